@@ -1,0 +1,36 @@
+"""Loops that the host watches: jitted chunks with a traced length, and the bar between them."""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+from tqdm import tqdm
+
+
+def collect(body, carry, first, count, size: int):
+    """Run `carry, output = body(index, carry)` for index in [first, first + count), count ≤ size.
+
+    Returns the carry and the outputs stacked in buffers of `size` rows, of which `count` are filled. Only
+    `size` is static: a shorter last chunk does not compile again.
+    """
+    output = jax.eval_shape(body, first, carry)[1]
+    buffer = jax.tree.map(lambda leaf: jnp.zeros((size, *leaf.shape), leaf.dtype), output)
+
+    def step(row, state):
+        carry, buffer = state
+        carry, output = body(first + row, carry)
+        buffer = jax.tree.map(lambda rows, value: rows.at[row].set(value), buffer, output)
+        return carry, buffer
+
+    return jax.lax.fori_loop(0, count, step, (carry, buffer))
+
+
+def chunk_sizes(first: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
+    """(start, count) of the chunks that cover [first, stop)."""
+    for start in range(first, stop, size):
+        yield start, min(size, stop - start)
+
+
+def progress_bar(title: str, total: int, show: bool) -> tqdm:
+    """A bar on stderr, or nothing; write terms beside it with `set_postfix`."""
+    return tqdm(total=total, desc=title, disable=not show, leave=False, dynamic_ncols=True)

@@ -1,0 +1,74 @@
+"""The loss that teaches a network to be a manifold-defining function (Ross et al. 2023, §3.1)."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from .._types import MDF, Array, Float, RandomKey, Residual, Scalar, Vector
+
+ResidualNorm = Literal["l1", "l2", "l2-squared"]
+
+
+def residual_norm(residual: Residual, kind: ResidualNorm = "l2") -> Scalar:
+    """‖F‖ of one point in the named norm, (k,) -> (); the derivative of l2 at zero is zero, not NaN."""
+    if kind == "l1":
+        return jnp.sum(jnp.abs(residual))
+    squared = jnp.sum(residual**2)
+    if kind == "l2-squared":
+        return squared
+    positive = squared > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1)), 0)
+
+
+def singular_values(
+    mdf: MDF, points: Float[Array, "batch n"], key: RandomKey
+) -> tuple[Float[Array, " batch"], Float[Array, "batch k"]]:
+    """‖J(x)ᵀv‖ for a random unit v at each point, (batch,), and F(x), (batch, k), by one vjp each.
+
+    Any value lies between the least and the largest singular value of J(x).
+    """
+
+    def one(key, x: Vector):
+        residual, pull = jax.vjp(mdf, x)
+        direction = jax.random.normal(key, residual.shape, residual.dtype)
+        direction = direction / jnp.linalg.norm(direction)
+        return residual_norm(pull(direction)[0]), residual
+
+    return jax.vmap(one)(jax.random.split(key, points.shape[0]), points)
+
+
+def manifold_loss(
+    mdf: MDF,
+    points: Float[Array, "batch n"],
+    negatives: Float[Array, "m n"] | None,
+    key: RandomKey,
+    *,
+    negative_weight: float = 0.3,
+    rank_weight: float = 1.0,
+    square_weight: float = 1.0,
+    minimum_singular_value: float = 1.0,
+    maximum_singular_value: float | None = None,
+    norm: ResidualNorm = "l2",
+    negative_norm: ResidualNorm = "l2",
+) -> tuple[Scalar, dict[str, Scalar]]:
+    """mean‖F(x)‖ - β mean‖F(x⁻)‖ + μ mean relu(η - ‖Jᵀv‖)² [+ μ mean relu(‖Jᵀv‖ - η_max)²] + ρ mean‖F(x⁻)‖².
+
+    points x (batch, n); negatives x⁻ (m, n), or None for a loss without them. β is negative_weight, μ
+    rank_weight, ρ square_weight, η and η_max the singular-value bounds. Returns the loss and its
+    unweighted terms. No gradient flows into `negatives`.
+    """
+    values, residuals = singular_values(mdf, points, key)
+    terms = {
+        "data": jnp.mean(jax.vmap(lambda r: residual_norm(r, norm))(residuals)),
+        "rank": jnp.mean(jax.nn.relu(minimum_singular_value - values) ** 2),
+    }
+    if maximum_singular_value is not None:
+        terms["rank"] += jnp.mean(jax.nn.relu(values - maximum_singular_value) ** 2)
+    loss = terms["data"] + rank_weight * terms["rank"]
+    if negatives is not None:
+        at = jax.vmap(mdf)(jax.lax.stop_gradient(negatives))
+        size = jax.vmap(lambda r: residual_norm(r, negative_norm))(at)
+        terms["negative"], terms["square"] = jnp.mean(size), jnp.mean(size**2)
+        loss += square_weight * terms["square"] - negative_weight * terms["negative"]
+    return loss, terms

@@ -1,0 +1,207 @@
+"""Multipliers that bring a point back onto {F = 0} along the normals of another point.
+
+Every solver answers the same question: given the linearisation at x and a point y near x, find μ
+with F(y - J(x)ᵀμ) = 0. The paper's multiplier (Ross et al. 2023, eq. 13) is λ = 2μ/α.
+All share one signature, `solver(mdf, at, point, tolerance=None, max_iterations=None)`, and stop
+where ‖F‖ ≤ tolerance. A solution need not exist: look at `converged`, never at `position` alone.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.sparse.linalg import bicgstab
+
+from .._types import MDF, Array, Bool, Int, Residual, Scalar, Vector, relative_tolerance
+from .tangent import Linearization, gram_solve, jacobian_times, linearize, transposed_times
+
+
+class MultiplierSolution(NamedTuple):
+    """multiplier μ (k,), position y - J(x)ᵀμ (n,), its residual F (k,), iterations, converged."""
+
+    multiplier: Residual
+    position: Vector
+    residual: Residual
+    iterations: Int[Array, ""]
+    converged: Bool[Array, ""]
+
+
+class MultiplierSolver(Protocol):
+    """The signature that all solvers of this module share."""
+
+    def __call__(
+        self,
+        mdf: MDF,
+        at: Linearization,
+        point: Vector,
+        tolerance: Scalar | None = None,
+        max_iterations: int | None = None,
+    ) -> MultiplierSolution: ...
+
+
+def residual_tolerance(at: Linearization) -> Scalar:
+    """‖F‖ that rounding allows near `at`: `relative_tolerance` · rms ‖∇F_i‖ · (1 + ‖x‖)."""
+    reach = 1 + jnp.linalg.norm(at.position)
+    return relative_tolerance(at.position.dtype) * at.row_norm * reach
+
+
+def _iterate(
+    mdf: MDF,
+    at: Linearization,
+    point: Vector,
+    tolerance: Scalar | None,
+    max_iterations: int,
+    correction: Callable,
+    memory,
+) -> MultiplierSolution:
+    """Repeat μ += correction until ‖F‖ ≤ tolerance, the cap, or a residual that is not finite.
+
+    `correction(position, residual, memory) -> (δ, memory)`. A lane that is done stands still while
+    a batch goes on, since `while_loop` under `vmap` runs to the slowest lane.
+    """
+    limit = residual_tolerance(at) if tolerance is None else tolerance
+
+    def evaluate(multiplier):
+        position = point - transposed_times(mdf, at, multiplier)
+        return position, mdf(position)
+
+    def unsolved(carry):
+        _, _, residual, _, iteration = carry
+        size = jnp.linalg.norm(residual)
+        return (size > limit) & (iteration < max_iterations) & jnp.isfinite(size)
+
+    def body(carry):
+        multiplier, position, residual, memory, iteration = carry
+        delta, memory = correction(position, residual, memory)
+        multiplier = multiplier + delta
+        return multiplier, *evaluate(multiplier), memory, iteration + 1
+
+    start = jnp.zeros_like(at.residual)
+    carry = (start, *evaluate(start), memory, jnp.zeros((), jnp.int32))
+    multiplier, position, residual, _, iterations = jax.lax.while_loop(unsolved, body, carry)
+    converged = jnp.linalg.norm(residual) <= limit
+    return MultiplierSolution(multiplier, position, residual, iterations, converged)
+
+
+def quasi_newton(
+    mdf: MDF,
+    at: Linearization,
+    point: Vector,
+    tolerance: Scalar | None = None,
+    max_iterations: int | None = None,
+) -> MultiplierSolution:
+    """Chord steps δ = G(x)⁻¹F with a Broyden correction from the last step; the default solver.
+
+    One evaluation of F and one solve with the Gram factor at hand an iteration, no new Jacobian
+    (Zappa, Holmes-Cerfon & Goodman 2018, §2.2, freeze the Gram the same way). The rank-one
+    memory makes it the secant method for one constraint, so slow lanes converge superlinearly. It is the
+    default because it measured fastest of the four at equal residual (`benchmarks/clmc.py`).
+    At most 12 iterations unless told otherwise.
+    """
+
+    def correction(_, residual, memory):
+        last_chord, last_delta = memory
+        chord = gram_solve(mdf, at, residual)
+        change = last_chord - chord
+        overlap = jnp.vdot(last_delta, change)
+        ratio = jnp.vdot(last_delta, chord) / jnp.where(overlap == 0, 1, overlap)
+        # A ratio q/(1-q) outside this range means that the chord shrank by less than 4/5, or flipped
+        # and grew: the secant line is then no guide.
+        ratio = jnp.where((overlap != 0) & (ratio > -0.5) & (ratio < 4), ratio, 0)
+        delta = chord + ratio * (last_delta - change)
+        return delta, (chord, delta)
+
+    nothing = jnp.zeros_like(at.residual)
+    cap = 12 if max_iterations is None else max_iterations
+    return _iterate(mdf, at, point, tolerance, cap, correction, (nothing, nothing))
+
+
+def newton(
+    mdf: MDF,
+    at: Linearization,
+    point: Vector,
+    tolerance: Scalar | None = None,
+    max_iterations: int | None = None,
+) -> MultiplierSolution:
+    """Newton: solve (J(x') J(x)ᵀ) δ = F(x') afresh each iteration (Lelièvre, Rousset & Stoltz 2019).
+
+    A new Jacobian an iteration; k x k by LU, or BiCGSTAB where the linearisation is matrix-free.
+    Fewer iterations than `quasi_newton`, each about three times dearer. At most 12.
+    """
+
+    def correction(position, residual, memory):
+        if at.jacobian is not None:
+            jacobian = linearize(mdf, position, dense=True).jacobian
+            matrix = jacobian @ at.jacobian.T
+            if residual.shape[0] == 1:
+                return residual / matrix[0], memory
+            return jnp.linalg.solve(matrix, residual), memory
+        _, push = jax.linearize(mdf, position)
+        rtol = relative_tolerance(residual.dtype)
+        product = lambda u: push(transposed_times(mdf, at, u))  # noqa: E731
+        return bicgstab(product, residual, tol=rtol, maxiter=residual.shape[0])[0], memory
+
+    cap = 12 if max_iterations is None else max_iterations
+    return _iterate(mdf, at, point, tolerance, cap, correction, ())
+
+
+def gradient_descent(
+    mdf: MDF,
+    at: Linearization,
+    point: Vector,
+    tolerance: Scalar | None = None,
+    max_iterations: int | None = None,
+) -> MultiplierSolution:
+    """Gradient descent on ½‖F(x')‖² in μ (Ross et al. 2023, appendix B: their choice for images).
+
+    The step length minimises the linearised residual (Cauchy's rule), so it has no rate to tune and
+    no scale of F to know. Linear convergence at the condition number of G². At most 60.
+    """
+
+    def correction(position, residual, memory):
+        value, push = jax.linearize(mdf, position)
+        pull = jax.linear_transpose(push, position)
+        gradient = jacobian_times(mdf, at, pull(residual)[0])
+        image = push(transposed_times(mdf, at, gradient))
+        squared = jnp.vdot(image, image)
+        length = jnp.vdot(image, residual) / jnp.where(squared == 0, 1, squared)
+        return length * gradient, memory
+
+    cap = 60 if max_iterations is None else max_iterations
+    return _iterate(mdf, at, point, tolerance, cap, correction, ())
+
+
+def lbfgs(
+    mdf: MDF,
+    at: Linearization,
+    point: Vector,
+    tolerance: Scalar | None = None,
+    max_iterations: int | None = None,
+) -> MultiplierSolution:
+    """L-BFGS with a zoom line search on ½‖F(x')‖² (the paper's low-dimensional choice), by jaxopt.
+
+    Faithful, not fast: under `vmap` its line search runs every branch for every lane. At most 60.
+    """
+    with warnings.catch_warnings():  # jaxopt announces at import that it is no longer developed
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from jaxopt import LBFGS
+
+    limit = residual_tolerance(at) if tolerance is None else tolerance
+    # In these units a solved lane has residual and gradient of order one, whatever F's scale is.
+    unit = limit / at.row_norm**2
+
+    def objective(scaled, mdf, at, point):
+        residual = mdf(point - transposed_times(mdf, at, unit * scaled))
+        return 0.5 * jnp.sum((residual / limit) ** 2)
+
+    cap = 60 if max_iterations is None else max_iterations
+    solver = LBFGS(objective, maxiter=cap, tol=0.3, linesearch="zoom")
+    found, state = solver.run(jnp.zeros_like(at.residual), mdf, at, point)
+    multiplier = unit * found
+    position = point - transposed_times(mdf, at, multiplier)
+    residual = mdf(position)
+    iterations = jnp.asarray(state.iter_num, jnp.int32)
+    converged = jnp.linalg.norm(residual) <= limit
+    return MultiplierSolution(multiplier, position, residual, iterations, converged)

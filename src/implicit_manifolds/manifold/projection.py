@@ -1,0 +1,254 @@
+"""From ambient points to {F = 0}: a zero nearby, the nearest zero, and distances.
+
+`project` and `nearest_point` are two things: the first follows Gauss-Newton steps to *a* zero and is cheap,
+the second minimises the distance and is differentiable.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.sparse.linalg import cg
+
+from .._types import MDF, Array, Bool, Int, Residual, Scalar, Vector, relative_tolerance, select
+from .multipliers import quasi_newton, residual_tolerance
+from .tangent import (
+    Linearization,
+    gram_solve,
+    jacobian_times,
+    linearize,
+    pseudo_inverse_times,
+    tangent_projection,
+)
+
+
+class Projection(NamedTuple):
+    """position (n,) reached, its residual F (k,), iterations, and whether ‖F‖ met the tolerance."""
+
+    position: Vector
+    residual: Residual
+    iterations: Int[Array, ""]
+    converged: Bool[Array, ""]
+
+
+class NearestPoint(NamedTuple):
+    """position y (n,) on M, distance ‖y - x‖ in the units of x, multiplier λ (k,) with y - x + Jᵀλ = 0.
+
+    converged says that F(y) = 0 and that y - x is normal to M, both to the tolerance of the dtype.
+    """
+
+    position: Vector
+    distance: Scalar
+    multiplier: Residual
+    converged: Bool[Array, ""]
+
+
+def project(
+    mdf: MDF, point: Vector, tolerance: Scalar | None = None, max_iterations: int = 50
+) -> Projection:
+    """A zero of F near `point` (n,), by Gauss-Newton steps x -= J⁺F inside a trust region.
+
+    tolerance bounds ‖F‖ and defaults to `residual_tolerance` at each iterate. Where no zero is
+    reached (a plateau of ‖F‖, a rank-deficient J) `converged` is False and `position` is the best iterate.
+    """
+
+    def limit(at):
+        return residual_tolerance(at) if tolerance is None else tolerance
+
+    def unsolved(carry):
+        at, radius, iteration = carry
+        size = jnp.linalg.norm(at.residual)
+        stuck = radius < relative_tolerance(point.dtype)
+        return (size > limit(at)) & (iteration < max_iterations) & ~stuck & jnp.isfinite(size)
+
+    def body(carry):
+        at, radius, iteration = carry
+        step = -pseudo_inverse_times(mdf, at, at.residual)
+        length = jnp.linalg.norm(step)
+        usable = jnp.isfinite(length) & (length > 0)
+        taken = jnp.minimum(length, radius)
+        step = jnp.where(usable, step * (taken / jnp.where(usable, length, 1)), 0)
+        trial = linearize(mdf, at.position + step)
+        better = jnp.linalg.norm(trial.residual) < jnp.linalg.norm(at.residual)
+        radius = jnp.where(better, 2 * radius, taken / 2) * usable
+        return select(better, trial, at), radius, iteration + 1
+
+    # Half the reach of the point: F far outside the data is arbitrary, so no step may leap there.
+    radius = (1 + jnp.linalg.norm(point)) / 2
+    carry = (linearize(mdf, point), radius, jnp.zeros((), jnp.int32))
+    at, _, iterations = jax.lax.while_loop(unsolved, body, carry)
+    converged = jnp.linalg.norm(at.residual) <= limit(at)
+    return Projection(at.position, at.residual, iterations, converged)
+
+
+def nearest_point(
+    mdf: MDF, point: Vector, start: Vector | None = None, max_iterations: int = 50
+) -> NearestPoint:
+    """The zero of F nearest to `point` (n,): y = argmin ‖y - x‖ subject to F(y) = 0.
+
+    Riemannian Newton with truncated conjugate gradients from `start` (default: `project(point)`);
+    a local minimiser, so give `start` where several sheets of M are equally near. Differentiable in
+    `point` and in the parameters of `mdf` through the optimality conditions,
+    dy = [P (I + Σ λ_i ∇²F_i) P]⁺ dx, never through the iterations.
+    """
+
+    if start is None:
+        start = project(mdf, jax.lax.stop_gradient(point)).position
+    optimum = _optimum(max_iterations, mdf, point, start)
+    position, multiplier = optimum[: point.size], optimum[point.size :]
+    slack = jax.lax.stop_gradient(_optimality(mdf, point, optimum))
+    tangent_part, residual = slack[: point.size], slack[point.size :]
+    at = jax.lax.stop_gradient(linearize(mdf, position))
+    small = jnp.linalg.norm(tangent_part) <= 100 * _position_tolerance(point)
+    on_manifold = jnp.linalg.norm(residual) <= 2 * residual_tolerance(at)
+    return NearestPoint(position, _norm(position - point), multiplier, small & on_manifold)
+
+
+def sampson_distance(mdf: MDF, point: Vector) -> Scalar:
+    """First-order distance (FᵀG⁻¹F)^½ of `point` (n,) from M (Sampson 1982), in the units of the point."""
+    at = linearize(mdf, point)
+    return _norm(pseudo_inverse_times(mdf, at, at.residual))
+
+
+def _norm(v: Vector) -> Scalar:
+    """Euclidean norm whose derivative at zero is zero rather than NaN."""
+    squared = jnp.sum(v**2)
+    return jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1)), 0)
+
+
+def _position_tolerance(point: Vector) -> Scalar:
+    return relative_tolerance(point.dtype) * (1 + jnp.linalg.norm(point))
+
+
+def _optimality(mdf: MDF, point: Vector, unknown: Vector) -> Vector:
+    """(y - x + J(y)ᵀλ, F(y)), zero at the nearest point; y and λ come as one flat vector."""
+    y, multiplier = unknown[: point.size], unknown[point.size :]
+    residual, pull = jax.vjp(mdf, y)
+    return jnp.concatenate([y - point + pull(multiplier)[0], residual])
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _optimum(max_iterations: int, mdf: MDF, point: Vector, start: Vector) -> Vector:
+    at = _descend(mdf, point, start, max_iterations)
+    multiplier = gram_solve(mdf, at, jacobian_times(mdf, at, point - at.position))
+    return jnp.concatenate([at.position, multiplier])
+
+
+@_optimum.defjvp
+def _optimum_jvp(max_iterations, primals, tangents):
+    """Differentiate the optimality conditions: their Jacobian in (y, λ) times d(y, λ) = -d(conditions)."""
+    mdf, point, start = primals
+    optimum = _optimum(max_iterations, mdf, point, start)
+    _, shift = jax.jvp(lambda f, x: _optimality(f, x, optimum), primals[:2], tangents[:2])
+    _, linear = jax.linearize(partial(_optimality, mdf, point), optimum)
+    return optimum, -_solve_optimality(point.size, linear, shift)
+
+
+def _descend(mdf: MDF, point: Vector, start: Vector, max_iterations: int) -> Linearization:
+    """Minimise ½‖y - x‖² over M by Newton steps in the tangent space, retracted along normals."""
+    limit = _position_tolerance(point)
+
+    def gradient(at):
+        return tangent_projection(mdf, at, at.position - point)
+
+    def unsolved(carry):
+        at, fraction, iteration = carry
+        slope = jnp.linalg.norm(gradient(at))
+        return (slope > limit) & (fraction > 1e-3) & (iteration < max_iterations)
+
+    def body(carry):
+        at, fraction, iteration = carry
+        offset = at.position - point
+        multiplier = -gram_solve(mdf, at, jacobian_times(mdf, at, offset))
+        product = _lagrangian_hessian(mdf, at.position, multiplier)
+        direction = _truncated_cg(
+            lambda v: tangent_projection(mdf, at, product(v)), -gradient(at)
+        )
+        landed = quasi_newton(mdf, at, at.position + fraction * direction)
+        before, after = jnp.sum(offset**2), jnp.sum((landed.position - point) ** 2)
+        # The last Newton steps change the distance by less than rounding shows.
+        better = landed.converged & (after <= before + limit**2 + 4 * limit * jnp.sqrt(before))
+        new = linearize(mdf, landed.position)
+        fraction = jnp.where(better, jnp.minimum(1.0, 2 * fraction), fraction / 2)
+        return select(better, new, at), fraction, iteration + 1
+
+    carry = (linearize(mdf, start), jnp.ones((), point.dtype), jnp.zeros((), jnp.int32))
+    return jax.lax.while_loop(unsolved, body, carry)[0]
+
+
+def _lagrangian_hessian(mdf: MDF, position: Vector, multiplier: Residual):
+    """v -> (I + Σ λ_i ∇²F_i) v, the Hessian of ½‖y - x‖² + λᵀF, matrix-free."""
+
+    def slope(y):
+        return jax.vjp(mdf, y)[1](multiplier)[0]
+
+    _, push = jax.linearize(slope, position)
+    return lambda v: v + push(v)
+
+
+def _truncated_cg(product, right_side: Vector) -> Vector:
+    """Conjugate gradients for H d = b, stopped at negative curvature (Steihaug 1983), at most n steps."""
+    tolerance = 1e-3 * jnp.linalg.norm(right_side)
+
+    def unsolved(carry):
+        _, residual, _, iteration, bent = carry
+        return (jnp.vdot(residual, residual) > tolerance**2) & (iteration < limit) & ~bent
+
+    def body(carry):
+        solution, residual, direction, iteration, _ = carry
+        image = product(direction)
+        squared, curvature = jnp.vdot(residual, residual), jnp.vdot(direction, image)
+        bent = curvature <= 1e-3 * jnp.vdot(direction, direction)
+        length = squared / jnp.where(bent, 1, curvature)
+        forward = solution + length * direction
+        fallback = jnp.where(iteration == 0, right_side, solution)
+        remaining = residual - length * image
+        ratio = jnp.vdot(remaining, remaining) / squared
+        solution = jnp.where(bent, fallback, forward)
+        return solution, remaining, remaining + ratio * direction, iteration + 1, bent
+
+    limit = right_side.size
+    start = (
+        jnp.zeros_like(right_side),
+        right_side,
+        right_side,
+        jnp.zeros((), jnp.int32),
+        jnp.zeros((), bool),
+    )
+    return jax.lax.while_loop(unsolved, body, start)[0]
+
+
+def _solve_optimality(size: int, linear_conditions, right_side: Vector) -> Vector:
+    """Solve the linearised optimality conditions [H Jᵀ; J 0](a, b) = (p, q), symmetric, matrix-free in H."""
+
+    # Padding with constants, not with zeros_like: transposition needs operators free of right_side.
+    codimension = right_side.size - size
+
+    def blocks(a):
+        image = linear_conditions(jnp.pad(a, (0, codimension)))
+        return image[:size], image[size:]
+
+    def row(b):
+        return linear_conditions(jnp.pad(b, (size, 0)))[:size]
+
+    rows = jax.vmap(row)(jnp.eye(codimension, dtype=right_side.dtype))
+    gram = rows @ rows.T
+
+    def tangent(a):
+        return a - jnp.linalg.solve(gram, rows @ a) @ rows
+
+    # The identity on the normal space keeps rounding errors there from blowing up in CG.
+    def bordered(v):
+        inside = tangent(v)
+        return tangent(blocks(inside)[0]) + v - inside
+
+    def solve(_, right_side):
+        p, q = right_side[:size], right_side[size:]
+        normal = jnp.linalg.solve(gram, q) @ rows
+        right = tangent(p - blocks(normal)[0])
+        along, _ = cg(bordered, right, tol=relative_tolerance(p.dtype), maxiter=2 * size)
+        a = normal + tangent(along)
+        return jnp.concatenate([a, jnp.linalg.solve(gram, rows @ (p - blocks(a)[0]))])
+
+    return jax.lax.custom_linear_solve(linear_conditions, right_side, solve, symmetric=True)

@@ -1,0 +1,104 @@
+"""Tangent and normal spaces of {F = 0} at one point: Gram solves and projectors.
+
+With J the (k, n) Jacobian of F and G = J Jᵀ its Gram matrix, the normal projector is
+N = Jᵀ G⁻¹ J and the tangent projector P = I - N (Ross et al. 2023, eq. 11).
+
+One rule chooses how G is inverted: up to `DENSE_MAX_CODIMENSION` constraints J is formed once
+and G is factored by Cholesky; above it nothing of size k x n or k x k is ever formed and G⁻¹b
+comes from conjugate gradients on u -> J(Jᵀu), one vjp and one jvp an iteration.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.linalg import solve_triangular
+from jax.scipy.sparse.linalg import cg
+
+from .._types import MDF, Array, Float, Residual, Scalar, Vector, relative_tolerance
+
+DENSE_MAX_CODIMENSION = 32
+
+
+class Linearization(NamedTuple):
+    """F to first order at one point, with what repeated Gram solves there can share.
+
+    position (n,); residual F(position) (k,); row_norm, the root mean square of ‖∇F_i‖ over the
+    k constraints, which turns residuals into lengths; jacobian (k, n) and gram_factor (k, k), the
+    lower Cholesky factor of G, both None above `DENSE_MAX_CODIMENSION` constraints.
+    """
+
+    position: Vector
+    residual: Residual
+    row_norm: Scalar
+    jacobian: Float[Array, "k n"] | None
+    gram_factor: Float[Array, "k k"] | None
+
+
+def linearize(mdf: MDF, position: Vector, *, dense: bool | None = None) -> Linearization:
+    """Linearise F at a point; `dense` overrides the rule of `DENSE_MAX_CODIMENSION`.
+
+    Nothing is raised: where J loses rank the factor holds NaN and solves that use it report failure.
+    """
+    residual, pull_back = jax.vjp(mdf, position)
+    codimension = residual.shape[0]
+    if dense is None:
+        dense = codimension <= DENSE_MAX_CODIMENSION
+    if not dense:
+        # E ‖Jᵀv‖² = tr G for random signs v; one fixed draw is scale enough.
+        signs = jax.random.rademacher(jax.random.key(0), (codimension,), residual.dtype)
+        row_norm = jnp.linalg.norm(pull_back(signs)[0]) / codimension**0.5
+        return Linearization(position, residual, row_norm, None, None)
+    jacobian = jax.vmap(lambda u: pull_back(u)[0])(jnp.eye(codimension, dtype=residual.dtype))
+    row_norm = jnp.sqrt(jnp.mean(jnp.sum(jacobian**2, axis=1)))
+    return Linearization(position, residual, row_norm, jacobian, gram_cholesky(jacobian))
+
+
+def gram_cholesky(jacobian: Float[Array, "k n"]) -> Float[Array, "k k"]:
+    """Lower Cholesky factor of J Jᵀ, (k, k); NaN where J is rank-deficient."""
+    gram = jacobian @ jacobian.T
+    if gram.shape[0] == 1:  # a LAPACK call per lane would cost more than the whole step
+        return jnp.sqrt(gram)
+    return jnp.linalg.cholesky(gram)
+
+
+def jacobian_times(mdf: MDF, at: Linearization, v: Vector) -> Residual:
+    """J v, (n,) -> (k,), by one jvp where J is not at hand."""
+    if at.jacobian is not None:
+        return at.jacobian @ v
+    return jax.jvp(mdf, (at.position,), (v,))[1]
+
+
+def transposed_times(mdf: MDF, at: Linearization, u: Residual) -> Vector:
+    """Jᵀu, (k,) -> (n,), by one vjp where J is not at hand."""
+    if at.jacobian is not None:
+        return u @ at.jacobian
+    return jax.vjp(mdf, at.position)[1](u)[0]
+
+
+def gram_solve(mdf: MDF, at: Linearization, b: Residual) -> Residual:
+    """G⁻¹ b, (k,) -> (k,): by the Cholesky factor, or to `relative_tolerance` by conjugate gradients."""
+    if at.gram_factor is None:
+        _, push = jax.linearize(mdf, at.position)
+        _, pull = jax.vjp(mdf, at.position)
+        tolerance = relative_tolerance(b.dtype)
+        return cg(lambda u: push(pull(u)[0]), b, tol=tolerance, maxiter=2 * b.shape[0])[0]
+    if b.shape[0] == 1:
+        return b / at.gram_factor[0] ** 2
+    half = solve_triangular(at.gram_factor, b, lower=True)
+    return solve_triangular(at.gram_factor, half, lower=True, trans=1)
+
+
+def pseudo_inverse_times(mdf: MDF, at: Linearization, b: Residual) -> Vector:
+    """J⁺b = JᵀG⁻¹b, (k,) -> (n,): the shortest v with J v = b."""
+    return transposed_times(mdf, at, gram_solve(mdf, at, b))
+
+
+def normal_projection(mdf: MDF, at: Linearization, v: Vector) -> Vector:
+    """N v, (n,) -> (n,): the part of v normal to the level set of F through `at.position`."""
+    return pseudo_inverse_times(mdf, at, jacobian_times(mdf, at, v))
+
+
+def tangent_projection(mdf: MDF, at: Linearization, v: Vector) -> Vector:
+    """P v = v - N v, (n,) -> (n,): the part of v tangent to the level set (Ross et al. 2023, eq. 11)."""
+    return v - normal_projection(mdf, at, v)

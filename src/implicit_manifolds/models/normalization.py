@@ -1,0 +1,54 @@
+"""Spectral normalisation as a stored vector and a pure function (Miyato et al. 2018).
+
+`flax.nnx.SpectralNorm` updates itself inside the call, which `vmap` forbids. Here the call only reads
+the stored vector; `power_iteration` refreshes all of a model's vectors, once per training step,
+outside `vmap`.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from .._types import Array, Float, Scalar
+
+
+class SingularVector(nnx.Variable):
+    """The estimate of a kernel's leading left singular vector, (fan_in,); not a parameter."""
+
+
+class SpectralLinear(nnx.Linear):
+    """x -> x W / σ(W) + b, σ(W) estimated with the stored vector; (fan_in,) to (fan_out,)."""
+
+    def __init__(self, in_features: int, out_features: int, *, rngs: nnx.Rngs, **options):
+        super().__init__(in_features, out_features, rngs=rngs, **options)
+        self.vector = SingularVector(_unit(jax.random.normal(rngs.params(), (in_features,))))
+
+    def __call__(self, inputs, out_sharding=None):
+        """One point, (fan_in,) to (fan_out,)."""
+        sigma = spectral_norm(self.kernel[...], self.vector[...])
+        return inputs @ (self.kernel[...] / sigma) + self.bias[...]
+
+
+def spectral_norm(kernel: Float[Array, "a b"], vector: Float[Array, " a"]) -> Scalar:
+    """uᵀW v for the stored u (a,) and v = Wᵀu/‖Wᵀu‖; its gradient in W is u vᵀ, as if u, v were exact."""
+    u = jax.lax.stop_gradient(vector)
+    v = jax.lax.stop_gradient(_unit(u @ kernel))
+    return u @ kernel @ v
+
+
+def power_iteration(model):
+    """The model with each spectral layer's vector moved one power iteration on; any pytree, pure."""
+
+    def refresh(node):
+        if not isinstance(node, SpectralLinear):
+            return node
+        renewed = jax.tree.map(lambda leaf: leaf, node)
+        kernel = node.kernel[...]
+        renewed.vector[...] = _unit(kernel @ _unit(node.vector[...] @ kernel))
+        return renewed
+
+    return jax.tree.map(refresh, model, is_leaf=lambda node: isinstance(node, SpectralLinear))
+
+
+def _unit(v):
+    return v / jnp.linalg.norm(v)

@@ -1,0 +1,85 @@
+"""Pytrees on disk by orbax: one flat dictionary of named arrays, restored against a template."""
+
+import logging
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def _orbax():
+    logging.getLogger("absl").setLevel(logging.ERROR)  # orbax reports every save otherwise
+    import orbax.checkpoint as ocp
+
+    return ocp
+
+
+def _is_key(leaf) -> bool:
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def flatten(tree) -> dict[str, np.ndarray]:
+    """A pytree's leaves by path, as host arrays; random keys as their words."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(
+            jax.random.key_data(leaf) if _is_key(leaf) else leaf
+        )
+        for path, leaf in leaves
+    }
+
+
+def unflatten(template, arrays: dict[str, np.ndarray]):
+    """The template's structure with its leaves replaced by name. Raises ValueError where names or shapes differ."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(template)
+    names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves]
+    if set(names) != set(arrays):
+        raise ValueError(f"expected the arrays {sorted(names)}, found {sorted(arrays)}")
+    restored = []
+    for name, (_, leaf) in zip(names, leaves, strict=True):
+        array = arrays[name]
+        if _is_key(leaf):
+            restored.append(jax.random.wrap_key_data(jnp.asarray(array)))
+            continue
+        if np.shape(leaf) != array.shape:
+            raise ValueError(f"{name} has shape {array.shape}, expected {np.shape(leaf)}")
+        restored.append(jnp.asarray(array, jnp.result_type(leaf)))
+    return jax.tree_util.tree_unflatten(structure, restored)
+
+
+def save_tree(path: Path, tree) -> None:
+    """Write a pytree to a new directory `path`; it appears whole or not at all."""
+    with _orbax().StandardCheckpointer() as saver:
+        saver.save(path.absolute(), flatten(tree))
+
+
+def load_tree(path: Path, template):
+    """Read what `save_tree` wrote into the structure of `template`. Raises ValueError if it does not fit."""
+    with _orbax().StandardCheckpointer() as loader:
+        return unflatten(template, loader.restore(path.absolute()))
+
+
+def _manager(directory: Path):
+    ocp = _orbax()
+    options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
+    return ocp.CheckpointManager(directory.absolute(), options=options)
+
+
+def save(directory: Path, done: int, state, rows: list[dict[str, np.ndarray]]) -> None:
+    """Save a training state after `done` rounds, with its history so far; the last two are kept."""
+    terms = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    with _manager(directory) as manager:
+        manager.save(done, args=_orbax().args.StandardSave({"state": flatten(state), "history": terms}))
+
+
+def restore_latest(directory: Path, template):
+    """(rounds done, state, history rows) of the newest whole checkpoint, or None where there is none."""
+    if not directory.exists():
+        return None
+    with _manager(directory) as manager:
+        done = manager.latest_step()
+        if done is None:
+            return None
+        saved = manager.restore(done, args=_orbax().args.StandardRestore())
+    return done, unflatten(template, saved["state"]), [saved["history"]]

@@ -1,0 +1,159 @@
+"""The one training loop: jitted chunks of rounds, with the bar, the checkpoint and the NaN check between."""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from .._chunks import chunk_sizes, collect, progress_bar
+from .._types import Array, Float, RandomKey, Scalar
+from ..models.normalization import power_iteration
+from . import checkpoint
+
+MAX_BATCHES_PER_ROUND = 50
+
+
+class Objective(Protocol):
+    """What a model is trained for; a pytree, so that its arrays travel through jit as arguments."""
+
+    def sample(self, key: RandomKey, model, memory, batch_size: int) -> tuple[Any, Any]:
+        """Negatives for one update, and the memory (a replay buffer, say) that goes on to the next."""
+        ...
+
+    def loss(self, key: RandomKey, model, batch, negatives) -> tuple[Scalar, dict[str, Scalar]]:
+        """The loss of a batch (batch, n), and the named terms to report."""
+        ...
+
+
+class TrainingState(NamedTuple):
+    """All that training needs to go on: model, optimiser state, the objective's memory, the base key."""
+
+    model: Any
+    optimizer_state: Any
+    memory: Any
+    key: RandomKey
+
+
+class History(NamedTuple):
+    """Mean terms of each round: steps (rounds,), the update count at its end; terms, name to (rounds,)."""
+
+    steps: np.ndarray
+    terms: dict[str, np.ndarray]
+
+
+class TrainingDiverged(ArithmeticError):
+    """A term of the loss stopped being finite; the message names the step and the term."""
+
+
+@lru_cache
+def adam(
+    learning_rate: float,
+    num_steps: int | None = None,
+    clip_norm: float | None = None,
+) -> optax.GradientTransformation:
+    """Adam, with cosine decay to zero over `num_steps` if given, after clipping by global norm if given.
+
+    The same arguments give the same object, so that jit finds what it compiled.
+    """
+    rate = learning_rate if num_steps is None else optax.cosine_decay_schedule(learning_rate, num_steps)
+    optimizer = optax.adam(rate)
+    return optimizer if clip_norm is None else optax.chain(optax.clip_by_global_norm(clip_norm), optimizer)
+
+
+def initial_state(model, optimizer: optax.GradientTransformation, memory, key: RandomKey) -> TrainingState:
+    """The state before the first update."""
+    return TrainingState(model, optimizer.init(model), memory, key)
+
+
+def _update(objective, optimizer, state: TrainingState, batch, key):
+    sample_key, loss_key = jax.random.split(key)
+    model = power_iteration(state.model)
+    negatives, memory = objective.sample(sample_key, model, state.memory, batch.shape[0])
+    gradient_of = jax.value_and_grad(lambda model: objective.loss(loss_key, model, batch, negatives), has_aux=True)
+    (loss, terms), gradient = gradient_of(model)
+    updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, model)
+    model = optax.apply_updates(model, updates)
+    return TrainingState(model, optimizer_state, memory, state.key), {"loss": loss, **terms}
+
+
+@partial(jax.jit, static_argnames=("optimizer", "batch_size", "size"))
+def _train_chunk(objective, optimizer, state, data, first, count, batch_size, size):
+    batches = batches_per_round(data.shape[0], batch_size)
+
+    def train_round(index, state):
+        order_key, key = jax.random.split(jax.random.fold_in(state.key, index))
+        order = jax.random.permutation(order_key, data.shape[0])[: batches * batch_size]
+        keys = jax.random.split(key, batches)
+        body = lambda state, inputs: _update(objective, optimizer, state, data[inputs[0]], inputs[1])  # noqa: E731
+        state, terms = jax.lax.scan(body, state, (order.reshape(batches, batch_size), keys))
+        # The first update of the round at which a term was not finite; `batches` if there was none.
+        failures = jax.tree.map(lambda term: jnp.argmin(jnp.append(jnp.isfinite(term), False)), terms)
+        return state, (jax.tree.map(jnp.mean, terms), failures)
+
+    return collect(train_round, state, first, count, size)
+
+
+def batches_per_round(num_points: int, batch_size: int) -> int:
+    """Updates between two shuffles: an epoch, or `MAX_BATCHES_PER_ROUND` where the data hold more."""
+    return max(1, min(num_points // batch_size, MAX_BATCHES_PER_ROUND))
+
+
+def _raise_if_not_finite(name: str, failures: dict[str, np.ndarray], first: int, batches: int):
+    for row in range(len(next(iter(failures.values())))):
+        step, term = min((int(rows[row]), term) for term, rows in failures.items() if term != "loss" or len(failures) == 1)
+        if step < batches:
+            raise TrainingDiverged(
+                f"{name}: the term '{term}' was not finite at step {(first + row) * batches + step + 1}; "
+                "lower the learning rate or clip the gradient (clip_norm)"
+            )
+
+
+def train(
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    state: TrainingState,
+    data: Float[Array, "points n"],
+    *,
+    num_steps: int,
+    batch_size: int,
+    name: str = "training",
+    progress: bool = False,
+    checkpoint_dir: Path | None = None,
+    chunks: int = 20,
+    on_chunk: Callable[[TrainingState], None] | None = None,
+) -> tuple[TrainingState, History]:
+    """Update the model `num_steps` times (rounded up to whole rounds) on shuffled batches of `data` (N, n).
+
+    A round visits the data once without replacement, or 50 batches of it. With `checkpoint_dir` the state is
+    saved after each of `chunks` chunks, and a run that finds one there goes on from it, to parameters
+    bit-identical with those of a run never stopped. Raises TrainingDiverged naming step and term.
+    """
+    batch_size = min(batch_size, data.shape[0])
+    batches = batches_per_round(data.shape[0], batch_size)
+    rounds = -(-num_steps // batches)
+    size = -(-rounds // chunks)
+    done, rows = 0, []
+    if checkpoint_dir is not None and (saved := checkpoint.restore_latest(checkpoint_dir, state)):
+        done, state, rows = saved
+    with progress_bar(name, rounds * batches, progress) as bar:
+        bar.update(done * batches)
+        for first, count in chunk_sizes(done, rounds, size):
+            state, (means, failures) = _train_chunk(
+                objective, optimizer, state, data, first, count, batch_size, size
+            )
+            failures = {term: np.asarray(rows[:count]) for term, rows in failures.items()}
+            _raise_if_not_finite(name, failures, first, batches)
+            rows.append({term: np.asarray(values[:count]) for term, values in means.items()})
+            bar.set_postfix({term: f"{values[-1]:.3g}" for term, values in rows[-1].items()}, refresh=False)
+            bar.update(count * batches)
+            if checkpoint_dir is not None:
+                checkpoint.save(checkpoint_dir, first + count, state, rows)
+            if on_chunk is not None:
+                on_chunk(state)
+    terms = {term: np.concatenate([row[term] for row in rows]) for term in rows[0]}
+    return state, History(batches * np.arange(1, rounds + 1), terms)

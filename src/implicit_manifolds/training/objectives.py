@@ -1,0 +1,124 @@
+"""What the two steps of an EBIM are trained for: a loss, and where its negatives come from."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import Partial
+
+from .._types import MDF, Array, Float, RandomKey, Vector
+from ..config import EnergyConfig, ManifoldConfig
+from ..losses.contrastive import contrastive_loss
+from ..losses.manifold import manifold_loss, residual_norm
+from ..mcmc.constrained_langevin import ConstrainedLangevin
+from ..mcmc.langevin import Langevin
+from ..mcmc.run import advance
+from . import replay_buffer
+
+
+def _mdf_norm(kind, mdf: MDF, x: Vector):
+    return residual_norm(mdf(x), kind)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class ManifoldObjective:
+    """Step 1: the MDF loss, with negatives from ambient Langevin chains on ‖F‖ inside the box.
+
+    low, high (n,): the box that bounds fresh noise and finished chains. The memory is the replay buffer
+    (size, n).
+    """
+
+    low: Vector
+    high: Vector
+    config: ManifoldConfig = field(metadata={"static": True})
+
+    def initial_memory(self, key: RandomKey) -> Float[Array, "size n"]:
+        """A buffer of uniform noise in the box."""
+        return uniform_in_box(key, self.low, self.high, self.config.buffer_size)
+
+    def sample(self, key: RandomKey, model, memory, batch_size: int):
+        """Negatives (batch, n), or None where their weights are zero; and the buffer with them pushed."""
+        config = self.config
+        if config.negative_weight == 0 and config.square_weight == 0:
+            return None, memory
+        fresh_key, draw_key, chain_key = jax.random.split(key, 3)
+        fresh = uniform_in_box(fresh_key, self.low, self.high, batch_size)
+        start = replay_buffer.draw(draw_key, memory, fresh, config.replay_fraction)
+        energy = Partial(Partial(_mdf_norm, config.negative_norm), model)
+        sampler = Langevin(energy, config.noise_scale, config.step_size, config.gradient_clip)
+        states, _ = advance(sampler, chain_key, jax.vmap(sampler.init)(start), config.langevin_steps)
+        finished = jnp.clip(states.position, self.low, self.high)
+        return finished, replay_buffer.push(memory, finished)
+
+    def loss(self, key: RandomKey, model, batch, negatives):
+        """`manifold_loss` with this objective's weights."""
+        config = self.config
+        return manifold_loss(
+            model,
+            batch,
+            negatives,
+            key,
+            negative_weight=config.negative_weight,
+            rank_weight=config.rank_weight,
+            square_weight=config.square_weight,
+            minimum_singular_value=config.minimum_singular_value,
+            maximum_singular_value=config.maximum_singular_value,
+            norm=config.norm,
+            negative_norm=config.negative_norm,
+        )
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class ContrastiveObjective:
+    """Step 2: contrastive divergence with F frozen, negatives from constrained Langevin chains on M.
+
+    starts (s, n): points of M that fresh chains are drawn from. low, high (n,): the box no chain may
+    leave. The memory is the replay buffer (size, n), all of it on M.
+    """
+
+    mdf: MDF
+    starts: Float[Array, "starts n"]
+    low: Vector
+    high: Vector
+    config: EnergyConfig = field(metadata={"static": True})
+
+    def initial_memory(self, key: RandomKey) -> Float[Array, "size n"]:
+        """A buffer of random starts."""
+        return self._fresh(key, self.config.buffer_size)
+
+    def _fresh(self, key: RandomKey, count: int):
+        return self.starts[jax.random.randint(key, (count,), 0, self.starts.shape[0])]
+
+    def sampler(self, energy: Any) -> ConstrainedLangevin:
+        """The chains of this objective for a given energy."""
+        config = self.config
+        return ConstrainedLangevin(
+            self.mdf,
+            energy,
+            config.noise_scale,
+            config.step_size,
+            config.gradient_clip,
+            bounds=(self.low, self.high),
+        )
+
+    def sample(self, key: RandomKey, model, memory, batch_size: int):
+        """Negatives (batch, n) on M, and the buffer with them pushed."""
+        fresh_key, draw_key, chain_key = jax.random.split(key, 3)
+        fresh = self._fresh(fresh_key, batch_size)
+        start = replay_buffer.draw(draw_key, memory, fresh, self.config.replay_fraction)
+        sampler = self.sampler(model)
+        states = jax.vmap(sampler.init)(start)
+        states, _ = advance(sampler, chain_key, states, self.config.langevin_steps)
+        return states.position, replay_buffer.push(memory, states.position)
+
+    def loss(self, key: RandomKey, model, batch, negatives):
+        """`contrastive_loss` with this objective's penalty."""
+        return contrastive_loss(model, batch, negatives, square_weight=self.config.square_weight)
+
+
+def uniform_in_box(key: RandomKey, low: Vector, high: Vector, count: int) -> Float[Array, "count n"]:
+    """Uniform points of the box [low, high], (count, n)."""
+    return jax.random.uniform(key, (count, low.shape[0]), low.dtype, low, high)
