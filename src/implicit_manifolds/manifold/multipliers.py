@@ -12,8 +12,9 @@ from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.sparse.linalg import bicgstab
+from jax.scipy.sparse.linalg import cg
 
+from .._loops import bounded_while
 from .._types import MDF, Array, Bool, Int, Residual, Scalar, Vector, relative_tolerance
 from .tangent import Linearization, gram_solve, jacobian_times, linearize, transposed_times
 
@@ -58,8 +59,7 @@ def _iterate(
 ) -> MultiplierSolution:
     """Repeat μ += correction until ‖F‖ ≤ tolerance, the cap, or a residual that is not finite.
 
-    `correction(position, residual, memory) -> (δ, memory)`. A lane that is done stands still while
-    a batch goes on, since `while_loop` under `vmap` runs to the slowest lane.
+    `correction(position, residual, memory) -> (δ, memory)`.
     """
     limit = residual_tolerance(at) if tolerance is None else tolerance
 
@@ -68,19 +68,18 @@ def _iterate(
         return position, mdf(position)
 
     def unsolved(carry):
-        _, _, residual, _, iteration = carry
-        size = jnp.linalg.norm(residual)
-        return (size > limit) & (iteration < max_iterations) & jnp.isfinite(size)
+        size = jnp.linalg.norm(carry[2])
+        return (size > limit) & jnp.isfinite(size)
 
     def body(carry):
-        multiplier, position, residual, memory, iteration = carry
+        multiplier, position, residual, memory = carry
         delta, memory = correction(position, residual, memory)
         multiplier = multiplier + delta
-        return multiplier, *evaluate(multiplier), memory, iteration + 1
+        return multiplier, *evaluate(multiplier), memory
 
     start = jnp.zeros_like(at.residual)
-    carry = (start, *evaluate(start), memory, jnp.zeros((), jnp.int32))
-    multiplier, position, residual, _, iterations = jax.lax.while_loop(unsolved, body, carry)
+    carry, iterations = bounded_while(unsolved, body, (start, *evaluate(start), memory), max_iterations)
+    multiplier, position, residual, _ = carry
     converged = jnp.linalg.norm(residual) <= limit
     return MultiplierSolution(multiplier, position, residual, iterations, converged)
 
@@ -127,7 +126,8 @@ def newton(
 ) -> MultiplierSolution:
     """Newton: solve (J(x') J(x)ᵀ) δ = F(x') afresh each iteration (Lelièvre, Rousset & Stoltz 2019).
 
-    A new Jacobian an iteration; k x k by LU, or BiCGSTAB where the linearisation is matrix-free.
+    A new Jacobian an iteration; k x k by LU, or conjugate gradients on the normal equations where the
+    linearisation is matrix-free.
     Fewer iterations than `quasi_newton`, each about three times dearer. At most 12.
     """
 
@@ -139,9 +139,15 @@ def newton(
                 return residual / matrix[0], memory
             return jnp.linalg.solve(matrix, residual), memory
         _, push = jax.linearize(mdf, position)
-        rtol = relative_tolerance(residual.dtype)
-        product = lambda u: push(transposed_times(mdf, at, u))  # noqa: E731
-        return bicgstab(product, residual, tol=rtol, maxiter=residual.shape[0])[0], memory
+        pull = jax.linear_transpose(push, position)
+
+        def normal_product(u):
+            image = push(transposed_times(mdf, at, u))
+            return jacobian_times(mdf, at, pull(image)[0])
+
+        right = jacobian_times(mdf, at, pull(residual)[0])
+        tolerance = relative_tolerance(residual.dtype)
+        return cg(normal_product, right, tol=tolerance, maxiter=residual.shape[0])[0], memory
 
     cap = 12 if max_iterations is None else max_iterations
     return _iterate(mdf, at, point, tolerance, cap, correction, ())

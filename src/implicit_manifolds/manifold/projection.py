@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.sparse.linalg import cg
 
+from .._loops import bounded_while
 from .._types import MDF, Array, Bool, Int, Residual, Scalar, Vector, relative_tolerance, select
 from .multipliers import quasi_newton, residual_tolerance
 from .tangent import (
@@ -57,13 +58,13 @@ def project(
         return residual_tolerance(at) if tolerance is None else tolerance
 
     def unsolved(carry):
-        at, radius, iteration = carry
+        at, radius = carry
         size = jnp.linalg.norm(at.residual)
         stuck = radius < relative_tolerance(point.dtype)
-        return (size > limit(at)) & (iteration < max_iterations) & ~stuck & jnp.isfinite(size)
+        return (size > limit(at)) & ~stuck & jnp.isfinite(size)
 
     def body(carry):
-        at, radius, iteration = carry
+        at, radius = carry
         step = -pseudo_inverse_times(mdf, at, at.residual)
         length = jnp.linalg.norm(step)
         usable = jnp.isfinite(length) & (length > 0)
@@ -72,12 +73,12 @@ def project(
         trial = linearize(mdf, at.position + step)
         better = jnp.linalg.norm(trial.residual) < jnp.linalg.norm(at.residual)
         radius = jnp.where(better, 2 * radius, taken / 2) * usable
-        return select(better, trial, at), radius, iteration + 1
+        return select(better, trial, at), radius
 
     # Half the reach of the point: F far outside the data is arbitrary, so no step may leap there.
     radius = (1 + jnp.linalg.norm(point)) / 2
-    carry = (linearize(mdf, point), radius, jnp.zeros((), jnp.int32))
-    at, _, iterations = jax.lax.while_loop(unsolved, body, carry)
+    carry = (linearize(mdf, point), radius)
+    (at, _), iterations = bounded_while(unsolved, body, carry, max_iterations)
     converged = jnp.linalg.norm(at.residual) <= limit(at)
     return Projection(at.position, at.residual, iterations, converged)
 
@@ -153,12 +154,11 @@ def _descend(mdf: MDF, point: Vector, start: Vector, max_iterations: int) -> Lin
         return tangent_projection(mdf, at, at.position - point)
 
     def unsolved(carry):
-        at, fraction, iteration = carry
-        slope = jnp.linalg.norm(gradient(at))
-        return (slope > limit) & (fraction > 1e-3) & (iteration < max_iterations)
+        at, fraction = carry
+        return (jnp.linalg.norm(gradient(at)) > limit) & (fraction > 1e-3)
 
     def body(carry):
-        at, fraction, iteration = carry
+        at, fraction = carry
         offset = at.position - point
         multiplier = -gram_solve(mdf, at, jacobian_times(mdf, at, offset))
         product = _lagrangian_hessian(mdf, at.position, multiplier)
@@ -171,10 +171,10 @@ def _descend(mdf: MDF, point: Vector, start: Vector, max_iterations: int) -> Lin
         better = landed.converged & (after <= before + limit**2 + 4 * limit * jnp.sqrt(before))
         new = linearize(mdf, landed.position)
         fraction = jnp.where(better, jnp.minimum(1.0, 2 * fraction), fraction / 2)
-        return select(better, new, at), fraction, iteration + 1
+        return select(better, new, at), fraction
 
-    carry = (linearize(mdf, start), jnp.ones((), point.dtype), jnp.zeros((), jnp.int32))
-    return jax.lax.while_loop(unsolved, body, carry)[0]
+    carry = (linearize(mdf, start), jnp.ones((), point.dtype))
+    return bounded_while(unsolved, body, carry, max_iterations)[0][0]
 
 
 def _lagrangian_hessian(mdf: MDF, position: Vector, multiplier: Residual):
@@ -192,31 +192,25 @@ def _truncated_cg(product, right_side: Vector) -> Vector:
     tolerance = 1e-3 * jnp.linalg.norm(right_side)
 
     def unsolved(carry):
-        _, residual, _, iteration, bent = carry
-        return (jnp.vdot(residual, residual) > tolerance**2) & (iteration < limit) & ~bent
+        _, residual, _, bent, _ = carry
+        return (jnp.vdot(residual, residual) > tolerance**2) & ~bent
 
     def body(carry):
-        solution, residual, direction, iteration, _ = carry
+        solution, residual, direction, _, first = carry
         image = product(direction)
         squared, curvature = jnp.vdot(residual, residual), jnp.vdot(direction, image)
         bent = curvature <= 1e-3 * jnp.vdot(direction, direction)
         length = squared / jnp.where(bent, 1, curvature)
         forward = solution + length * direction
-        fallback = jnp.where(iteration == 0, right_side, solution)
+        fallback = jnp.where(first, right_side, solution)
         remaining = residual - length * image
         ratio = jnp.vdot(remaining, remaining) / squared
         solution = jnp.where(bent, fallback, forward)
-        return solution, remaining, remaining + ratio * direction, iteration + 1, bent
+        return solution, remaining, remaining + ratio * direction, bent, jnp.asarray(False)
 
-    limit = right_side.size
-    start = (
-        jnp.zeros_like(right_side),
-        right_side,
-        right_side,
-        jnp.zeros((), jnp.int32),
-        jnp.zeros((), bool),
-    )
-    return jax.lax.while_loop(unsolved, body, start)[0]
+    false, true = jnp.asarray(False), jnp.asarray(True)
+    start = (jnp.zeros_like(right_side), right_side, right_side, false, true)
+    return bounded_while(unsolved, body, start, right_side.size)[0][0]
 
 
 def _solve_optimality(size: int, linear_conditions, right_side: Vector) -> Vector:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._types import Array, Float, Int, RandomKey
-from .._chunks import chunk_sizes, collect, progress_bar
+from .._loops import chunk_sizes, collect, progress_bar
 
 
 class Chains(NamedTuple):

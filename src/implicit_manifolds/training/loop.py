@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from .._chunks import chunk_sizes, collect, progress_bar
+from .._loops import chunk_sizes, collect, progress_bar
 from .._types import Array, Float, RandomKey, Scalar
 from ..models.normalization import power_iteration
 from . import checkpoint

@@ -1,10 +1,29 @@
-"""Loops that the host watches: jitted chunks with a traced length, and the bar between them."""
+"""Loops: while loops safe under vmap, jitted chunks of traced length, and the bar between chunks."""
 
 from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
 from tqdm import tqdm
+
+
+def bounded_while(unsolved, body, carry, max_iterations: int):
+    """Repeat `carry = body(carry)` while `unsolved(carry)`, at most `max_iterations` times.
+
+    Returns the carry and the iterations taken. Under `vmap` a lane that is done stands still while the
+    others go on. The condition is a stored bit, not recomputed: under `vmap` JAX evaluates it in the
+    loop's test and again in its body, and where the compiler rounds the two differently a lane exactly at its
+    tolerance is frozen by the one and kept alive by the other, for ever (seen with jaxlib 0.10.2).
+    """
+
+    def step(state):
+        carry, _, iteration = state
+        carry = body(carry)
+        return carry, unsolved(carry) & (iteration + 1 < max_iterations), iteration + 1
+
+    start = (carry, unsolved(carry) & (max_iterations > 0), jnp.zeros((), jnp.int32))
+    carry, _, iterations = jax.lax.while_loop(lambda state: state[1], step, start)
+    return carry, iterations
 
 
 def collect(body, carry, first, count, size: int):

@@ -1,0 +1,32 @@
+# make demo: learn the two-circle mixture and draw it.   make test: the whole test suite.
+# Both need only make and a Python of 3.11 or later, which PYTHON names.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test lint lock clean
+
+demo: $(READY)
+	$(BIN)/python -m experiments.von_mises_mixture --out runs/demo --replace
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; set PYTHON=/path/to/it." >&2; exit 2; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $(READY)
+
+# Pins every package for every supported Python; needs uv, and nothing else here does.
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --extra test --no-header --no-annotate --no-emit-index-url pyproject.toml --output-file requirements.txt
+
+clean:
+	rm -rf .venv runs build
