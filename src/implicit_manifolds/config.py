@@ -12,10 +12,13 @@ from .losses.manifold import ResidualNorm
 class ManifoldConfig:
     """Step 1: the network F, its loss, and the ambient Langevin chains that find its stray zeros."""
 
-    hidden: tuple[int, ...] = (16, 16, 16)
-    num_steps: int = 3000
+    hidden: tuple[int, ...] = (32, 32)
+    restarts: int = 8  # networks warmed up side by side, of which the best is kept
+    warmup_steps: int = 2000  # of the loss without negatives
+    warmup_learning_rate: float = 0.01
+    num_steps: int = 1000
     batch_size: int = 100
-    learning_rate: float = 0.01
+    learning_rate: float = 0.003
     decay: bool = True  # cosine, to zero
     clip_norm: float | None = None
     negative_weight: float = 0.3
@@ -60,4 +63,4 @@ class FitConfig:
     manifold: ManifoldConfig = field(default_factory=ManifoldConfig)
     energy: EnergyConfig = field(default_factory=EnergyConfig)
     standardize: bool = True
-    box_margin: float = 0.25  # of the largest extent, added on each side of the data
+    box_margin: float = 0.1  # of the largest extent, added on each side of the data

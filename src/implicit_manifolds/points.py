@@ -44,7 +44,9 @@ def _read_csv(path: Path) -> np.ndarray:
     width = len(lines[-1].split(","))
     for number, line in enumerate(lines[header:], start=1 + header):
         if len(line.split(",")) != width:
-            raise InputError(f"{path}: row {number} has {len(line.split(','))} columns, others {width}; make them equal")
+            raise InputError(
+                f"{path}: row {number} has {len(line.split(','))} columns, others {width}; make them equal"
+            )
         if not _is_numeric(line):
             raise InputError(f"{path}: row {number} holds text; keep numeric columns only")
     return np.array([[float(cell) for cell in line.split(",")] for line in lines[header:]])
@@ -81,10 +83,14 @@ def check_training_points(points, codimension: int) -> np.ndarray:
     if dimension < 2:
         raise InputError("points have one coordinate; a level set needs at least two")
     if not 1 <= codimension < dimension:
-        raise InputError(f"codimension {codimension} is not between 1 and {dimension - 1}; the manifold has dimension {dimension} - codimension")
+        raise InputError(
+            f"codimension {codimension} is not between 1 and {dimension - 1}; the manifold has dimension {dimension} - codimension"
+        )
     distinct = len(np.unique(points, axis=0))
     if distinct < dimension + 1:
-        raise InputError(f"{distinct} distinct points cannot show a manifold in {dimension} dimensions; give at least {dimension + 1}")
+        raise InputError(
+            f"{distinct} distinct points cannot show a manifold in {dimension} dimensions; give at least {dimension + 1}"
+        )
     if distinct < len(points):
         warnings.warn(f"{len(points) - distinct} of {len(points)} points repeat others; they are kept", stacklevel=2)
     constant = int((np.ptp(points, axis=0) == 0).sum())

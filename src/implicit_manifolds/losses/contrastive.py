@@ -13,7 +13,7 @@ def contrastive_loss(
     *,
     square_weight: float = 0.1,
 ) -> tuple[Scalar, dict[str, Scalar]]:
-    """mean E(x) - mean E(x⁻) + b · (mean E(x)² + mean E(x⁻)²), b = square_weight.
+    """Mean E(x) - mean E(x⁻) + b · (mean E(x)² + mean E(x⁻)²), b = square_weight.
 
     points x (batch, n) from the data, negatives x⁻ (m, n) from the model's chains, through which no
     gradient flows. Returns the loss and its unweighted terms. Its gradient is that of the negative

@@ -1,0 +1,21 @@
+"""Geometry of level sets {F = 0}: tangents, multipliers, projections, arithmetic, known examples."""
+
+from .algebra import intersection as intersection
+from .algebra import pull_back as pull_back
+from .algebra import translate as translate
+from .algebra import union as union
+from .multipliers import MultiplierSolution as MultiplierSolution
+from .multipliers import gradient_descent as gradient_descent
+from .multipliers import lbfgs as lbfgs
+from .multipliers import newton as newton
+from .multipliers import quasi_newton as quasi_newton
+from .projection import NearestPoint as NearestPoint
+from .projection import Projection as Projection
+from .projection import nearest_point as nearest_point
+from .projection import project as project
+from .projection import sampson_distance as sampson_distance
+from .tangent import Linearization as Linearization
+from .tangent import gram_solve as gram_solve
+from .tangent import linearize as linearize
+from .tangent import normal_projection as normal_projection
+from .tangent import tangent_projection as tangent_projection

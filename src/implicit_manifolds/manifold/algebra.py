@@ -11,7 +11,7 @@ def _intersection(mdfs, x: Vector) -> Residual:
 
 
 def intersection(*mdfs: MDF) -> Partial:
-    """x -> concat(F₁(x), F₂(x), ...), (n,) -> (Σ k_i,); its density has the summed energies.
+    """X -> concat(F₁(x), F₂(x), ...), (n,) -> (Σ k_i,); its density has the summed energies.
 
     Generically empty where Σ k_i > n.
     """
@@ -26,7 +26,7 @@ def _union(mdfs, x: Vector) -> Residual:
 
 
 def union(*mdfs: MDF) -> Partial:
-    """x -> F₁(x) · F₂(x) · ..., (n,) -> (1,); codimension 1 only, since a product of vectors loses rank.
+    """X -> F₁(x) · F₂(x) · ..., (n,) -> (1,); codimension 1 only, since a product of vectors loses rank.
 
     Its gradient vanishes where two factors meet: to sample a union, choose the factor first and use
     that factor alone. Raises ValueError at the first call where a factor has more than one component.
@@ -46,7 +46,7 @@ def _pull_back(mdf, transform, x: Vector) -> Residual:
 
 
 def pull_back(mdf: MDF, transform) -> Partial:
-    """x -> F(transform(x)): the manifold seen through an invertible change of variables, a callable pytree.
+    """X -> F(transform(x)): the manifold seen through an invertible change of variables, a callable pytree.
 
     To shift M by `offset`, pull back by x -> x - offset, that is `translate`.
     """
@@ -58,5 +58,5 @@ def _translate(mdf, offset, x: Vector) -> Residual:
 
 
 def translate(mdf: MDF, offset: Vector) -> Partial:
-    """x -> F(x - offset): M shifted by `offset` (n,)."""
+    """X -> F(x - offset): M shifted by `offset` (n,)."""
     return Partial(_translate, mdf, offset)

@@ -8,7 +8,7 @@ where ‖F‖ ≤ tolerance. A solution need not exist: look at `converged`, nev
 
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,7 @@ class MultiplierSolution(NamedTuple):
     converged: Bool[Array, ""]
 
 
+@runtime_checkable
 class MultiplierSolver(Protocol):
     """The signature that all solvers of this module share."""
 
@@ -39,7 +40,9 @@ class MultiplierSolver(Protocol):
         point: Vector,
         tolerance: Scalar | None = None,
         max_iterations: int | None = None,
-    ) -> MultiplierSolution: ...
+    ) -> MultiplierSolution:
+        """Solve F(point - J(at)ᵀμ) = 0 for μ."""
+        ...
 
 
 def residual_tolerance(at: Linearization) -> Scalar:
@@ -167,7 +170,7 @@ def gradient_descent(
     """
 
     def correction(position, residual, memory):
-        value, push = jax.linearize(mdf, position)
+        _, push = jax.linearize(mdf, position)
         pull = jax.linear_transpose(push, position)
         gradient = jacobian_times(mdf, at, pull(residual)[0])
         image = push(transposed_times(mdf, at, gradient))

@@ -45,9 +45,7 @@ class NearestPoint(NamedTuple):
     converged: Bool[Array, ""]
 
 
-def project(
-    mdf: MDF, point: Vector, tolerance: Scalar | None = None, max_iterations: int = 50
-) -> Projection:
+def project(mdf: MDF, point: Vector, tolerance: Scalar | None = None, max_iterations: int = 50) -> Projection:
     """A zero of F near `point` (n,), by Gauss-Newton steps x -= J⁺F inside a trust region.
 
     tolerance bounds ‖F‖ and defaults to `residual_tolerance` at each iterate. Where no zero is
@@ -83,9 +81,7 @@ def project(
     return Projection(at.position, at.residual, iterations, converged)
 
 
-def nearest_point(
-    mdf: MDF, point: Vector, start: Vector | None = None, max_iterations: int = 50
-) -> NearestPoint:
+def nearest_point(mdf: MDF, point: Vector, start: Vector | None = None, max_iterations: int = 50) -> NearestPoint:
     """The zero of F nearest to `point` (n,): y = argmin ‖y - x‖ subject to F(y) = 0.
 
     Riemannian Newton with truncated conjugate gradients from `start` (default: `project(point)`);
@@ -93,7 +89,6 @@ def nearest_point(
     `point` and in the parameters of `mdf` through the optimality conditions,
     dy = [P (I + Σ λ_i ∇²F_i) P]⁺ dx, never through the iterations.
     """
-
     if start is None:
         start = project(mdf, jax.lax.stop_gradient(point)).position
     optimum = _optimum(max_iterations, mdf, point, start)
@@ -162,9 +157,7 @@ def _descend(mdf: MDF, point: Vector, start: Vector, max_iterations: int) -> Lin
         offset = at.position - point
         multiplier = -gram_solve(mdf, at, jacobian_times(mdf, at, offset))
         product = _lagrangian_hessian(mdf, at.position, multiplier)
-        direction = _truncated_cg(
-            lambda v: tangent_projection(mdf, at, product(v)), -gradient(at)
-        )
+        direction = _truncated_cg(lambda v: tangent_projection(mdf, at, product(v)), -gradient(at))
         landed = quasi_newton(mdf, at, at.position + fraction * direction)
         before, after = jnp.sum(offset**2), jnp.sum((landed.position - point) ** 2)
         # The last Newton steps change the distance by less than rounding shows.
@@ -178,7 +171,7 @@ def _descend(mdf: MDF, point: Vector, start: Vector, max_iterations: int) -> Lin
 
 
 def _lagrangian_hessian(mdf: MDF, position: Vector, multiplier: Residual):
-    """v -> (I + Σ λ_i ∇²F_i) v, the Hessian of ½‖y - x‖² + λᵀF, matrix-free."""
+    """V -> (I + Σ λ_i ∇²F_i) v, the Hessian of ½‖y - x‖² + λᵀF, matrix-free."""
 
     def slope(y):
         return jax.vjp(mdf, y)[1](multiplier)[0]
@@ -215,7 +208,6 @@ def _truncated_cg(product, right_side: Vector) -> Vector:
 
 def _solve_optimality(size: int, linear_conditions, right_side: Vector) -> Vector:
     """Solve the linearised optimality conditions [H Jᵀ; J 0](a, b) = (p, q), symmetric, matrix-free in H."""
-
     # Padding with constants, not with zeros_like: transposition needs operators free of right_side.
     codimension = right_side.size - size
 

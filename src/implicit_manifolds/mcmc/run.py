@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._types import Array, Float, Int, RandomKey
 from .._loops import chunk_sizes, collect, progress_bar
+from .._types import Array, Float, Int, RandomKey
 
 
 class Chains(NamedTuple):
@@ -85,7 +85,7 @@ def run(
         for first, count in chunk_sizes(0, num_samples, size):
             states, (drawn, infos) = _run_chunk(sampler, key, states, first, count, thinning, size)
             pieces.append(np.asarray(drawn[:count]))
-            summed = jax.tree.map(lambda leaf: np.asarray(leaf[:count]).sum(0), infos)
+            summed = jax.tree.map(partial(np.sum, axis=0), jax.tree.map(lambda leaf: leaf[:count], infos))
             totals = summed if totals is None else jax.tree.map(np.add, totals, summed)
             bar.update(count)
     num_steps = num_samples * thinning

@@ -1,6 +1,7 @@
 """Multilayer perceptrons for MDFs and energies."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -28,9 +29,10 @@ class MLP(nnx.Module):
             kind = SpectralLinear if spectral_norm else nnx.Linear
             return kind(fan_in, fan_out, kernel_init=_uniform_fan_in, bias_init=bias_init, rngs=rngs)
 
-        self.layers = nnx.List([layer(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)])
+        self.layers = nnx.List([layer(a, b) for a, b in pairwise(sizes)])
 
     def __call__(self, x: Vector) -> Float[Array, " out"]:
+        """One point, (sizes[0],) to (sizes[-1],)."""
         for layer in self.layers[:-1]:
             x = jax.nn.silu(layer(x))
         return self.layers[-1](x)
@@ -43,4 +45,5 @@ class EnergyMLP(nnx.Module):
         self.network = MLP([*sizes, 1], spectral_norm=spectral_norm, rngs=rngs)
 
     def __call__(self, x: Vector) -> Scalar:
+        """One point, (n,) to ()."""
         return self.network(x)[0]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from . import checkpoint
 MAX_BATCHES_PER_ROUND = 50
 
 
+@runtime_checkable
 class Objective(Protocol):
     """What a model is trained for; a pytree, so that its arrays travel through jit as arguments."""
 
@@ -105,7 +106,9 @@ def batches_per_round(num_points: int, batch_size: int) -> int:
 
 def _raise_if_not_finite(name: str, failures: dict[str, np.ndarray], first: int, batches: int):
     for row in range(len(next(iter(failures.values())))):
-        step, term = min((int(rows[row]), term) for term, rows in failures.items() if term != "loss" or len(failures) == 1)
+        step, term = min(
+            (int(rows[row]), term) for term, rows in failures.items() if term != "loss" or len(failures) == 1
+        )
         if step < batches:
             raise TrainingDiverged(
                 f"{name}: the term '{term}' was not finite at step {(first + row) * batches + step + 1}; "
@@ -143,9 +146,7 @@ def train(
     with progress_bar(name, rounds * batches, progress) as bar:
         bar.update(done * batches)
         for first, count in chunk_sizes(done, rounds, size):
-            state, (means, failures) = _train_chunk(
-                objective, optimizer, state, data, first, count, batch_size, size
-            )
+            state, (means, failures) = _train_chunk(objective, optimizer, state, data, first, count, batch_size, size)
             failures = {term: np.asarray(rows[:count]) for term, rows in failures.items()}
             _raise_if_not_finite(name, failures, first, batches)
             rows.append({term: np.asarray(values[:count]) for term, values in means.items()})

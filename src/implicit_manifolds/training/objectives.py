@@ -119,6 +119,34 @@ class ContrastiveObjective:
         return contrastive_loss(model, batch, negatives, square_weight=self.config.square_weight)
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class RestartsObjective:
+    """Several models trained side by side for one objective, each with its own memory and noise.
+
+    Models and memories are stacked along a leading axis. The loss is the sum over members, so gradients are
+    those of each alone; an optimiser that clips the global norm would couple them. Terms are means.
+    """
+
+    member: Any
+    restarts: int = field(metadata={"static": True})
+
+    def initial_memory(self, key: RandomKey):
+        """The members' memories, stacked."""
+        return jax.vmap(self.member.initial_memory)(jax.random.split(key, self.restarts))
+
+    def sample(self, key: RandomKey, model, memory, batch_size: int):
+        """The members' negatives and memories, stacked."""
+        keys = jax.random.split(key, self.restarts)
+        return jax.vmap(lambda k, m, b: self.member.sample(k, m, b, batch_size))(keys, model, memory)
+
+    def loss(self, key: RandomKey, model, batch, negatives):
+        """Summed loss, mean terms."""
+        keys = jax.random.split(key, self.restarts)
+        losses, terms = jax.vmap(lambda k, m, x: self.member.loss(k, m, batch, x))(keys, model, negatives)
+        return jnp.sum(losses), jax.tree.map(jnp.mean, terms)
+
+
 def uniform_in_box(key: RandomKey, low: Vector, high: Vector, count: int) -> Float[Array, "count n"]:
     """Uniform points of the box [low, high], (count, n)."""
     return jax.random.uniform(key, (count, low.shape[0]), low.dtype, low, high)

@@ -23,9 +23,7 @@ def draw(
     return jnp.where(keep, replayed, fresh)
 
 
-def push(
-    buffer: Float[Array, "size n"], finished: Float[Array, "batch n"]
-) -> Float[Array, "size n"]:
+def push(buffer: Float[Array, "size n"], finished: Float[Array, "batch n"]) -> Float[Array, "size n"]:
     """The buffer with `finished` put in front and as many of the oldest dropped; no gradient passes."""
     joined = jnp.concatenate([jax.lax.stop_gradient(finished), buffer])
     return joined[: buffer.shape[0]]

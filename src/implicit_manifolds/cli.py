@@ -1,0 +1,192 @@
+"""The command `implicit-manifolds`: fit, sample, project, score and plot one's own points."""
+
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import numpy as np
+import tyro
+
+from . import storage
+from .config import FitConfig
+from .ebim import project_points, sample, score
+from .fit import fit
+from .plot import plot_model
+from .points import InputError, check_points, read_points
+from .training.loop import TrainingDiverged
+
+Positional = tyro.conf.Positional
+
+
+def fit_command(
+    points: Positional[Path],
+    codimension: int,
+    out: Path,
+    seed: int = 0,
+    resume: bool = False,
+    config: Annotated[FitConfig, tyro.conf.arg(name="")] = FitConfig(),
+) -> None:
+    """Learn a manifold and a density on it from points.
+
+    Args:
+        points: .csv or .npy file, one point a row.
+        codimension: number of constraints: the points' dimension less the manifold's.
+        out: model directory to write; must not exist.
+        seed: seed of all randomness.
+        resume: keep checkpoints beside OUT, and go on from those of a run that was killed.
+        config: settings of both steps.
+    """
+    storage.refuse_existing(out)
+    data = read_points(points)
+    checkpoints = out.with_name(out.name + ".checkpoints") if resume else None
+    started = time.perf_counter()
+    result = fit(jax.random.key(seed), data, codimension, config, progress=True, checkpoint_dir=checkpoints)
+    storage.save(out, result.model, config, seed)
+    distance = project_points(result.model, data[:1000])
+    last = {"manifold": result.manifold_history, "energy": result.energy_history}
+    for step, history in last.items():
+        terms = ", ".join(f"{name} {values[-1]:.3g}" for name, values in history.terms.items())
+        print(f"{step}: {history.steps[-1]} updates; {terms}")
+    found = distance.distance[distance.converged]
+    print(f"distance of training points to the manifold: mean {found.mean():.3g}, largest {found.max():.3g}")
+    print(f"model written to {out} after {time.perf_counter() - started:.1f} s")
+
+
+def sample_command(
+    model: Positional[Path],
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])],
+    out: Path,
+    seed: int = 0,
+    num_steps: int = 1000,
+) -> None:
+    """Draw points from a model with constrained Langevin chains.
+
+    Args:
+        model: model directory.
+        n: how many points.
+        out: .csv or .npy file to write; must not exist.
+        seed: seed of the chains.
+        num_steps: steps of each chain before its point is taken.
+    """
+    if n < 1 or num_steps < 1:
+        raise InputError("the number of points and of steps must be at least 1")
+    drawn = _to_file(out, lambda: sample(jax.random.key(seed), storage.load(model), n, num_steps, progress=True))
+    _write(out, drawn.points, [f"x{i}" for i in range(drawn.points.shape[1])])
+    stray = np.flatnonzero(~drawn.on_manifold)
+    if stray.size:
+        rows = ", ".join(str(row + 1) for row in stray[:10]) + (", ..." if stray.size > 10 else "")
+        print(f"{stray.size} of {n} points are not on the manifold: rows {rows}", file=sys.stderr)
+    print(f"{n} points written to {out}; {drawn.taken_fraction:.1%} of the steps moved")
+
+
+def project_command(model: Positional[Path], points: Positional[Path], out: Path) -> None:
+    """Find the nearest point of the manifold, and the distance to it, for each point.
+
+    Args:
+        model: model directory.
+        points: .csv or .npy file, one point a row.
+        out: .csv or .npy file to write; the last two columns are the distance and whether the search converged.
+    """
+    data = read_points(points)
+    found = _to_file(out, lambda: project_points(storage.load(model), data))
+    columns = np.column_stack([found.points, found.distance, found.converged])
+    _write(out, columns, [*(f"x{i}" for i in range(found.points.shape[1])), "distance", "converged"])
+    _report(found.converged, out)
+
+
+def score_command(model: Positional[Path], points: Positional[Path], out: Path) -> None:
+    """Give the energy at each point's projection, and its distance from the manifold.
+
+    Args:
+        model: model directory.
+        points: .csv or .npy file, one point a row.
+        out: .csv or .npy file to write: energy, distance, whether the search converged.
+    """
+    data = read_points(points)
+    found = _to_file(out, lambda: score(storage.load(model), data))
+    columns = np.column_stack([found.energy, found.distance, found.converged])
+    _write(out, columns, ["energy", "distance", "converged"])
+    _report(found.converged, out)
+
+
+def plot_command(model: Positional[Path], out: Path, points: Path | None = None, seed: int = 0) -> None:
+    """Draw the manifold coloured by its density (curves, surfaces), or pairs of coordinates of samples.
+
+    Args:
+        model: model directory.
+        out: .png file to write; must not exist.
+        points: .csv or .npy file of points to draw beside it.
+        seed: seed of the samples, where samples are drawn.
+    """
+    if out.suffix != ".png":
+        raise InputError(f"{out} must end in .png")
+    storage.refuse_existing(out)
+    learned = storage.load(model)
+    data = None if points is None else check_points(read_points(points), dimension=len(learned.low))
+    figure = plot_model(jax.random.key(seed), learned, data)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=150)
+    print(f"figure written to {out}")
+
+
+def _to_file(out: Path, compute: Callable):
+    """The result of `compute`, refused beforehand where it could not be written to `out`."""
+    if out.suffix not in (".csv", ".npy"):
+        raise InputError(f"{out} must end in .csv or .npy")
+    storage.refuse_existing(out)
+    return compute()
+
+
+def _write(out: Path, columns: np.ndarray, names: list[str]) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".npy":
+        np.save(out, columns)
+    else:
+        np.savetxt(out, columns, delimiter=",", header=",".join(names), comments="", fmt="%.9g")
+
+
+def _report(converged: np.ndarray, out: Path) -> None:
+    if not converged.all():
+        print(f"{(~converged).sum()} of {converged.size} searches did not converge; see that column", file=sys.stderr)
+    print(f"{converged.size} rows written to {out}")
+
+
+COMMANDS = {
+    "fit": fit_command,
+    "sample": sample_command,
+    "project": project_command,
+    "score": score_command,
+    "plot": plot_command,
+}
+
+
+def run_safely(call: Callable[[], None]) -> int:
+    """Run `call` for its exit code: 0, 2 for what the user gave, 3 for training that diverged.
+
+    Errors of ours end as one line on stderr, warnings likewise; anything else is a bug and keeps its traceback.
+    """
+    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+    try:
+        call()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except TrainingDiverged as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 3
+    return 0
+
+
+def main() -> None:
+    """Entry point of the command line."""
+    sys.exit(
+        run_safely(
+            lambda: tyro.extras.subcommand_cli_from_dict(
+                COMMANDS, prog="implicit-manifolds", description=__doc__, config=(tyro.conf.FlagConversionOff,)
+            )
+        )
+    )

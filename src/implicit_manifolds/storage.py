@@ -1,0 +1,86 @@
+"""Models on disk: a directory that describes itself, with parameters by orbax and no pickle."""
+
+import json
+import shutil
+import tempfile
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from .config import FitConfig
+from .ebim import EBIM
+from .models.mlp import MLP, EnergyMLP
+from .points import InputError
+from .scaling import Scaling
+from .training.checkpoint import load_tree, save_tree
+
+FORMAT = 1
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise InputError where `path` exists: nothing a user has is overwritten."""
+    if path.exists():
+        raise InputError(f"{path} exists; name a new path or remove it")
+
+
+def save(path: Path, model: EBIM, config: FitConfig = FitConfig(), seed: int | None = None) -> None:
+    """Write `model`, made by `fit` with `config`, to the new directory `path`: whole or not at all.
+
+    Raises InputError where `path` exists.
+    """
+    refuse_existing(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    description = {
+        "format": FORMAT,
+        "version": version("implicit-manifolds"),
+        "dimension": len(model.low),
+        "codimension": model.mdf(model.low).shape[0],
+        "anchors": len(model.anchors),
+        "seed": seed,
+        "config": asdict(config),
+    }
+    scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        (scratch / "model.json").write_text(json.dumps(description, indent=1) + "\n")
+        save_tree(scratch / "parameters", model)
+        scratch.chmod(0o755)
+        scratch.rename(path)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def load(path: Path) -> EBIM:
+    """Read a model that `save` wrote. Raises InputError where it is missing, newer, or damaged."""
+    if not (path / "model.json").is_file():
+        raise InputError(f"{path} is not a model directory; make one with `implicit-manifolds fit`")
+    try:
+        description = json.loads((path / "model.json").read_text())
+        if description["format"] != FORMAT:
+            raise InputError(f"{path} has format {description['format']}, this version reads {FORMAT}; fit it again")
+        return load_tree(path / "parameters", _template(description))
+    except InputError:
+        raise
+    except Exception as error:  # orbax and json raise many kinds; all mean the same to the user
+        raise InputError(f"{path} is damaged ({type(error).__name__}); fit the model again") from error
+
+
+def _template(description: dict) -> EBIM:
+    """A model of the described shapes, whose values `load_tree` replaces."""
+    dimension, config = description["dimension"], description["config"]
+    energy = config["energy"]
+    side = jnp.zeros(dimension)
+    return EBIM(
+        MLP([dimension, *config["manifold"]["hidden"], description["codimension"]], rngs=nnx.Rngs(0)),
+        EnergyMLP([dimension, *energy["hidden"]], rngs=nnx.Rngs(0)),
+        Scaling(np.zeros(dimension), np.float64(1)),
+        side,
+        side,
+        jnp.zeros((description["anchors"], dimension)),
+        energy["noise_scale"],
+        energy["step_size"],
+    )
