@@ -1,6 +1,6 @@
 """Settings of the two trainings and of sampling, as frozen dataclasses that a command line can fill.
 
-Defaults are in standardised units (one shift, one scale: data of unit root mean square).
+Defaults are in standardised units (one shift and one scale, which give data of unit root mean square).
 """
 
 from dataclasses import dataclass, field
@@ -64,3 +64,4 @@ class FitConfig:
     energy: EnergyConfig = field(default_factory=EnergyConfig)
     standardize: bool = True
     box_margin: float = 0.1  # of the largest extent, added on each side of the data
+    box: tuple[float, ...] | None = None  # half-widths about the origin of standardised space, instead

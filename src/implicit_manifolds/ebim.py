@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._types import MDF, Array, Energy, Float, RandomKey, Vector
-from .manifold.projection import nearest_point, project
+from .manifold.projection import nearest_point
 from .manifold.tangent import linearize
 from .mcmc.constrained_langevin import ConstrainedLangevin
 from .mcmc.run import run
@@ -70,12 +70,6 @@ class Scores(NamedTuple):
 
 
 @jax.jit
-def project_all(mdf: MDF, points: Float[Array, "points n"]):
-    """`project` of each standardised point (N, n)."""
-    return jax.vmap(lambda x: project(mdf, x))(points)
-
-
-@jax.jit
 def _nearest_all(mdf, points):
     return jax.vmap(lambda x: nearest_point(mdf, x))(points)
 
@@ -107,13 +101,12 @@ def sample(key: RandomKey, model: EBIM, count: int, num_steps: int = 1000, *, pr
     between components keep the data's share of each. Above `MAX_CHAINS` points every chain gives several,
     `num_steps` apart.
     """
-    start_key, chain_key = jax.random.split(key)
     chains = min(count, MAX_CHAINS)
     rows = -(-chains // len(model.anchors))
-    orders = [jax.random.permutation(k, model.anchors) for k in jax.random.split(start_key, rows)]
-    starts = jnp.concatenate(orders)[:chains]
+    random = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    starts = np.concatenate([random.permutation(model.anchors) for _ in range(rows)])[:chains]
     rounds = -(-count // chains)
-    result = run(chain_sampler(model), chain_key, starts, rounds, num_steps, progress=progress, chunk_size=1)
+    result = run(chain_sampler(model), key, jnp.asarray(starts), rounds, num_steps, progress=progress, chunk_size=1)
     standard = result.positions.reshape(-1, starts.shape[1])[:count]
     distance = np.asarray(_first_order_distances(model.mdf, jnp.asarray(standard)))
     return Samples(

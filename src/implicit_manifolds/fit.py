@@ -1,8 +1,10 @@
 """Fitting an energy-based implicit manifold: step 1 learns {F = 0}, step 2 an energy on it."""
 
 import math
+import time
 import warnings
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +15,7 @@ from flax import nnx
 
 from ._types import MDF, Array, Float, RandomKey, Vector
 from .config import EnergyConfig, FitConfig, ManifoldConfig
-from .ebim import EBIM, project_all
+from .ebim import EBIM
 from .manifold.projection import project, sampson_distance
 from .models.mlp import MLP, EnergyMLP
 from .points import check_training_points
@@ -26,11 +28,13 @@ CHOICE_POINTS = 1000
 
 
 class Fit(NamedTuple):
-    """A fitted model with the history of each step."""
+    """A fitted model with the history of each step, and the wall seconds of each, compilation included."""
 
     model: EBIM
     manifold_history: History
     energy_history: History
+    seconds_manifold: float
+    seconds_energy: float
 
 
 def box_around(points: Float[Array, "points n"], margin: float) -> tuple[Vector, Vector]:
@@ -59,8 +63,7 @@ def fit_manifold(
     """
     model_key, warm_key, choice_key, train_key = jax.random.split(key, 4)
     sizes = [points.shape[1], *config.hidden, codimension]
-    members = [MLP(sizes, rngs=nnx.Rngs(k)) for k in jax.random.split(model_key, config.restarts)]
-    models = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
+    models = _initial_mlps(model_key, tuple(sizes), config.restarts)
     options = {"progress": progress, "checkpoint_dir": checkpoint_dir}
     if config.warmup_steps:
         calm = replace(
@@ -72,29 +75,34 @@ def fit_manifold(
         )
         objective = RestartsObjective(ManifoldObjective(*box, calm), config.restarts)
         models, _ = _train("warm-up", warm_key, models, objective, points, calm, **options)
-    best = jnp.argmin(_misfit(models, points, uniform_in_box(choice_key, *box, CHOICE_POINTS), box))
-    mdf = jax.tree.map(lambda leaf: leaf[best], models)
+    mdf = _best(choice_key, models, points, box)
     return _train("manifold", train_key, mdf, ManifoldObjective(*box, config), points, config, **options)
 
 
+@partial(jax.jit, static_argnames=("sizes", "count"))
+def _initial_mlps(key, sizes, count):
+    """`count` networks of the same sizes, stacked along a leading axis."""
+    return jax.vmap(lambda k: MLP(sizes, rngs=nnx.Rngs(k)))(jax.random.split(key, count))
+
+
 @jax.jit
-def _misfit(models, points, noise, box):
-    """Root mean square distance from data to zeros plus mean distance from zeros to data, (restarts,).
+def _best(key, models, points, box):
+    """The one of the stacked models whose zeros in the box and data are nearest to each other.
 
-    The first is first-order; the second takes the zeros in the box that `noise` projects to, and the nearest of
-    `CHOICE_POINTS` data points, so stray zeros count by their share and remoteness.
+    Its misfit is the root mean square first-order distance from data to zeros, plus the mean distance from
+    zeros (noise, projected) to data, of which `CHOICE_POINTS` are used: stray zeros count by share and remoteness.
     """
-    data = points[:CHOICE_POINTS]
+    noise = uniform_in_box(key, *box, CHOICE_POINTS)
 
-    def one(mdf):
+    def misfit(mdf):
         to_zeros = jax.vmap(lambda x: sampson_distance(mdf, x))(points)
         found = jax.vmap(lambda x: project(mdf, x))(noise)
-        gaps = jnp.linalg.norm(found.position[:, None] - data, axis=-1).min(axis=1)
-        to_data = jnp.mean(gaps, where=_usable(found, box))
-        misfit = jnp.sqrt(jnp.mean(to_zeros**2)) + to_data
-        return jnp.where(jnp.isfinite(misfit), misfit, jnp.inf)
+        gaps = jnp.linalg.norm(found.position[:, None] - points[:CHOICE_POINTS], axis=-1).min(axis=1)
+        total = jnp.sqrt(jnp.mean(to_zeros**2)) + jnp.mean(gaps, where=_usable(found, box))
+        return jnp.where(jnp.isfinite(total), total, jnp.inf)
 
-    return jax.vmap(one)(models)
+    best = jnp.argmin(jax.vmap(misfit)(models))
+    return jax.tree.map(lambda leaf: leaf[best], models)
 
 
 def fit_energy(
@@ -113,18 +121,22 @@ def fit_energy(
     starts (s, n): points of M for fresh chains. Raises TrainingDiverged.
     """
     model_key, train_key = jax.random.split(key)
-    energy = EnergyMLP([points.shape[1], *config.hidden], rngs=nnx.Rngs(model_key))
+    energy = _initial_energy(model_key, (points.shape[1], *config.hidden))
     objective = ContrastiveObjective(mdf, starts, *box, config)
     return _train(
         "energy", train_key, energy, objective, points, config, progress=progress, checkpoint_dir=checkpoint_dir
     )
 
 
+@partial(jax.jit, static_argnames="sizes")
+def _initial_energy(key, sizes):
+    return EnergyMLP(sizes, rngs=nnx.Rngs(key))
+
+
 def _train(name, key, model, objective, points, config, *, progress, checkpoint_dir):
     """What both steps do: Adam on shuffled batches, with the objective's memory begun afresh."""
-    memory_key, state_key = jax.random.split(key)
     optimizer = adam(config.learning_rate, config.num_steps if config.decay else None, config.clip_norm)
-    state = initial_state(model, optimizer, objective.initial_memory(memory_key), state_key)
+    state = initial_state(key, objective, optimizer, model)
     state, history = train(
         objective,
         optimizer,
@@ -139,37 +151,33 @@ def _train(name, key, model, objective, points, config, *, progress, checkpoint_
     return state.model, history
 
 
-def on_manifold_anchors(mdf: MDF, points: Float[Array, "points n"], box) -> Float[Array, "anchors n"]:
-    """Training points projected onto {F = 0}, those that reach it inside the box, (a, n).
+def points_on_manifold(
+    key: RandomKey, mdf: MDF, points: Float[Array, "points n"], box, count: int
+) -> tuple[Float[Array, "anchors n"], Float[Array, "count n"]]:
+    """Anchors, training points (N, n) projected onto {F = 0}; and starts (count, n) of fresh chains, on it too.
 
-    Raises ArithmeticError where none does: F has then no zeros near the data.
+    Starts are uniform noise of the box, projected. Noise that does not reach M (a plateau of ‖F‖), or reaches it
+    outside the box, is replaced by a random anchor, so every start lies on M. Raises ArithmeticError where no
+    training point reaches M inside the box, and warns where more than 1 % do not.
     """
-    found = project_all(mdf, points)
-    kept = np.asarray(found.position)[np.asarray(_usable(found, box))]
-    if len(kept) == 0:
-        raise ArithmeticError(
-            "no training point could be projected onto the learned manifold; train longer or with another seed"
-        )
-    if len(kept) < 0.99 * len(points):
-        warnings.warn(
-            f"{len(points) - len(kept)} of {len(points)} points could not be projected onto the learned manifold",
-            stacklevel=2,
-        )
-    return jnp.asarray(kept)
+    positions, usable, noise, noise_usable = _project_data_and_noise(key, mdf, points, box, count)
+    anchors = np.asarray(positions)[np.asarray(usable)]
+    if len(anchors) == 0:
+        raise ArithmeticError("no training point could be projected onto the learned manifold; train longer")
+    lost = len(points) - len(anchors)
+    if lost > 0.01 * len(points):
+        warnings.warn(f"{lost} of {len(points)} points could not be projected onto the learned manifold", stacklevel=2)
+    spare = np.random.default_rng(np.asarray(jax.random.key_data(key))).integers(0, len(anchors), count)
+    starts = np.where(np.asarray(noise_usable)[:, None], np.asarray(noise), anchors[spare])
+    return jnp.asarray(anchors), jnp.asarray(starts)
 
 
-def fresh_starts(
-    key: RandomKey, mdf: MDF, anchors: Float[Array, "anchors n"], box, count: int
-) -> Float[Array, "count n"]:
-    """Points of M for fresh chains, (count, n): uniform noise of the box, projected.
-
-    Noise that does not reach M (a plateau of ‖F‖), or reaches it outside the box, is replaced by a random
-    anchor, so that every start lies on M.
-    """
-    noise_key, anchor_key = jax.random.split(key)
-    found = project_all(mdf, uniform_in_box(noise_key, *box, count))
-    spare = anchors[jax.random.randint(anchor_key, (count,), 0, anchors.shape[0])]
-    return jnp.where(_usable(found, box)[:, None], found.position, spare)
+@partial(jax.jit, static_argnames="count")
+def _project_data_and_noise(key, mdf, points, box, count):
+    noise = uniform_in_box(key, *box, count)
+    found = jax.vmap(lambda x: project(mdf, x))(jnp.concatenate([points, noise]))
+    usable, size = _usable(found, box), points.shape[0]
+    return found.position[:size], usable[:size], found.position[size:], usable[size:]
 
 
 def _usable(found, box):
@@ -197,7 +205,8 @@ def fit(
     scale = math.sqrt(((points - shift) ** 2).mean()) if config.standardize else 1.0
     scaling = Scaling(shift, scale)
     standard = scaling.standardize(points)
-    box = box_around(standard, config.box_margin)
+    box = _box(standard, config)
+    started = time.perf_counter()
     manifold_key, start_key, energy_key = jax.random.split(key, 3)
     mdf, manifold_history = fit_manifold(
         manifold_key,
@@ -208,8 +217,8 @@ def fit(
         progress=progress,
         checkpoint_dir=checkpoint_dir,
     )
-    anchors = on_manifold_anchors(mdf, standard, box)
-    starts = fresh_starts(start_key, mdf, anchors, box, config.energy.starts)
+    between = time.perf_counter()
+    anchors, starts = points_on_manifold(start_key, mdf, standard, box, config.energy.starts)
     energy, energy_history = fit_energy(
         energy_key,
         mdf,
@@ -221,4 +230,13 @@ def fit(
         checkpoint_dir=checkpoint_dir,
     )
     model = EBIM(mdf, energy, scaling, *box, anchors[:MAX_ANCHORS], config.energy.noise_scale, config.energy.step_size)
-    return Fit(model, manifold_history, energy_history)
+    jax.block_until_ready(model.energy)
+    ended = time.perf_counter()
+    return Fit(model, manifold_history, energy_history, between - started, ended - between)
+
+
+def _box(points, config: FitConfig):
+    if config.box is None:
+        return box_around(points, config.box_margin)
+    half = jnp.asarray(config.box, points.dtype)
+    return -half, half

@@ -84,12 +84,12 @@ def check_training_points(points, codimension: int) -> np.ndarray:
         raise InputError("points have one coordinate; a level set needs at least two")
     if not 1 <= codimension < dimension:
         raise InputError(
-            f"codimension {codimension} is not between 1 and {dimension - 1}; the manifold has dimension {dimension} - codimension"
+            f"codimension {codimension} is not between 1 and {dimension - 1}, the dimension of the points less one"
         )
     distinct = len(np.unique(points, axis=0))
     if distinct < dimension + 1:
         raise InputError(
-            f"{distinct} distinct points cannot show a manifold in {dimension} dimensions; give at least {dimension + 1}"
+            f"{distinct} distinct points are too few in {dimension} dimensions; give at least {dimension + 1}"
         )
     if distinct < len(points):
         warnings.warn(f"{len(points) - distinct} of {len(points)} points repeat others; they are kept", stacklevel=2)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._types import Array, Float, Vector
+from ._types import Array, Float
 
 
 @jax.tree_util.register_dataclass
@@ -14,14 +14,14 @@ from ._types import Array, Float, Vector
 class Scaling:
     """x = shift + scale · z: shift (n,) and scale () in the units of the data, z without unit."""
 
-    shift: Vector
-    scale: Float[Array, ""]
+    shift: Float[np.ndarray | Array, " n"]
+    scale: Float[np.ndarray | Array, ""] | float
 
-    def standardize(self, points: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
+    def standardize(self, points: Float[np.ndarray | Array, "*batch n"]) -> Float[Array, "*batch n"]:
         """Data units to standardised ones, (..., n); computed in double, so offsets do not eat digits."""
         wide = (np.asarray(points, np.float64) - np.asarray(self.shift, np.float64)) / float(self.scale)
-        return jnp.asarray(wide, self.scale.dtype if jax.config.jax_enable_x64 else jnp.float32)
+        return jnp.asarray(wide, jnp.result_type(float))
 
-    def restore(self, points: Float[Array, "*batch n"]) -> np.ndarray:
+    def restore(self, points: Float[np.ndarray | Array, "*batch n"]) -> np.ndarray:
         """Standardised units to data units, (..., n), in double."""
         return np.asarray(self.shift, np.float64) + float(self.scale) * np.asarray(points, np.float64)

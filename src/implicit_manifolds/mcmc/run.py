@@ -80,16 +80,15 @@ def run(
     """
     states = initial_states(sampler, jnp.asarray(positions))
     size = min(chunk_size, num_samples)
-    pieces, totals = [], None
+    pieces, infos = [], []
     with progress_bar("sampling", num_samples, progress) as bar:
         for first, count in chunk_sizes(0, num_samples, size):
-            states, (drawn, infos) = _run_chunk(sampler, key, states, first, count, thinning, size)
-            pieces.append(np.asarray(drawn[:count]))
-            summed = jax.tree.map(partial(np.sum, axis=0), jax.tree.map(lambda leaf: leaf[:count], infos))
-            totals = summed if totals is None else jax.tree.map(np.add, totals, summed)
+            states, (drawn, summed) = _run_chunk(sampler, key, states, first, count, thinning, size)
+            pieces.append(np.asarray(drawn)[:count])
+            infos.append(jax.tree.map(lambda leaf: np.asarray(leaf).sum(axis=0), summed))
             bar.update(count)
     num_steps = num_samples * thinning
-    mean = jax.tree.map(lambda total: total / num_steps, totals)
+    mean = jax.tree.map(lambda *totals: sum(totals) / num_steps, *infos)
     last = np.asarray(states.position)
     non_finite = ~np.isfinite(last).all(axis=tuple(range(1, last.ndim)))
     return Chains(np.concatenate(pieces), states, mean, num_steps, non_finite)

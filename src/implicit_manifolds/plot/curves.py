@@ -16,6 +16,8 @@ from ..ebim import EBIM
 from ..points import InputError, check_points
 from .style import DATA_COLOR, add_density_bar, blank_figure, coordinate, density_scale, dot, thinned
 
+NO_ZEROS = "F has one sign on the grid over the model's box, so there is no level set to draw; train longer"
+
 Polyline = Float[np.ndarray, "vertices 2"]
 
 
@@ -78,9 +80,6 @@ def density_along(model: EBIM, polylines: Sequence[Polyline]) -> list[np.ndarray
     lengths = (np.linalg.norm(np.diff(line, axis=0), axis=1) for line in polylines)
     total = sum(_midway(weight) @ length for weight, length in zip(pieces, lengths, strict=True))
     return [weight / total for weight in pieces]
-
-
-NO_ZEROS = "F has one sign on the grid over the model's box, so there is no level set to draw; train longer"
 
 
 def grid_values(

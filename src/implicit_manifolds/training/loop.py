@@ -22,6 +22,10 @@ MAX_BATCHES_PER_ROUND = 50
 class Objective(Protocol):
     """What a model is trained for; a pytree, so that its arrays travel through jit as arguments."""
 
+    def initial_memory(self, key: RandomKey) -> Any:
+        """The memory before the first update."""
+        ...
+
     def sample(self, key: RandomKey, model, memory, batch_size: int) -> tuple[Any, Any]:
         """Negatives for one update, and the memory (a replay buffer, say) that goes on to the next."""
         ...
@@ -66,9 +70,14 @@ def adam(
     return optimizer if clip_norm is None else optax.chain(optax.clip_by_global_norm(clip_norm), optimizer)
 
 
-def initial_state(model, optimizer: optax.GradientTransformation, memory, key: RandomKey) -> TrainingState:
-    """The state before the first update."""
-    return TrainingState(model, optimizer.init(model), memory, key)
+@partial(jax.jit, static_argnames="optimizer")
+def initial_state(
+    key: RandomKey, objective: Objective, optimizer: optax.GradientTransformation, model
+) -> TrainingState:
+    """The state before the first update, with the objective's memory begun afresh."""
+    memory_key, state_key = jax.random.split(key)
+    memory = objective.initial_memory(memory_key)
+    return TrainingState(model, optimizer.init(model), memory, state_key)
 
 
 def _update(objective, optimizer, state: TrainingState, batch, key):

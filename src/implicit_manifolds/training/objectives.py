@@ -34,14 +34,20 @@ class ManifoldObjective:
     high: Vector
     config: ManifoldConfig = field(metadata={"static": True})
 
+    @property
+    def _has_negatives(self) -> bool:
+        return self.config.negative_weight != 0 or self.config.square_weight != 0
+
     def initial_memory(self, key: RandomKey) -> Float[Array, "size n"]:
-        """A buffer of uniform noise in the box."""
+        """A buffer of uniform noise in the box; empty where the loss has no negatives."""
+        if not self._has_negatives:
+            return jnp.zeros((0, *self.low.shape), self.low.dtype)
         return uniform_in_box(key, self.low, self.high, self.config.buffer_size)
 
     def sample(self, key: RandomKey, model, memory, batch_size: int):
         """Negatives (batch, n), or None where their weights are zero; and the buffer with them pushed."""
         config = self.config
-        if config.negative_weight == 0 and config.square_weight == 0:
+        if not self._has_negatives:
             return None, memory
         fresh_key, draw_key, chain_key = jax.random.split(key, 3)
         fresh = uniform_in_box(fresh_key, self.low, self.high, batch_size)

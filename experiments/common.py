@@ -1,0 +1,186 @@
+"""What every low-dimensional experiment does: fit, sample, measure, draw, and write it all down."""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import jax
+import numpy as np
+import tyro
+
+from implicit_manifolds import EBIM, FitConfig, fit, project_points, sample, save
+from implicit_manifolds.cli import run_safely
+from implicit_manifolds.datasets.download import DataUnavailable
+from implicit_manifolds.ebim import Samples
+from implicit_manifolds.fit import points_on_manifold
+from implicit_manifolds.metrics.transport import original_cost, wasserstein1, wasserstein1_floor
+from implicit_manifolds.plot import plot_history
+from implicit_manifolds.points import InputError
+
+NUM_SAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of every experiment.
+
+    seed: of data, split and training. out: directory to write, runs/NAME-PRESET-seedS unless given. preset: our defaults, or
+    the paper's hyperparameters with their meaning (chains at the temperature noise_scale²/step_size). replace: a
+    directory that an earlier run of this experiment wrote may be replaced.
+    """
+
+    seed: int = 0
+    out: Path | None = None
+    preset: Literal["default", "paper"] = "default"
+    replace: bool = False
+
+
+@dataclass(frozen=True)
+class OriginalGrid:
+    """How the authors' metric is set up: box limits (n, 2), cells an axis, and the truth with its density."""
+
+    limits: np.ndarray
+    granularity: int
+    truth: np.ndarray
+    truth_density: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Data with what is known of their law.
+
+    train (N, n) to fit; test (M, n) to hold samples against; true_pair(i), two disjoint true samples of M points;
+    distance, (N, n) to distances from the true manifold (N,).
+    """
+
+    name: str
+    train: np.ndarray
+    test: np.ndarray
+    true_pair: Callable[[int], tuple[np.ndarray, np.ndarray]]
+    distance: Callable[[np.ndarray], np.ndarray]
+    original: OriginalGrid
+    presets: dict[str, FitConfig]
+    draw: Callable[[EBIM, Samples], "object"] = field(repr=False)
+    codimension: int = 1
+
+
+def claim(out: Path, replace: bool) -> Path:
+    """The output directory, made anew; raises InputError where it exists and may not be replaced."""
+    if out.exists():
+        ours = (out / "metrics.json").is_file()
+        if not (replace and ours):
+            raise InputError(f"{out} exists; name another --out, or pass --replace for one that an experiment wrote")
+        shutil.rmtree(out)
+    out.mkdir(parents=True)
+    return out
+
+
+def run_problem(problem: Problem, options: Options) -> dict:
+    """Fit, sample, measure; write metrics.json, figures and the model under the output directory."""
+    out = claim(output_directory(problem.name, options), options.replace)
+    config = problem.presets[options.preset]
+    started, cpu_started = time.perf_counter(), time.process_time()
+    result = fit(jax.random.key(options.seed), problem.train, problem.codimension, config, progress=True)
+    sampling_started = time.perf_counter()
+    drawn = sample(jax.random.key(options.seed + 1), result.model, NUM_SAMPLES, progress=True)
+    ended = time.perf_counter()
+    metrics = {
+        "experiment": problem.name,
+        "preset": options.preset,
+        "seed": options.seed,
+        "version": version("implicit-manifolds"),
+        "temperature": temperature(result.model),
+        **sample_metrics(problem, drawn, options.seed),
+        **manifold_metrics(problem, result.model),
+        "original_cost": grid_cost(problem, result.model, options.seed),
+        "seconds_manifold": result.seconds_manifold,
+        "seconds_energy": result.seconds_energy,
+        "seconds_sampling": ended - sampling_started,
+        "seconds_total": ended - started,
+        "cpu_seconds_total": time.process_time() - cpu_started,
+    }
+    problem.draw(result.model, drawn).savefig(out / "density.png", dpi=150)
+    histories = {"manifold": result.manifold_history, "energy": result.energy_history}
+    plot_history(histories).savefig(out / "training.png", dpi=100)
+    save(out / "model", result.model, config, options.seed)
+    write_metrics(out, metrics)
+    return metrics
+
+
+def output_directory(name: str, options: Options) -> Path:
+    """Where an experiment writes unless told otherwise."""
+    return options.out or Path("runs") / f"{name}-{options.preset}-seed{options.seed}"
+
+
+def write_metrics(out: Path, metrics: dict) -> None:
+    """Write metrics.json and print the table of it."""
+    (out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+    width = max(map(len, metrics))
+    for name, value in metrics.items():
+        print(f"{name:<{width}}  {value:.4g}" if isinstance(value, float) else f"{name:<{width}}  {value}")
+    print(f"figures, model and metrics.json are in {out}")
+
+
+def temperature(model: EBIM) -> float:
+    """The temperature ε²/α at which the model's chains sample exp(-E/temperature): 1 when α = ε²."""
+    return 1.0 if model.step_size is None else float(model.noise_scale) ** 2 / float(model.step_size)
+
+
+def sample_metrics(problem: Problem, drawn: Samples, seed: int) -> dict[str, float]:
+    """How the samples compare with held-out truth, and how far from the true manifold they lie."""
+    count = len(problem.test)
+    picked = np.random.default_rng(seed).choice(len(drawn.points), count, replace=False)
+    distance = problem.distance(drawn.points)
+    return {
+        "w1": wasserstein1(drawn.points[picked], problem.test),
+        "w1_floor": wasserstein1_floor(problem.true_pair),
+        "distance_mean": float(distance.mean()),
+        "distance_max": float(distance.max()),
+        "residual_max": float(drawn.distance.max()),
+        "on_manifold_fraction": float(drawn.on_manifold.mean()),
+        "steps_taken_fraction": drawn.taken_fraction,
+    }
+
+
+def manifold_metrics(problem: Problem, model: EBIM) -> dict[str, float]:
+    """How far held-out points lie from the learned manifold, where the search for the nearest point converged."""
+    found = project_points(model, problem.test)
+    distance = found.distance[found.converged]
+    return {
+        "test_distance_mean": float(distance.mean()),
+        "test_distance_max": float(distance.max()),
+        "converged_fraction": float(found.converged.mean()),
+    }
+
+
+def grid_cost(problem: Problem, model: EBIM, seed: int) -> float:
+    """The authors' metric, on noise projected to the learned manifold weighted by exp(-E), as in their notebooks."""
+    grid = problem.original
+    box = (model.low, model.high)
+    _, points = points_on_manifold(jax.random.key(seed), model.mdf, model.anchors, box, 4000)
+    density = np.exp(-np.asarray(jax.vmap(model.energy)(points), np.float64))
+    data = model.scaling.restore(points)
+    return original_cost(data, density, grid.truth, grid.truth_density, grid.limits, grid.granularity)
+
+
+def command(problem_of_seed: Callable[[int], Problem]) -> None:
+    """Entry point of an experiment's file: options from the command line, exit code 2 for what the user can mend."""
+    main(lambda options: run_problem(problem_of_seed(options.seed), options))
+
+
+def main(run: Callable[[Options], object]) -> None:
+    """Parse `Options`, run, and exit as the command line does."""
+
+    def call() -> None:
+        try:
+            run(tyro.cli(Options))
+        except DataUnavailable as error:
+            raise InputError(str(error)) from error
+
+    sys.exit(run_safely(call))

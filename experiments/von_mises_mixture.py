@@ -1,0 +1,57 @@
+"""Fig. 4 of Ross et al. (2023): two von Mises on two disjoint circles, 1,000 points."""
+
+import numpy as np
+from experiments.common import OriginalGrid, Problem, command
+from experiments.paper import preset
+from implicit_manifolds import FitConfig
+from implicit_manifolds.datasets.synthetic import von_mises_mixture, von_mises_mixture_density
+from implicit_manifolds.plot import plot_curve
+
+OFFSET = 1.8
+PAPER = preset(
+    box=(3.3, 3.3),
+    batch_size=100,
+    manifold_steps=5000,
+    energy_steps=100,
+    rank_weight=1,
+    minimum_singular_value=1.0,
+    energy_hidden=(32, 32),
+    energy_square_weight=0.3,
+    noise_scale=0.5,
+    step_size=1.0,
+    gradient_clip=0.1,
+    energy_buffer=10_000,
+)
+
+
+def distance_to_circles(points: np.ndarray) -> np.ndarray:
+    """Distance of points (N, 2) from the nearer of the two unit circles, (N,)."""
+    centres = np.array([[-OFFSET, 0.0], [OFFSET, 0.0]])
+    return np.abs(np.linalg.norm(points[:, None] - centres, axis=-1) - 1).min(axis=1)
+
+
+def problem(seed: int) -> Problem:
+    """Fresh data of a seed; truth from other streams of it."""
+    angle = np.linspace(-np.pi, np.pi, 250)
+    circles = [np.column_stack([np.cos(angle) + shift, np.sin(angle)]) for shift in (-OFFSET, OFFSET)]
+    densities = [von_mises_mixture_density(circle, offset=OFFSET) for circle in circles]
+    train = von_mises_mixture(np.random.default_rng([seed, 0]), 1000, offset=OFFSET)
+
+    def true_pair(index):
+        random = np.random.default_rng([seed, 2, index])
+        return von_mises_mixture(random, 1000, offset=OFFSET), von_mises_mixture(random, 1000, offset=OFFSET)
+
+    return Problem(
+        "von_mises_mixture",
+        train,
+        von_mises_mixture(np.random.default_rng([seed, 1]), 1000, offset=OFFSET),
+        true_pair,
+        distance_to_circles,
+        OriginalGrid(np.array([[-3.3, 3.3]] * 2), 100, np.concatenate(circles), np.concatenate(densities)),
+        {"default": FitConfig(), "paper": PAPER},
+        lambda model, drawn: plot_curve(model, train, (circles, densities), "Von Mises on two circles"),
+    )
+
+
+if __name__ == "__main__":
+    command(problem)
