@@ -1,6 +1,7 @@
 """Fig. 6 of Ross et al. (2023): the dihedral angles of glycine, on a torus that is not given."""
 
 import numpy as np
+
 from experiments.common import OriginalGrid, Problem, command
 from experiments.paper import preset
 from implicit_manifolds import FitConfig

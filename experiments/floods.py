@@ -1,6 +1,7 @@
 """Fig. 5 of Ross et al. (2023): where floods happened, as points in space, the sphere not given."""
 
 import numpy as np
+
 from experiments.common import OriginalGrid, Problem, command
 from experiments.paper import preset
 from implicit_manifolds import FitConfig

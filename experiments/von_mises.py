@@ -1,6 +1,7 @@
 """Fig. 1 of Ross et al. (2023): von Mises on the unit circle, 1,000 points."""
 
 import numpy as np
+
 from experiments.common import OriginalGrid, Problem, command
 from experiments.paper import preset
 from implicit_manifolds import FitConfig

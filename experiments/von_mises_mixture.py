@@ -1,6 +1,7 @@
 """Fig. 4 of Ross et al. (2023): two von Mises on two disjoint circles, 1,000 points."""
 
 import numpy as np
+
 from experiments.common import OriginalGrid, Problem, command
 from experiments.paper import preset
 from implicit_manifolds import FitConfig

@@ -82,7 +82,7 @@ def array_sizes(function, *arguments):
     return list(walk(jax.make_jaxpr(function)(*arguments).jaxpr))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def build():
     """The builders of level sets, under one name."""
     return types.SimpleNamespace(
@@ -94,7 +94,7 @@ def _linear_energy(slope, x):
     return jnp.vdot(slope, x)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def linear_energy():
     """slope -> (x -> slope · x), a callable pytree."""
     return lambda slope: Partial(_linear_energy, slope)

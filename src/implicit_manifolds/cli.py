@@ -1,5 +1,6 @@
 """The command `implicit-manifolds`: fit, sample, project, score and plot one's own points."""
 
+import shutil
 import sys
 import time
 import warnings
@@ -46,6 +47,8 @@ def fit_command(
     started = time.perf_counter()
     result = fit(jax.random.key(seed), data, codimension, config, progress=True, checkpoint_dir=checkpoints)
     storage.save(out, result.model, config, seed)
+    if checkpoints is not None:
+        shutil.rmtree(checkpoints)
     distance = project_points(result.model, data[:1000])
     last = {"manifold": result.manifold_history, "energy": result.energy_history}
     for step, history in last.items():
@@ -61,7 +64,7 @@ def sample_command(
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])],
     out: Path,
     seed: int = 0,
-    num_steps: int = 1000,
+    num_steps: int = 500,
 ) -> None:
     """Draw points from a model with constrained Langevin chains.
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._types import MDF, Array, Energy, Float, RandomKey, Vector
+from ._types import MDF, Array, Energy, Float, RandomKey, Scalar, Vector
 from .manifold.projection import nearest_point
 from .manifold.tangent import linearize
 from .mcmc.constrained_langevin import ConstrainedLangevin
@@ -36,8 +36,8 @@ class EBIM:
     low: Vector
     high: Vector
     anchors: Float[Array, "anchors n"]
-    noise_scale: Float[Array, ""]
-    step_size: Float[Array, ""] | None
+    noise_scale: float | Scalar
+    step_size: float | Scalar | None
 
 
 class Samples(NamedTuple):
@@ -94,7 +94,7 @@ def chain_sampler(model: EBIM) -> ConstrainedLangevin:
     return ConstrainedLangevin(model.mdf, model.energy, model.noise_scale, model.step_size, bounds=bounds)
 
 
-def sample(key: RandomKey, model: EBIM, count: int, num_steps: int = 1000, *, progress: bool = False) -> Samples:
+def sample(key: RandomKey, model: EBIM, count: int, num_steps: int = 500, *, progress: bool = False) -> Samples:
     """`count` points of the model's density, each the end of `num_steps` constrained Langevin steps.
 
     Chains start at the anchors, each used once before any is used again, so chains that cannot cross

@@ -1,5 +1,6 @@
 """Fitting an energy-based implicit manifold: step 1 learns {F = 0}, step 2 an energy on it."""
 
+import hashlib
 import math
 import time
 import warnings
@@ -18,7 +19,7 @@ from .config import EnergyConfig, FitConfig, ManifoldConfig
 from .ebim import EBIM
 from .manifold.projection import project, sampson_distance
 from .models.mlp import MLP, EnergyMLP
-from .points import check_training_points
+from .points import InputError, check_training_points
 from .scaling import Scaling
 from .training.loop import History, adam, initial_state, train
 from .training.objectives import ContrastiveObjective, ManifoldObjective, RestartsObjective, uniform_in_box
@@ -201,6 +202,8 @@ def fit(
     killed goes on, bit for bit. Raises InputError for points that cannot be used and TrainingDiverged.
     """
     points = check_training_points(points, codimension)
+    if checkpoint_dir is not None:
+        _claim_checkpoints(checkpoint_dir, key, points, codimension, config)
     shift = points.mean(axis=0) if config.standardize else np.zeros(points.shape[1])
     scale = math.sqrt(((points - shift) ** 2).mean()) if config.standardize else 1.0
     scaling = Scaling(shift, scale)
@@ -233,6 +236,18 @@ def fit(
     jax.block_until_ready(model.energy)
     ended = time.perf_counter()
     return Fit(model, manifold_history, energy_history, between - started, ended - between)
+
+
+def _claim_checkpoints(directory: Path, key, points, codimension, config) -> None:
+    """Mark a checkpoint directory as this run's; raises InputError where it is another's."""
+    run = [np.asarray(jax.random.key_data(key)).tobytes(), points.tobytes(), repr((codimension, config)).encode()]
+    mark = hashlib.sha256(b"".join(run)).hexdigest()
+    directory.mkdir(parents=True, exist_ok=True)
+    note = directory / "run.sha256"
+    if not note.exists() and not any(directory.iterdir()):
+        note.write_text(mark)
+    if not note.exists() or note.read_text() != mark:
+        raise InputError(f"{directory} holds checkpoints of another run; remove it or name another output")
 
 
 def _box(points, config: FitConfig):

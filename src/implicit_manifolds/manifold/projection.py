@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.scipy.sparse.linalg import cg
 
 from .._loops import bounded_while
-from .._types import MDF, Array, Bool, Int, Residual, Scalar, Vector, relative_tolerance, select
+from .._types import MDF, Array, Bool, Float, Int, Residual, Scalar, Vector, relative_tolerance, select
 from .multipliers import quasi_newton, residual_tolerance
 from .tangent import (
     Linearization,
@@ -22,6 +22,8 @@ from .tangent import (
     pseudo_inverse_times,
     tangent_projection,
 )
+
+Stacked = Float[Array, " n_plus_k"]  # a point and a multiplier, end to end
 
 
 class Projection(NamedTuple):
@@ -117,7 +119,7 @@ def _position_tolerance(point: Vector) -> Scalar:
     return relative_tolerance(point.dtype) * (1 + jnp.linalg.norm(point))
 
 
-def _optimality(mdf: MDF, point: Vector, unknown: Vector) -> Vector:
+def _optimality(mdf: MDF, point: Vector, unknown: Stacked) -> Stacked:
     """(y - x + J(y)ᵀλ, F(y)), zero at the nearest point; y and λ come as one flat vector."""
     y, multiplier = unknown[: point.size], unknown[point.size :]
     residual, pull = jax.vjp(mdf, y)
@@ -125,7 +127,7 @@ def _optimality(mdf: MDF, point: Vector, unknown: Vector) -> Vector:
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _optimum(max_iterations: int, mdf: MDF, point: Vector, start: Vector) -> Vector:
+def _optimum(max_iterations: int, mdf: MDF, point: Vector, start: Vector) -> Stacked:
     at = _descend(mdf, point, start, max_iterations)
     multiplier = gram_solve(mdf, at, jacobian_times(mdf, at, point - at.position))
     return jnp.concatenate([at.position, multiplier])
@@ -206,7 +208,7 @@ def _truncated_cg(product, right_side: Vector) -> Vector:
     return bounded_while(unsolved, body, start, right_side.size)[0][0]
 
 
-def _solve_optimality(size: int, linear_conditions, right_side: Vector) -> Vector:
+def _solve_optimality(size: int, linear_conditions, right_side: Stacked) -> Stacked:
     """Solve the linearised optimality conditions [H Jᵀ; J 0](a, b) = (p, q), symmetric, matrix-free in H."""
     # Padding with constants, not with zeros_like: transposition needs operators free of right_side.
     codimension = right_side.size - size

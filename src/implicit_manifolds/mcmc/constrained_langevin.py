@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._types import MDF, Array, Bool, Energy, Int, RandomKey, Scalar, Vector, select
+from .._types import MDF, Array, Bool, Energy, Float, Int, RandomKey, Scalar, Vector, select
 from ..manifold.multipliers import MultiplierSolver, quasi_newton
 from ..manifold.tangent import Linearization, linearize, tangent_projection
 from .langevin import scaled_drift
@@ -19,8 +19,8 @@ class ConstrainedLangevinState(NamedTuple):
     energy_gradient: Vector
 
     @property
-    def position(self) -> Vector:
-        """The point itself, (n,)."""
+    def position(self) -> Float[Array, "*batch n"]:
+        """The point itself, (n,); of a batch of states, (..., n)."""
         return self.linearization.position
 
 

@@ -44,7 +44,8 @@ def unflatten(template, arrays: dict[str, np.ndarray]):
             continue
         if np.shape(leaf) != array.shape:
             raise ValueError(f"{name} has shape {array.shape}, expected {np.shape(leaf)}")
-        restored.append(jnp.asarray(array, jnp.result_type(leaf)))
+        on_host = isinstance(leaf, np.ndarray | np.generic)  # may be wider than JAX's types
+        restored.append(np.asarray(array, leaf.dtype) if on_host else jnp.asarray(array, jnp.result_type(leaf)))
     return jax.tree_util.tree_unflatten(structure, restored)
 
 

@@ -1,6 +1,5 @@
 """The one training loop: jitted chunks of rounds, with the bar, the checkpoint and the NaN check between."""
 
-from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -113,11 +112,10 @@ def batches_per_round(num_points: int, batch_size: int) -> int:
     return max(1, min(num_points // batch_size, MAX_BATCHES_PER_ROUND))
 
 
-def _raise_if_not_finite(name: str, failures: dict[str, np.ndarray], first: int, batches: int):
-    for row in range(len(next(iter(failures.values())))):
-        step, term = min(
-            (int(rows[row]), term) for term, rows in failures.items() if term != "loss" or len(failures) == 1
-        )
+def _raise_if_not_finite(name: str, failures: dict[str, np.ndarray], first: int, batches: int) -> None:
+    terms = [term for term in failures if term != "loss"]  # the loss is not finite whenever a term is not
+    for row in range(len(failures["loss"])):
+        step, term = min((int(failures[term][row]), term) for term in terms)
         if step < batches:
             raise TrainingDiverged(
                 f"{name}: the term '{term}' was not finite at step {(first + row) * batches + step + 1}; "
@@ -137,7 +135,6 @@ def train(
     progress: bool = False,
     checkpoint_dir: Path | None = None,
     chunks: int = 20,
-    on_chunk: Callable[[TrainingState], None] | None = None,
 ) -> tuple[TrainingState, History]:
     """Update the model `num_steps` times (rounded up to whole rounds) on shuffled batches of `data` (N, n).
 
@@ -163,7 +160,5 @@ def train(
             bar.update(count * batches)
             if checkpoint_dir is not None:
                 checkpoint.save(checkpoint_dir, first + count, state, rows)
-            if on_chunk is not None:
-                on_chunk(state)
     terms = {term: np.concatenate([row[term] for row in rows]) for term in rows[0]}
     return state, History(batches * np.arange(1, rounds + 1), terms)

@@ -38,10 +38,10 @@ class ManifoldObjective:
     def _has_negatives(self) -> bool:
         return self.config.negative_weight != 0 or self.config.square_weight != 0
 
-    def initial_memory(self, key: RandomKey) -> Float[Array, "size n"]:
-        """A buffer of uniform noise in the box; empty where the loss has no negatives."""
+    def initial_memory(self, key: RandomKey) -> Float[Array, "size n"] | tuple[()]:
+        """A buffer of uniform noise in the box; nothing where the loss has no negatives."""
         if not self._has_negatives:
-            return jnp.zeros((0, *self.low.shape), self.low.dtype)
+            return ()
         return uniform_in_box(key, self.low, self.high, self.config.buffer_size)
 
     def sample(self, key: RandomKey, model, memory, batch_size: int):

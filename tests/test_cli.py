@@ -1,0 +1,183 @@
+"""The command line: the whole path on small data, and every kind of bad input."""
+
+import json
+import shutil
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+from implicit_manifolds import EnergyConfig, FitConfig, ManifoldConfig, cli, storage
+from implicit_manifolds.cli import fit_command, plot_command, project_command, run_safely, sample_command, score_command
+
+QUICK = FitConfig(
+    ManifoldConfig(hidden=(16,), restarts=2, warmup_steps=500, num_steps=50, langevin_steps=5, buffer_size=100),
+    EnergyConfig(hidden=(8,), num_steps=50, langevin_steps=3, buffer_size=100, starts=50),
+)
+
+
+def ring(count=200, offset=1000.0, scale=50.0):
+    angle = np.random.default_rng(0).uniform(0, 2 * np.pi, count)
+    return offset + scale * np.column_stack([np.cos(angle), np.sin(angle)])
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    np.savetxt(folder / "ring.csv", ring(), delimiter=",", header="x,y", comments="")
+    assert run_safely(lambda: fit_command(folder / "ring.csv", 1, folder / "model", config=QUICK)) == 0
+    return folder / "model"
+
+
+def outcome(capsys, call):
+    """Exit code and what was said on stderr, which must be one line without a traceback."""
+    capsys.readouterr()
+    with warnings.catch_warnings():
+        code = run_safely(call)
+    said = capsys.readouterr().err.strip()
+    assert len(said.splitlines()) <= 1
+    return code, said
+
+
+def test_a_fitted_ring_is_sampled_projected_scored_and_drawn_in_data_units(model, tmp_path):
+    assert run_safely(lambda: sample_command(model, 300, tmp_path / "s.npy", num_steps=20)) == 0
+    drawn = np.load(tmp_path / "s.npy")
+    radius = np.linalg.norm(drawn - 1000, axis=1)
+    assert drawn.shape == (300, 2)
+    np.testing.assert_allclose(radius, 50, atol=2.5)
+    np.savetxt(tmp_path / "far.csv", [[1100.0, 1000.0], [1000.0, 960.0]], delimiter=",")
+    assert run_safely(lambda: project_command(model, tmp_path / "far.csv", tmp_path / "p.csv")) == 0
+    table = np.genfromtxt(tmp_path / "p.csv", delimiter=",", names=True)
+    np.testing.assert_allclose(table["distance"], [50, 10], atol=2.5)
+    np.testing.assert_allclose(table["x0"], [1050, 1000], atol=2.5)
+    assert table["converged"].all()
+    assert run_safely(lambda: score_command(model, tmp_path / "far.csv", tmp_path / "e.csv")) == 0
+    scores = np.genfromtxt(tmp_path / "e.csv", delimiter=",", names=True)
+    np.testing.assert_allclose(scores["distance"], table["distance"], rtol=1e-6)
+    assert np.isfinite(scores["energy"]).all()
+    assert run_safely(lambda: plot_command(model, tmp_path / "m.png", tmp_path / "far.csv")) == 0
+    assert (tmp_path / "m.png").stat().st_size > 5000
+
+
+def test_a_model_directory_describes_itself_and_holds_no_pickle(model):
+    description = json.loads((model / "model.json").read_text())
+    assert description["dimension"] == 2
+    assert description["codimension"] == 1
+    assert description["config"]["manifold"]["hidden"] == [16]
+    loaded = storage.load(model)
+    np.testing.assert_allclose(np.asarray(loaded.scaling.shift), 1000, atol=10)
+    assert not [path for path in model.rglob("*") if path.suffix in (".pkl", ".pickle")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "codimension", "expected"),
+    [
+        ("nan.csv", "1,2\n3,nan\n5,6\n7,8\n", 1, "1 points hold NaN or infinite values (first: row 2)"),
+        ("inf.csv", "1,2\n3,4\n5,inf\n7,8\n", 1, "1 points hold NaN or infinite values (first: row 3)"),
+        ("empty.csv", "", 1, "is empty"),
+        ("header.csv", "x,y\n", 1, "holds no numbers"),
+        ("column.csv", "1\n2\n3\n", 1, "one coordinate"),
+        ("text.csv", "1,2\nhello,4\n5,6\n", 1, "row 2 holds text"),
+        ("ragged.csv", "1,2\n3\n5,6\n", 1, "row 2 has 1 columns"),
+        ("good.csv", "1,2\n3,4\n5,7\n", 0, "codimension 0 is not between 1 and 1"),
+        ("good.csv", "1,2\n3,4\n5,7\n", 2, "codimension 2 is not between 1 and 1"),
+        ("few.csv", "1,2\n3,4\n1,2\n", 1, "2 distinct points are too few"),
+        ("points.txt", "1,2\n3,4\n5,7\n", 1, "must end in .csv or .npy"),
+        ("broken.npy", "1,2\n3,4\n5,7\n", 1, "is not a numeric .npy file"),
+    ],
+)
+def test_points_that_cannot_be_used_are_refused_in_one_line(tmp_path, capsys, name, content, codimension, expected):
+    (tmp_path / name).write_text(content)
+    code, said = outcome(capsys, lambda: fit_command(tmp_path / name, codimension, tmp_path / "out", config=QUICK))
+    assert code == 2
+    assert expected in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_file_and_an_object_array_are_refused(tmp_path, capsys):
+    code, said = outcome(capsys, lambda: fit_command(tmp_path / "no.csv", 1, tmp_path / "out", config=QUICK))
+    assert (code, "is not a file" in said) == (2, True)
+    np.save(tmp_path / "o.npy", np.array([{}, {}], dtype=object), allow_pickle=True)
+    code, said = outcome(capsys, lambda: fit_command(tmp_path / "o.npy", 1, tmp_path / "out", config=QUICK))
+    assert (code, "numeric .npy" in said) == (2, True)
+
+
+def test_nothing_that_exists_is_overwritten(model, tmp_path, capsys):
+    before = {path: path.stat().st_mtime_ns for path in model.rglob("*")}
+    np.save(tmp_path / "ring.npy", ring())
+    code, said = outcome(capsys, lambda: fit_command(tmp_path / "ring.npy", 1, model, config=QUICK))
+    assert (code, "exists; name a new path" in said) == (2, True)
+    assert before == {path: path.stat().st_mtime_ns for path in model.rglob("*")}
+    (tmp_path / "s.csv").write_text("mine")
+    for call in (
+        lambda: sample_command(model, 3, tmp_path / "s.csv"),
+        lambda: project_command(model, tmp_path / "ring.npy", tmp_path / "s.csv"),
+        lambda: score_command(model, tmp_path / "ring.npy", tmp_path / "s.csv"),
+    ):
+        code, said = outcome(capsys, call)
+        assert (code, "exists" in said) == (2, True)
+    assert (tmp_path / "s.csv").read_text() == "mine"
+
+
+def test_a_damaged_or_missing_model_is_refused_in_one_line(model, tmp_path, capsys):
+    code, said = outcome(capsys, lambda: sample_command(tmp_path, 3, tmp_path / "s.csv"))
+    assert (code, "is not a model directory" in said) == (2, True)
+    for damage in ("truncate", "remove", "json", "format"):
+        broken = tmp_path / damage
+        shutil.copytree(model, broken)
+        if damage == "truncate":
+            for path in (broken / "parameters").rglob("*"):
+                if path.is_file():
+                    path.write_bytes(path.read_bytes()[:10])
+        if damage == "remove":
+            shutil.rmtree(broken / "parameters")
+        if damage == "json":
+            (broken / "model.json").write_text("{")
+        if damage == "format":
+            description = json.loads((broken / "model.json").read_text())
+            (broken / "model.json").write_text(json.dumps(description | {"format": 99}))
+        code, said = outcome(capsys, lambda broken=broken: sample_command(broken, 3, tmp_path / "s.csv"))
+        assert code == 2, damage
+        assert ("fit" in said) and str(broken) in said
+
+
+def test_points_of_another_dimension_are_refused(model, tmp_path, capsys):
+    np.save(tmp_path / "three.npy", np.zeros((4, 3)))
+    code, said = outcome(capsys, lambda: score_command(model, tmp_path / "three.npy", tmp_path / "e.csv"))
+    assert (code, "points have 3 coordinates, the model has 2" in said) == (2, True)
+
+
+def test_repeated_points_and_constant_columns_are_counted_and_kept(tmp_path, capsys):
+    flat = np.column_stack([ring(100), np.full(100, 7.0)])
+    np.save(tmp_path / "flat.npy", np.concatenate([flat, flat[:3]]))
+    capsys.readouterr()
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert run_safely(lambda: fit_command(tmp_path / "flat.npy", 2, tmp_path / "model", config=QUICK)) == 0
+    said = capsys.readouterr().err
+    assert "warning: 3 of 103 points repeat others; they are kept" in said
+    assert "warning: 1 of 3 coordinates are constant; they are kept" in said
+
+
+def test_training_that_diverges_ends_with_exit_code_3_and_no_model(tmp_path, capsys):
+    wild = FitConfig(ManifoldConfig(hidden=(4,), restarts=1, warmup_steps=0, num_steps=50, learning_rate=1e30))
+    np.save(tmp_path / "ring.npy", ring())
+    capsys.readouterr()
+    assert run_safely(lambda: fit_command(tmp_path / "ring.npy", 1, tmp_path / "model", config=wild)) == 3
+    assert "was not finite at step" in capsys.readouterr().err
+    assert not (tmp_path / "model").exists()
+
+
+def test_the_command_parses_its_words_and_exits_with_a_code(tmp_path, capsys, monkeypatch):
+    words = ["implicit-manifolds", "fit", str(tmp_path / "no.csv"), "--codimension", "1", "--out", str(tmp_path / "m")]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "is not a file" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["implicit-manifolds", "sample", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    assert "-n" in capsys.readouterr().out

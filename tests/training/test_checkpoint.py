@@ -1,0 +1,36 @@
+"""Pytrees on disk: what is saved comes back, and what does not fit is refused."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from implicit_manifolds.models.mlp import MLP
+from implicit_manifolds.training.checkpoint import flatten, load_tree, save_tree, unflatten
+
+
+def tree(seed):
+    return {
+        "net": MLP([2, 3, 1], rngs=nnx.Rngs(seed)),
+        "key": jax.random.key(seed),
+        "wide": np.array([1.0 + 1e-12 * seed]),
+        "step": jnp.asarray(seed),
+    }
+
+
+def test_a_saved_tree_comes_back_whole_with_keys_and_double_arrays(tmp_path):
+    save_tree(tmp_path / "tree", tree(7))
+    restored = load_tree(tmp_path / "tree", tree(0))
+    for name, value in flatten(tree(7)).items():
+        np.testing.assert_array_equal(flatten(restored)[name], value, err_msg=name)
+    assert restored["wide"].dtype == np.float64
+    assert jax.random.uniform(restored["key"]) == jax.random.uniform(jax.random.key(7))
+
+
+def test_a_tree_of_other_shapes_or_names_is_refused():
+    arrays = flatten(tree(1))
+    with pytest.raises(ValueError, match="shape"):
+        unflatten(tree(1) | {"wide": np.zeros(2)}, arrays)
+    with pytest.raises(ValueError, match="expected the arrays"):
+        unflatten(tree(1) | {"other": np.zeros(2)}, arrays)
