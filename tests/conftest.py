@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 
+from implicit_manifolds.manifold.analytic import circle_in_space, sphere, torus, torus_point
+
 
 @pytest.fixture(params=["float32", "float64"])
 def dtype(request):
@@ -49,15 +51,6 @@ def affine_map(matrix, offset, dtype):
     return Partial(_affine, (jnp.asarray(matrix, dtype), jnp.asarray(offset, dtype)))
 
 
-def _ellipse(axes, x):
-    return jnp.sum((x / axes) ** 2, keepdims=True) - 1
-
-
-def ellipse(axes, dtype):
-    """F(x) = Σ (x_i / a_i)² - 1."""
-    return Partial(_ellipse, jnp.asarray(axes, dtype))
-
-
 def _scaled(factor, mdf, x):
     return factor * mdf(x)
 
@@ -65,6 +58,67 @@ def _scaled(factor, mdf, x):
 def scaled(mdf, factor, dtype):
     """x -> c F(x): the same manifold in other units of F, c a scalar or one factor for each constraint."""
     return Partial(_scaled, jnp.asarray(factor, dtype), mdf)
+
+
+PROBLEMS = ["sphere", "torus", "circle_in_space", "quadratic"]
+
+
+def _one_of(index, quadratic, x):
+    branches = [
+        lambda x: jnp.concatenate([sphere(2.0)(x[:4]), x[4:]]),
+        lambda x: jnp.concatenate([torus()(x[:3]), x[3:5]]),
+        lambda x: jnp.concatenate([circle_in_space(1.5)(x[:3]), x[3:4]]),
+        quadratic,
+    ]
+    return jax.lax.switch(index, branches, x)
+
+
+def problem(name, count, dtype, seed=3):
+    """One of PROBLEMS as F: R^6 -> R^3 with `count` of its points; spare constraints are planes.
+
+    They have one shape and one tree, so a program compiled for the first serves them all.
+    """
+    rng = np.random.default_rng(seed)
+    quadratic, zero = quadratic_map(6, 3, dtype)
+    points, angles = np.zeros((count, 6)), rng.uniform(-np.pi, np.pi, size=(2, count))
+    if name == "sphere":
+        direction = rng.normal(size=(count, 4))
+        points[:, :4] = 2 * direction / np.linalg.norm(direction, axis=1, keepdims=True)
+    elif name == "torus":
+        points[:, :3] = torus_point(*angles)
+    elif name == "circle_in_space":
+        points[:, :2] = 1.5 * np.stack([np.cos(angles[0]), np.sin(angles[0])], axis=1)
+    else:
+        points[:] = zero
+    return Partial(_one_of, jnp.asarray(PROBLEMS.index(name)), quadratic), jnp.asarray(points, dtype)
+
+
+def quadric(curvature, constant, x):
+    """F(x) = Σ c_i x_i² - c₀: spheres, ellipsoids, and with c₀ < 0 no zeros at all."""
+    return jnp.sum(curvature * x**2, keepdims=True) - constant
+
+
+def _level(is_torus, radii, curvature, constant, offset, x):
+    x = x - offset
+    branches = [lambda x: quadric(curvature, constant, x), lambda x: torus().func(radii[0], radii[1], x)]
+    return jax.lax.switch(is_torus, branches, x)
+
+
+def level(name, size, dtype, offset=0.0):
+    """A sphere, torus or ellipsoid of `size` (radius, radii or axes), "no zeros" or a "plateau", as F: R^3 -> R.
+
+    All share one shape and one tree, so a program compiled for the first serves them all.
+    """
+    size = np.broadcast_to(np.asarray(size, np.float64), 3)
+    curvature, constant = {
+        "sphere": (np.ones(3), size[0] ** 2),
+        "torus": (np.ones(3), 1.0),
+        "ellipsoid": (1 / np.maximum(size, 1e-300) ** 2, 1.0),
+        "no zeros": (np.ones(3), -1.0),
+        "plateau": (np.zeros(3), -1.0),
+    }[name]
+    numbers = (jnp.asarray(part, dtype) for part in (size[:2], curvature, constant, np.full(3, offset)))
+    return Partial(_level, jnp.asarray(int(name == "torus")), *numbers)
 
 
 def array_sizes(function, *arguments):
@@ -86,7 +140,13 @@ def array_sizes(function, *arguments):
 def build():
     """The builders of level sets, under one name."""
     return types.SimpleNamespace(
-        quadratic_map=quadratic_map, affine_map=affine_map, ellipse=ellipse, scaled=scaled, array_sizes=array_sizes
+        quadratic_map=quadratic_map,
+        affine_map=affine_map,
+        scaled=scaled,
+        problem=problem,
+        level=level,
+        quadric=quadric,
+        array_sizes=array_sizes,
     )
 
 

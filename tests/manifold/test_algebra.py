@@ -53,7 +53,7 @@ def test_a_pull_back_moves_the_zeros_by_the_inverse_and_the_gradient_by_the_chai
     matrix = np.random.default_rng(1).normal(size=(3, 3))
     turned = pull_back(torus(), Partial(_turn, jnp.asarray(matrix, dtype)))
     on_torus = np.asarray(torus_point(jnp.linspace(-3.0, 3.0, 7), jnp.linspace(0.0, 3.0, 7)), np.float64)
-    tolerance = 1e4 * float(jnp.finfo(dtype).eps) if dtype == jnp.float32 else 1e-4
+    tolerance = 1e4 * float(jnp.finfo(dtype).eps)
     zeros = jnp.asarray(np.linalg.solve(matrix, on_torus.T).T, dtype)
     np.testing.assert_allclose(jax.vmap(turned)(zeros), 0, atol=tolerance)
     x = jnp.asarray(POINTS[0], dtype)
@@ -65,9 +65,8 @@ def test_translate_shifts_the_zeros_by_the_offset(dtype):
     offset = jnp.asarray([10.0, -4.0, 0.5], dtype)
     moved = translate(sphere(2.0), offset)
     assert moved(offset + jnp.asarray([0.0, 2.0, 0.0], dtype)) == 0
-    np.testing.assert_array_equal(
-        values(moved, dtype), np.asarray(jax.vmap(sphere(2.0))(POINTS.astype(dtype) - offset))
-    )
+    expected = ((POINTS - np.asarray(offset, np.float64)) ** 2).sum(axis=1) - 4
+    np.testing.assert_allclose(values(moved, dtype)[:, 0], expected, rtol=1e-5)
 
 
 def test_arithmetic_travels_through_jit_as_an_argument_and_new_numbers_do_not_retrace():

@@ -10,7 +10,7 @@ from jax.tree_util import Partial
 from jaxtyping import TypeCheckError
 
 from implicit_manifolds._types import relative_tolerance
-from implicit_manifolds.manifold.analytic import circle_in_space, sphere, torus, torus_point
+from implicit_manifolds.manifold.analytic import circle_in_space, sphere
 from implicit_manifolds.manifold.multipliers import (
     MultiplierSolver,
     gradient_descent,
@@ -22,39 +22,6 @@ from implicit_manifolds.manifold.multipliers import (
 from implicit_manifolds.manifold.tangent import linearize, tangent_projection
 
 SOLVERS = {solver.__name__: solver for solver in (quasi_newton, newton, gradient_descent, lbfgs)}
-LANES = 64
-PROBLEMS = ["sphere", "torus", "circle_in_space", "quadratic"]
-
-
-def _one_of(index, quadratic, x):
-    """Each problem as F: R^6 -> R^3, so that all share one compilation: spare constraints are planes."""
-    branches = [
-        lambda x: jnp.concatenate([sphere(2.0)(x[:4]), x[4:]]),
-        lambda x: jnp.concatenate([torus()(x[:3]), x[3:5]]),
-        lambda x: jnp.concatenate([circle_in_space(1.5)(x[:3]), x[3:4]]),
-        quadratic,
-    ]
-    return jax.lax.switch(index, branches, x)
-
-
-def solvable(name, build, dtype):
-    """(F, points of M (lanes, 6), ambient moves (lanes, 6)): every tangent step has its zero."""
-    rng = np.random.default_rng(3)
-    quadratic, zero = build.quadratic_map(6, 3, dtype)
-    points, angles = np.zeros((LANES, 6)), rng.uniform(-np.pi, np.pi, size=(2, LANES))
-    if name == "sphere":
-        direction = rng.normal(size=(LANES, 4))
-        points[:, :4] = 2 * direction / np.linalg.norm(direction, axis=1, keepdims=True)
-    elif name == "torus":
-        points[:, :3] = torus_point(*angles)
-    elif name == "circle_in_space":
-        points[:, :2] = 1.5 * np.stack([np.cos(angles[0]), np.sin(angles[0])], axis=1)
-    else:
-        points[:] = zero
-    mdf = Partial(_one_of, jnp.asarray(PROBLEMS.index(name)), quadratic)
-    return mdf, jnp.asarray(points, dtype), jnp.asarray(0.1 * rng.normal(size=points.shape), dtype)
-
-
 @functools.partial(jax.jit, static_argnames=("solvers", "dense"))
 def solve_all(solvers, mdf, points, moves, dense):
     """What each solver makes of a tangent step from each point; with y, J(x) and the tolerance there."""
@@ -69,9 +36,10 @@ def solve_all(solvers, mdf, points, moves, dense):
     return jax.vmap(one)(points, moves)
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("name", ["sphere", "torus", "circle_in_space", "quadratic"])
 def test_all_solvers_find_the_same_zero_along_the_normals(name, x64, build):
-    mdf, points, moves = solvable(name, build, jnp.float64)
+    mdf, points = build.problem(name, 64, jnp.float64)
+    moves = jnp.asarray(0.1 * np.random.default_rng(3).normal(size=points.shape))
     found, y, jacobian, tolerance = solve_all(tuple(SOLVERS), mdf, points, moves, True)
     eps = float(jnp.finfo(jnp.float64).eps)
     for solver, solution in found.items():
