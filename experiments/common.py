@@ -13,6 +13,7 @@ from typing import Literal
 import jax
 import numpy as np
 import tyro
+from matplotlib.figure import Figure
 
 from implicit_manifolds import EBIM, FitConfig, fit, project_points, sample, save
 from implicit_manifolds.cli import run_safely
@@ -30,9 +31,9 @@ NUM_SAMPLES = 10_000
 class Options:
     """Options of every experiment.
 
-    seed: of data, split and training. out: directory to write, runs/NAME-PRESET-seedS unless given. preset: our defaults, or
-    the paper's hyperparameters with their meaning (chains at the temperature noise_scale²/step_size). replace: a
-    directory that an earlier run of this experiment wrote may be replaced.
+    seed: of data, split and training. out: directory to write, runs/NAME-PRESET-seedS unless given. preset: our
+    defaults, or the paper's hyperparameters with their meaning (chains at the temperature noise_scale²/step_size).
+    replace: a directory that an earlier run of an experiment wrote may be replaced.
     """
 
     seed: int = 0
@@ -66,7 +67,7 @@ class Problem:
     distance: Callable[[np.ndarray], np.ndarray]
     original: OriginalGrid
     presets: dict[str, FitConfig]
-    draw: Callable[[EBIM, Samples], "object"] = field(repr=False)
+    draw: Callable[[EBIM, Samples], Figure] = field(repr=False)
     codimension: int = 1
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 
-from implicit_manifolds.manifold.analytic import circle_in_space, sphere, torus, torus_point
+from implicit_manifolds.manifold.analytic import torus, torus_point
 
 
 @pytest.fixture(params=["float32", "float64"])
@@ -60,37 +60,36 @@ def scaled(mdf, factor, dtype):
     return Partial(_scaled, jnp.asarray(factor, dtype), mdf)
 
 
-PROBLEMS = ["sphere", "torus", "circle_in_space", "quadratic"]
-
-
-def _one_of(index, quadratic, x):
-    branches = [
-        lambda x: jnp.concatenate([sphere(2.0)(x[:4]), x[4:]]),
-        lambda x: jnp.concatenate([torus()(x[:3]), x[3:5]]),
-        lambda x: jnp.concatenate([circle_in_space(1.5)(x[:3]), x[3:4]]),
-        quadratic,
-    ]
-    return jax.lax.switch(index, branches, x)
+def _quadratic_or_torus(coefficients, weight, x):
+    bend = weight * torus()(x[:3])
+    return _quadratic(coefficients, x) + jnp.pad(bend, (0, coefficients[2].size - 1))
 
 
 def problem(name, count, dtype, seed=3):
-    """One of PROBLEMS as F: R^6 -> R^3 with `count` of its points; spare constraints are planes.
+    """A "sphere", "torus", "circle_in_space" or "quadratic" as F: R^6 -> R^3, with `count` of its points.
 
-    They have one shape and one tree, so a program compiled for the first serves them all.
+    Spare constraints are planes. All share one shape and one tree, so a program compiled for the first serves all.
     """
     rng = np.random.default_rng(seed)
-    quadratic, zero = quadratic_map(6, 3, dtype)
     points, angles = np.zeros((count, 6)), rng.uniform(-np.pi, np.pi, size=(2, count))
+    curvature, slope, offset = np.zeros((3, 6, 6)), np.zeros((3, 6)), np.zeros(3)
     if name == "sphere":
+        curvature[0, :4, :4], offset[0], slope[1, 4], slope[2, 5] = np.eye(4), 4, 1, 1
         direction = rng.normal(size=(count, 4))
         points[:, :4] = 2 * direction / np.linalg.norm(direction, axis=1, keepdims=True)
     elif name == "torus":
+        slope[1, 3], slope[2, 4] = 1, 1
         points[:, :3] = torus_point(*angles)
     elif name == "circle_in_space":
+        curvature[0, :3, :3], offset[0], slope[1, 2], slope[2, 3] = np.eye(3), 1.5**2, 1, 1
         points[:, :2] = 1.5 * np.stack([np.cos(angles[0]), np.sin(angles[0])], axis=1)
     else:
+        mdf, zero = quadratic_map(6, 3, dtype)
+        curvature, slope, offset = mdf.args[0]
         points[:] = zero
-    return Partial(_one_of, jnp.asarray(PROBLEMS.index(name)), quadratic), jnp.asarray(points, dtype)
+    coefficients = tuple(jnp.asarray(part, dtype) for part in (curvature, slope, offset))
+    weight = jnp.asarray(float(name == "torus"), dtype)
+    return Partial(_quadratic_or_torus, coefficients, weight), jnp.asarray(points, dtype)
 
 
 def quadric(curvature, constant, x):
@@ -110,13 +109,11 @@ def level(name, size, dtype, offset=0.0):
     All share one shape and one tree, so a program compiled for the first serves them all.
     """
     size = np.broadcast_to(np.asarray(size, np.float64), 3)
-    curvature, constant = {
-        "sphere": (np.ones(3), size[0] ** 2),
-        "torus": (np.ones(3), 1.0),
-        "ellipsoid": (1 / np.maximum(size, 1e-300) ** 2, 1.0),
-        "no zeros": (np.ones(3), -1.0),
-        "plateau": (np.zeros(3), -1.0),
-    }[name]
+    curvature, constant = np.ones(3), {"sphere": size[0] ** 2, "ellipsoid": 1.0}.get(name, -1.0)
+    if name == "ellipsoid":
+        curvature = size**-2.0
+    elif name == "plateau":
+        curvature = np.zeros(3)
     numbers = (jnp.asarray(part, dtype) for part in (size[:2], curvature, constant, np.full(3, offset)))
     return Partial(_level, jnp.asarray(int(name == "torus")), *numbers)
 

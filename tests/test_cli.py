@@ -139,7 +139,8 @@ def test_a_damaged_or_missing_model_is_refused_in_one_line(model, tmp_path, caps
             (broken / "model.json").write_text(json.dumps(description | {"format": 99}))
         code, said = outcome(capsys, lambda broken=broken: sample_command(broken, 3, tmp_path / "s.csv"))
         assert code == 2, damage
-        assert ("fit" in said) and str(broken) in said
+        assert str(broken) in said
+        assert "fit" in said
 
 
 def test_points_of_another_dimension_are_refused(model, tmp_path, capsys):

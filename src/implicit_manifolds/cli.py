@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import numpy as np
@@ -20,11 +20,11 @@ from .plot import plot_model
 from .points import InputError, check_points, read_points
 from .training.loop import TrainingDiverged
 
-Positional = tyro.conf.Positional
+PathArgument = Annotated[Path, tyro.conf.Positional]
 
 
 def fit_command(
-    points: Positional[Path],
+    points: PathArgument,
     codimension: int,
     out: Path,
     seed: int = 0,
@@ -60,7 +60,7 @@ def fit_command(
 
 
 def sample_command(
-    model: Positional[Path],
+    model: PathArgument,
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])],
     out: Path,
     seed: int = 0,
@@ -86,7 +86,7 @@ def sample_command(
     print(f"{n} points written to {out}; {drawn.taken_fraction:.1%} of the steps moved")
 
 
-def project_command(model: Positional[Path], points: Positional[Path], out: Path) -> None:
+def project_command(model: PathArgument, points: PathArgument, out: Path) -> None:
     """Find the nearest point of the manifold, and the distance to it, for each point.
 
     Args:
@@ -101,7 +101,7 @@ def project_command(model: Positional[Path], points: Positional[Path], out: Path
     _report(found.converged, out)
 
 
-def score_command(model: Positional[Path], points: Positional[Path], out: Path) -> None:
+def score_command(model: PathArgument, points: PathArgument, out: Path) -> None:
     """Give the energy at each point's projection, and its distance from the manifold.
 
     Args:
@@ -116,7 +116,7 @@ def score_command(model: Positional[Path], points: Positional[Path], out: Path) 
     _report(found.converged, out)
 
 
-def plot_command(model: Positional[Path], out: Path, points: Path | None = None, seed: int = 0) -> None:
+def plot_command(model: PathArgument, out: Path, points: Path | None = None, seed: int = 0) -> None:
     """Draw the manifold coloured by its density (curves, surfaces), or pairs of coordinates of samples.
 
     Args:
@@ -158,7 +158,7 @@ def _report(converged: np.ndarray, out: Path) -> None:
     print(f"{converged.size} rows written to {out}")
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., Any]] = {
     "fit": fit_command,
     "sample": sample_command,
     "project": project_command,

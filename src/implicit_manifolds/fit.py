@@ -250,7 +250,7 @@ def _claim_checkpoints(directory: Path, key, points, codimension, config) -> Non
         raise InputError(f"{directory} holds checkpoints of another run; remove it or name another output")
 
 
-def _box(points, config: FitConfig):
+def _box(points, config: FitConfig) -> tuple[Vector, Vector]:
     if config.box is None:
         return box_around(points, config.box_margin)
     half = jnp.asarray(config.box, points.dtype)

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -50,7 +52,8 @@ def lanes(rows, dtype=jnp.float32):
 
 
 @pytest.mark.parametrize("name", ["sphere", "torus", "circle_in_space", "quadratic"])
-def test_projection_lands_on_the_manifold(name, dtype, build):
+def test_projection_lands_on_the_manifold(name, x64, build):
+    dtype = jnp.float64
     mdf, near = build.problem(name, LANES, dtype)
     found, residual, slope = project_all(mdf, near + cloud(0.5, dtype, 6))
     assert found.position.dtype == dtype
@@ -215,17 +218,17 @@ def test_points_without_a_nearest_zero_are_reported_and_leave_other_lanes_alone(
         assert not nearest_all(build.level(name, 1.0, jnp.float32), points)[0].converged.any()
 
 
-@jax.jit
-def derivatives(mdf, x):
-    """Nearest point, its derivatives in F's numbers and in x, forward and reverse, and what their formula needs."""
+@functools.partial(jax.jit, static_argnames="ways")
+def derivatives(mdf, x, ways):
+    """Nearest point, its derivatives in F's first number and in x each way, and what their formula needs."""
 
     def answer(number, x):
         found = nearest_point(Partial(mdf.func, number, *mdf.args[1:]), x)
         return found.position, found.distance
 
     found = nearest_point(mdf, x)
-    ways = [derivative(answer, argnums=(0, 1))(mdf.args[0], x) for derivative in (jax.jacfwd, jax.jacrev)]
-    return found, ways, jax.jacobian(mdf)(found.position), jax.hessian(mdf)(found.position)
+    slopes = [derivative(answer, argnums=(0, 1))(mdf.args[0], x) for derivative in ways]
+    return found, slopes, jax.jacobian(mdf)(found.position), jax.hessian(mdf)(found.position)
 
 
 def optimality_derivative(found, jacobian, hessian):
@@ -246,27 +249,25 @@ def test_derivatives_are_those_of_the_optimality_conditions_and_of_finite_differ
     point = jnp.asarray([1.3, 0.7, -0.4])
     steps = 1e-5 * np.concatenate([np.eye(3), -np.eye(3)])
     if name == "ellipsoid":
-        mdf = Partial(build.quadric, 1 / jnp.asarray([2.0, 1.0, 1.5]) ** 2, jnp.asarray(1.0))
+        mdf, ways = Partial(build.quadric, jnp.asarray([0.25, 1.0, 0.5]), jnp.asarray(1.0)), (jax.jacfwd, jax.jacrev)
+        number_steps, with_number = steps, lambda curvature: build.level("ellipsoid", curvature**-0.5, jnp.float64)
     else:
-        mdf = Partial(circle_in_space().func, jnp.asarray(1.5))
-    found, ways, jacobian, hessian = derivatives(mdf, point)
+        mdf, ways = Partial(circle_in_space().func, jnp.asarray(1.5)), (jax.jacrev,)
+        number_steps, with_number = steps[:, 0], functools.partial(Partial, mdf.func)
+    found, slopes, jacobian, hessian = derivatives(mdf, point, ways)
     expected = optimality_derivative(found, jacobian, hessian)
     away = np.asarray(point - found.position) / np.asarray(found.distance)
-    by_point, _ = differences(nearest_all(mdf, lanes(point + steps, jnp.float64))[0], 1e-5)
+
     # Truncation of the differences is 1e-10, and the solver's tolerance over the step 1e-7.
+    by_point, _ = differences(nearest_all(with_number(mdf.args[0]), lanes(point + steps, jnp.float64))[0], 1e-5)
     np.testing.assert_allclose(by_point, expected, atol=1e-6)
-
-    def with_number(step):
-        moved = Partial(mdf.func, mdf.args[0] + step, *mdf.args[1:])
-        return jax.tree.map(lambda leaf: leaf[0], nearest_all(moved, lanes([point], jnp.float64))[0])
-
-    # The ellipsoid has three numbers, its curvatures, and the circle one, its radius.
-    moved = jax.tree.map(lambda *leaves: np.stack(leaves), *map(with_number, steps if mdf.args[0].ndim else steps[:, 0]))
-    by_number = differences(moved, 1e-5)
-    if mdf.args[0].ndim == 0:
+    moved = [nearest_all(with_number(mdf.args[0] + step), lanes([point], jnp.float64))[0] for step in number_steps]
+    by_number = differences(jax.tree.map(lambda *leaves: np.stack([leaf[0] for leaf in leaves]), *moved), 1e-5)
+    if name == "circle_in_space":  # it has one number, its radius, and the ellipsoid three
         by_number = by_number[0][:, 0], by_number[1][0]
 
-    for (position_by_number, position_by_point), (distance_by_number, distance_by_point) in ways:
+    assert len(slopes) == len(ways)
+    for (position_by_number, position_by_point), (distance_by_number, distance_by_point) in slopes:
         np.testing.assert_allclose(position_by_point, expected, atol=1e-10)
         np.testing.assert_allclose(distance_by_point, away, atol=1e-10)
         np.testing.assert_allclose(position_by_number, by_number[0], atol=1e-6)
@@ -275,9 +276,11 @@ def test_derivatives_are_those_of_the_optimality_conditions_and_of_finite_differ
 
 def test_on_the_manifold_the_distance_has_derivative_zero_and_the_position_the_tangent_projector(x64, build):
     point = jnp.asarray([0.6, 0.8, 0.0])
-    found, ways, _, _ = derivatives(Partial(build.quadric, jnp.ones(3), jnp.asarray(1.0)), point)
+    found, slopes, _, _ = derivatives(
+        Partial(build.quadric, jnp.ones(3), jnp.asarray(1.0)), point, (jax.jacfwd, jax.jacrev)
+    )
     assert found.distance == 0
-    for (_, by_point), (_, away) in ways:
+    for (_, by_point), (_, away) in slopes:
         np.testing.assert_array_equal(away, np.zeros(3))
         np.testing.assert_allclose(by_point, np.eye(3) - np.outer(point, point), atol=1e-12)
 

@@ -19,7 +19,12 @@ from implicit_manifolds.manifold.tangent import (
 )
 
 DIMENSION = 8
-codimensions = pytest.mark.parametrize("codimension", [1, 2, 3, 4, 5, 6])
+# Both precisions share the code; every shape in one of them is enough, and a third of them in both.
+codimensions = pytest.mark.parametrize(
+    ("dtype", "codimension"),
+    [("float64", k) for k in range(1, 7)] + [("float32", k) for k in (1, 6)],
+    indirect=["dtype"],
+)
 
 
 def rounding(dtype):
@@ -97,7 +102,7 @@ def test_conjugate_gradients_agree_with_cholesky(codimension, dtype, build):
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(codimension=st.integers(1, 6), exponent=st.integers(-6, 6), seed=st.integers(0, 1000))
+@given(codimension=st.sampled_from([1, 6]), exponent=st.integers(-6, 6), seed=st.integers(0, 1000))
 def test_products_with_the_jacobian_match_a_dense_one_at_any_scale_of_f(dtype, build, codimension, exponent, seed):
     mdf, x, v, u = problem(build, codimension, dtype, seed, 10.0**exponent)
     jacobian, ways, _ = both_ways(mdf, x, v, u)

@@ -124,8 +124,8 @@ def test_curve_beside_the_truth_shares_one_colour_scale():
     curves = [np.stack([offset + np.cos(angle), np.sin(angle)], axis=1) for offset in (-1.5, 1.5)]
     densities = [np.full(100, 7.0)] * 2
     figure = plot_curve(two_circles(), curves[0], truth=(curves, densities), title="Two circles")
-    learned, true, bar = figure.axes
-    assert (learned.get_title(), true.get_title()) == ("learned", "true")
+    *panels, bar = figure.axes
+    assert [panel.get_title() for panel in panels] == ["data", "learned", "true"]
     assert "per\nunit length" in bar.get_ylabel()
     assert bar.get_ylim() == (0, 7)
     assert png_width(figure) <= 900
@@ -180,7 +180,7 @@ def test_no_history_gives_a_sentence():
 
 
 @pytest.mark.parametrize(
-    ("mdf", "half", "panels"), [(sphere(), [1.5] * 2, 2), (sphere(), [1.5] * 3, 3), (circle_in_space(), [1.5] * 3, 9)]
+    ("mdf", "half", "panels"), [(sphere(), [1.5] * 2, 3), (sphere(), [1.5] * 3, 3), (circle_in_space(), [1.5] * 3, 9)]
 )
 def test_the_figure_of_a_model_follows_its_shape(monkeypatch, mdf, half, panels):
     def two_draws(key, model, count):

@@ -14,7 +14,7 @@ from skimage.measure import find_contours
 from .._types import Float
 from ..ebim import EBIM
 from ..points import InputError, check_points
-from .style import DATA_COLOR, add_density_bar, blank_figure, coordinate, density_scale, dot, thinned
+from .style import DATA_COLOR, add_density_bar, blank_figure, coordinate, density_scale, thinned
 
 NO_ZEROS = "F has one sign on the grid over the model's box, so there is no level set to draw; train longer"
 
@@ -29,8 +29,8 @@ def plot_curve(
 ) -> Figure:
     """The curve {F = 0} in the plane, coloured by exp(-E)/Z per unit length.
 
-    points (N, 2): data to draw beneath it. truth: the true curves, each (m, 2), and the density at their vertices,
-    each (m,), drawn in a second panel on the same scale. All in data units. Raises InputError where the model is
+    points (N, 2): data, drawn in a panel of their own. truth: the true curves, each (m, 2), and the density at their
+    vertices, each (m,), drawn in a panel on the same scale. All in data units. Raises InputError where the model is
     no curve in the plane, or F has one sign in its box.
     """
     points = None if points is None else check_points(points, dimension=2)
@@ -40,15 +40,22 @@ def plot_curve(
         panels["true"] = _checked_truth(*truth)
     scale = density_scale(max(values.max() for _, densities in panels.values() for values in densities))
     figure = blank_figure(*_size(panels, points), layout="compressed")
-    axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
-    for panel, (name, (lines, densities)) in zip(axes, panels.items(), strict=True):
-        _draw(panel, lines, densities, points, scale)
-        if truth is not None:
+    count = len(panels) + (points is not None)
+    axes = figure.subplots(1, count, sharex=True, sharey=True, squeeze=False)[0]
+    for panel, (name, (lines, densities)) in zip(axes[-len(panels) :], panels.items(), strict=True):
+        _draw(panel, lines, densities, scale)
+        if count > 1:
             panel.set_title(name)
+    if points is not None:
+        dots = thinned(points)
+        axes[0].scatter(dots[:, 0], dots[:, 1], s=9, color=DATA_COLOR, alpha=0.3, linewidths=0)
+        axes[0].set_title("data")
+    for panel in axes:
+        panel.set_aspect("equal")
+        panel.set_xlabel(coordinate(0))
+        panel.locator_params(nbins=6)
     axes[0].set_ylabel(coordinate(1))
     add_density_bar(figure, scale, axes, "length")
-    if points is not None:
-        figure.legend(handles=[dot("data", DATA_COLOR)], loc="outside upper right", frameon=False)
     if title:
         figure.suptitle(title)
     return figure
@@ -161,22 +168,17 @@ def _checked_truth(lines, densities):
     return lines, densities
 
 
-def _draw(axes: Axes, polylines, densities, points, scale: ScalarMappable) -> None:
-    if points is not None:
-        dots = thinned(points)
-        axes.scatter(dots[:, 0], dots[:, 1], s=9, color=DATA_COLOR, alpha=0.3, linewidths=0, zorder=1)
+def _draw(axes: Axes, polylines, densities, scale: ScalarMappable) -> None:
     pieces = np.concatenate([np.stack([line[:-1], line[1:]], axis=1) for line in polylines])
     colors = scale.to_rgba(np.concatenate([_midway(density) for density in densities]))
-    axes.add_collection(LineCollection(list(pieces), colors=colors, linewidths=3.5, capstyle="round", zorder=2))
+    axes.add_collection(LineCollection(list(pieces), colors=colors, linewidths=3.5, capstyle="round"))
     axes.autoscale_view()
-    axes.set_aspect("equal")
-    axes.set_xlabel(coordinate(0))
-    axes.locator_params(nbins=6)
 
 
 def _size(panels, points) -> tuple[float, float]:
     """Width and height in inches that leave little white round panels of equal aspect."""
     drawn = [line for lines, _ in panels.values() for line in lines] + ([] if points is None else [points])
     width, height = np.maximum(np.ptp(np.concatenate(drawn), axis=0), 1e-12)
-    panel = 3.4 if len(panels) > 1 else 5.0
-    return 2.1 + panel * len(panels), 1.1 + panel * float(np.clip(height / width, 0.4, 1.3))
+    count = len(panels) + (points is not None)
+    panel = {1: 5.0, 2: 3.4, 3: 2.25}[count]
+    return 2.1 + panel * count, 1.1 + panel * float(np.clip(height / width, 0.4, 1.3))

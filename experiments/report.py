@@ -1,0 +1,75 @@
+"""Collect metrics of finished runs under experiments/results, and write the README's table from them.
+
+`python -m experiments.report RUN_DIRECTORY ...` copies each run's metrics.json; without arguments it only rewrites
+the table. No number of the table is typed by hand.
+"""
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results"
+README = Path(__file__).parent.parent / "README.md"
+BEGIN, END = "<!-- results: made by `python -m experiments.report` -->", "<!-- end of results -->"
+TITLES = {
+    "von_mises": "Circle, von Mises",
+    "von_mises_mixture": "Two circles, von Mises",
+    "floods": "Floods, sphere",
+    "amino_acids": "Glycine, torus",
+}
+COLUMNS = {
+    "W1": "w1",
+    "W1 of perfect samples": "w1_floor",
+    "mean distance": "distance_mean",
+    "largest distance": "distance_max",
+    "held-out distance": "test_distance_mean",
+    "seconds": "seconds_total",
+}
+
+
+def collect(directories: list[Path]) -> None:
+    """Copy the metrics of each run to results/NAME-PRESET-seedS.json."""
+    RESULTS.mkdir(exist_ok=True)
+    for directory in directories:
+        text = (directory / "metrics.json").read_text()
+        run = json.loads(text)
+        (RESULTS / f"{run['experiment']}-{run['preset']}-seed{run['seed']}.json").write_text(text)
+
+
+def table() -> str:
+    """Markdown: for each experiment and preset the median over seeds of each column; largest distance: the largest."""
+    runs = defaultdict(list)
+    for path in sorted(RESULTS.glob("*-seed*.json")):
+        run = json.loads(path.read_text())
+        runs[run["experiment"], run["preset"]].append(run)
+    lines = [
+        "| experiment | preset | seeds | " + " | ".join(COLUMNS) + " |",
+        "|---|---|---|" + "---|" * len(COLUMNS),
+    ]
+    for experiment, title in TITLES.items():
+        for preset in ("default", "paper"):
+            group = runs.get((experiment, preset))
+            if group:
+                cells = [_cell(column, [run[name] for run in group]) for column, name in COLUMNS.items()]
+                lines.append(f"| {title} | {preset} | {len(group)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(column: str, values: list[float]) -> str:
+    value = np.max(values) if column.startswith("largest") else np.median(values)
+    return f"{value:.0f}" if column == "seconds" else f"{value:.2g}"
+
+
+def main() -> None:
+    """Collect, then rewrite the part of the README between the two marks."""
+    collect([Path(argument) for argument in sys.argv[1:]])
+    text = README.read_text()
+    before, rest = text.split(BEGIN)
+    README.write_text(f"{before}{BEGIN}\n{table()}\n{END}{rest.split(END)[1]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""What every sampler owes its callers. A new sampler is held to all of it by one more entry in CASES."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.tree_util import Partial
+
+from implicit_manifolds._types import relative_tolerance
+from implicit_manifolds.manifold.analytic import circle_in_space, sphere
+from implicit_manifolds.manifold.multipliers import newton
+from implicit_manifolds.mcmc.constrained_langevin import ConstrainedLangevin
+from implicit_manifolds.mcmc.langevin import Langevin
+
+CHAINS, STEPS = 16, 60
+
+
+def _energy(strength, x):
+    return strength * (x[0] + jnp.sin(3 * x[-1]))
+
+
+class Case(NamedTuple):
+    """A sampler, starts (chains, n), and the level set they lie on or None for an ambient sampler."""
+
+    sampler: Any
+    positions: Any
+    mdf: Any
+
+
+def langevin(dtype):
+    return Case(Langevin(Partial(_energy, 1.0)), np.random.default_rng(0).normal(size=(CHAINS, 3)), None)
+
+
+def constrained_langevin_on_a_sphere(dtype):
+    start = np.random.default_rng(0).normal(size=(CHAINS, 4))
+    start *= 2 / np.linalg.norm(start, axis=1, keepdims=True)
+    return Case(ConstrainedLangevin(sphere(2.0), Partial(_energy, 1.0)), start, sphere(2.0))
+
+
+def constrained_langevin_on_a_circle_in_space(dtype):
+    angle = np.linspace(-3, 3, CHAINS)
+    start = np.stack([1.5 * np.cos(angle), 1.5 * np.sin(angle), 0 * angle], axis=1)
+    # Long steps on a short circle, so that some find no zero and stay; with every option in use.
+    box = jnp.asarray([-1.4, -2.0, -2.0], dtype), jnp.full(3, 2.0, dtype)
+    sampler = ConstrainedLangevin(
+        circle_in_space(1.5), Partial(_energy, 3.0), 0.8, 0.5, 0.3, bounds=box, solver=newton, max_iterations=6
+    )
+    return Case(sampler, start[np.abs(angle) < 2.4], circle_in_space(1.5))
+
+
+CASES = [langevin, constrained_langevin_on_a_sphere, constrained_langevin_on_a_circle_in_space]
+
+
+@jax.jit
+def probe(sampler, key, positions):
+    """All that the tests below look at, compiled once a case."""
+    start = jax.vmap(sampler.init)(positions)
+    keys = jax.random.split(key, len(positions))
+    once, info = jax.vmap(sampler.step)(keys, start)
+    again, _ = jax.vmap(sampler.step)(keys, start)
+    other, _ = jax.vmap(sampler.step)(jax.random.split(jax.random.fold_in(key, 1), len(positions)), start)
+
+    def step(states, step_key):
+        states, info = jax.vmap(sampler.step)(jax.random.split(step_key, len(positions)), states)
+        return states, (states.position, info)
+
+    last, (path, infos) = jax.lax.scan(step, once, jax.random.split(key, STEPS))
+    refreshed = jax.vmap(sampler.init)(last.position)
+    return {
+        "start": start,
+        "once": once,
+        "again": again,
+        "other": other,
+        "last": last,
+        "refreshed": refreshed,
+        "path": path,
+        "info": info,
+        "infos": infos,
+        "from_last": jax.vmap(sampler.step)(keys, last)[0].position,
+        "from_refreshed": jax.vmap(sampler.step)(keys, refreshed)[0].position,
+    }
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda build: build.__name__)
+class TestEverySampler:
+    @pytest.fixture
+    def probed(self, case, dtype):
+        sampler, positions, mdf = case(dtype)
+        return probe(sampler, jax.random.key(0), jnp.asarray(positions, dtype)), jnp.asarray(positions, dtype), mdf
+
+    def test_it_starts_where_it_is_told(self, probed):
+        result, positions, _ = probed
+        np.testing.assert_array_equal(result["start"].position, positions)
+
+    def test_a_step_changes_no_structure_shape_or_dtype_of_the_state(self, probed, dtype):
+        result, _, _ = probed
+        for later in ("once", "last"):
+            assert jax.tree.structure(result[later]) == jax.tree.structure(result["start"])
+            for old, new in zip(jax.tree.leaves(result["start"]), jax.tree.leaves(result[later]), strict=True):
+                assert (old.shape, old.dtype) == (new.shape, new.dtype)
+        assert result["last"].position.dtype == dtype
+
+    def test_the_same_key_gives_the_same_step_and_another_key_another(self, probed):
+        result, positions, _ = probed
+        np.testing.assert_array_equal(result["once"].position, result["again"].position)
+        moved = ~np.isclose(result["once"].position, positions).all(axis=1)
+        assert moved.mean() > 0.5
+        differs = ~np.isclose(result["once"].position, result["other"].position).all(axis=1)
+        assert differs.mean() > 0.5
+        # Chains have their own keys: no two make the same move.
+        moves = np.asarray(result["once"].position - positions)[moved]
+        assert len(np.unique(moves.round(5), axis=0)) == len(moves)
+
+    def test_positions_stay_finite_and_on_the_manifold(self, probed, dtype):
+        result, _, mdf = probed
+        path = result["path"]
+        assert np.isfinite(path).all()
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(result["last"]))
+        if mdf is not None:
+            flat = path.reshape(-1, path.shape[-1])
+            jacobian = np.asarray(jax.vmap(jax.jacobian(mdf))(flat))
+            slope = np.sqrt((jacobian**2).sum(axis=2).mean(axis=1))
+            off = np.linalg.norm(jax.vmap(mdf)(flat), axis=1) / (slope * (1 + np.linalg.norm(flat, axis=1)))
+            # The tolerance is taken at the point before, where slope and reach are a little different.
+            assert off.max() <= 1.5 * relative_tolerance(dtype)
+
+    def test_what_the_state_stores_beside_the_position_is_only_a_cache(self, probed, dtype):
+        result, _, _ = probed
+        tolerance = 100 * float(jnp.finfo(dtype).eps)
+        np.testing.assert_allclose(result["from_last"], result["from_refreshed"], atol=tolerance)
+        for kept, renewed in zip(jax.tree.leaves(result["last"]), jax.tree.leaves(result["refreshed"]), strict=True):
+            np.testing.assert_allclose(kept, renewed, atol=tolerance)
+
+    def test_info_is_one_number_or_truth_a_chain_and_a_step(self, probed):
+        result, positions, _ = probed
+        for once, all_steps in zip(jax.tree.leaves(result["info"]), jax.tree.leaves(result["infos"]), strict=True):
+            assert once.shape == (len(positions),)
+            assert all_steps.shape == (STEPS, len(positions))
