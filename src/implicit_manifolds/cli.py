@@ -49,7 +49,7 @@ def fit_command(
     storage.save(out, result.model, config, seed)
     if checkpoints is not None:
         shutil.rmtree(checkpoints)
-    distance = project_points(result.model, data[:1000])
+    distance = project_points(result.model, data[:: -(-len(data) // 1000)])
     last = {"manifold": result.manifold_history, "energy": result.energy_history}
     for step, history in last.items():
         terms = ", ".join(f"{name} {values[-1]:.3g}" for name, values in history.terms.items())

@@ -48,7 +48,7 @@ class EnergyConfig:
     clip_norm: float | None = 1.0
     square_weight: float = 0.1
     langevin_steps: int = 10
-    noise_scale: float = 0.2
+    noise_scale: float = 0.15
     step_size: float | None = None  # noise_scale², the one value that targets exp(-E)
     gradient_clip: float | None = None
     replay_fraction: float = 0.95

@@ -59,7 +59,7 @@ def fit_manifold(
 
     A warm-up without negatives comes first. Where data are sparse, negatives from the start open the manifold
     (they are most often just there), while F alone closes it smoothly; what it leaves are stray zeros, which
-    `config.restarts` networks side by side and a choice among them (`_misfit`) avoid, and the negatives of the
+    `config.restarts` networks side by side and a choice among them (`_best`) avoid, and the negatives of the
     main training remove. Raises TrainingDiverged.
     """
     model_key, warm_key, choice_key, train_key = jax.random.split(key, 4)
@@ -91,15 +91,20 @@ def _best(key, models, points, box):
     """The one of the stacked models whose zeros in the box and data are nearest to each other.
 
     Its misfit is the root mean square first-order distance from data to zeros, plus the mean distance from
-    zeros (noise, projected) to data, of which `CHOICE_POINTS` are used: stray zeros count by share and remoteness.
+    zeros (noise, projected) to data: stray zeros count by share and remoteness. Of both, `CHOICE_POINTS` are used.
     """
-    noise = uniform_in_box(key, *box, CHOICE_POINTS)
+    noise_key, data_key = jax.random.split(key)
+    noise = uniform_in_box(noise_key, *box, CHOICE_POINTS)
+    data = jax.random.permutation(data_key, points)[:CHOICE_POINTS]
+    diameter = jnp.linalg.norm(box[1] - box[0])
 
     def misfit(mdf):
-        to_zeros = jax.vmap(lambda x: sampson_distance(mdf, x))(points)
+        to_zeros = jax.vmap(lambda x: sampson_distance(mdf, x))(data)
         found = jax.vmap(lambda x: project(mdf, x))(noise)
-        gaps = jnp.linalg.norm(found.position[:, None] - points[:CHOICE_POINTS], axis=-1).min(axis=1)
-        total = jnp.sqrt(jnp.mean(to_zeros**2)) + jnp.mean(gaps, where=_usable(found, box))
+        gaps = jnp.linalg.norm(found.position[:, None] - data, axis=-1).min(axis=1)
+        usable = _usable(found, box)
+        to_data = jnp.where(jnp.any(usable), jnp.mean(gaps, where=usable), diameter)
+        total = jnp.sqrt(jnp.mean(to_zeros**2)) + to_data
         return jnp.where(jnp.isfinite(total), total, jnp.inf)
 
     best = jnp.argmin(jax.vmap(misfit)(models))
@@ -221,7 +226,8 @@ def fit(
         checkpoint_dir=checkpoint_dir,
     )
     between = time.perf_counter()
-    anchors, starts = points_on_manifold(start_key, mdf, standard, box, config.energy.starts)
+    near = jax.random.permutation(start_key, standard)[:MAX_ANCHORS]
+    anchors, starts = points_on_manifold(start_key, mdf, near, box, config.energy.starts)
     energy, energy_history = fit_energy(
         energy_key,
         mdf,

@@ -35,10 +35,8 @@ def reference_step(mdf, x, tangent_noise, slope, step_size, clip):
     evaluate = jax.jit(mdf)
     target = x + tangent_noise - 0.5 * step_size * np.clip(slope, -clip, clip)
     residual = lambda m: np.asarray(evaluate(jnp.asarray(target - jacobian.T @ m)))  # noqa: E731
-    multiplier, _, found, _ = scipy.optimize.fsolve(
-        residual, np.zeros(len(jacobian)), xtol=1e-13, full_output=True
-    )
-    assert found == 1
+    multiplier = scipy.optimize.fsolve(residual, np.zeros(len(jacobian)), xtol=1e-12)
+    np.testing.assert_allclose(residual(multiplier), 0, atol=1e-10)
     return target - jacobian.T @ multiplier
 
 
@@ -62,7 +60,7 @@ def test_a_step_is_the_one_of_the_paper_found_by_brute_force(name, x64, build, l
         tangent = np.eye(6) - np.linalg.pinv(jacobian[lane]) @ jacobian[lane]
         noise = tangent @ np.asarray(free.position[lane] - positions[lane])
         expected = reference_step(mdf, np.asarray(positions[lane]), noise, slope, 0.02, clip)
-        np.testing.assert_allclose(after.position[lane], expected, atol=1e-10)
+        np.testing.assert_allclose(after.position[lane], expected, atol=1e-9)
         compared += np.linalg.norm(tangent @ np.clip(slope, -clip, clip)) > 1
     assert compared >= 6  # a drift that the test can see
 
