@@ -22,6 +22,8 @@ from implicit_manifolds.manifold.multipliers import (
 from implicit_manifolds.manifold.tangent import linearize, tangent_projection
 
 SOLVERS = {solver.__name__: solver for solver in (quasi_newton, newton, gradient_descent, lbfgs)}
+
+
 @jax.jit
 def solve_all(mdf, points, moves):
     """What each solver makes of a tangent step from each point; with y, J(x) and the tolerance there."""

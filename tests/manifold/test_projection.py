@@ -304,7 +304,11 @@ def test_the_first_order_distance_is_exact_for_planes_in_any_units(dtype, build)
 def test_the_error_of_the_first_order_distance_is_of_second_order(x64):
     outwards = np.array([np.cos(0.7), np.sin(0.7), 0.0])
     upwards = np.array([0.0, 0.0, 1.0])
-    cases = (sphere(2.0), 2 * outwards, outwards), (torus(), 4 * outwards, outwards), (circle_in_space(), outwards, outwards + upwards)
+    cases = (
+        (sphere(2.0), 2 * outwards, outwards),
+        (torus(), 4 * outwards, outwards),
+        (circle_in_space(), outwards, outwards + upwards),
+    )
     for mdf, foot, normal in cases:
         distance = np.array([1e-1, 1e-2, 1e-3, -1e-2])
         points = jnp.asarray(foot + distance[:, None] * normal / np.linalg.norm(normal))

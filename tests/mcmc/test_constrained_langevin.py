@@ -6,6 +6,7 @@ import scipy.optimize
 from jax.tree_util import Partial
 from jaxtyping import TypeCheckError
 
+from implicit_manifolds._types import relative_tolerance
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.manifold.multipliers import newton, quasi_newton
 from implicit_manifolds.mcmc.constrained_langevin import ConstrainedLangevin
@@ -21,21 +22,27 @@ def step_all(sampler, key, positions):
     return before, after, info
 
 
-def circle(count=LANES, dtype=jnp.float32):
-    angle = np.linspace(-3, 3, count)
+def circle(dtype=jnp.float32, low=-3.0, high=3.0):
+    angle = np.linspace(low, high, 400)
     return jnp.asarray(np.stack([np.cos(angle), np.sin(angle)], axis=1), dtype)
 
 
 # The formula --------------------------------------------------------------------------------------
 
 
+value_of = jax.jit(lambda mdf, x: mdf(x))
+jacobian_of = jax.jit(lambda mdf, x: jax.jacobian(mdf)(x))
+
+
 def reference_step(mdf, x, tangent_noise, slope, step_size, clip):
     """x' = x + εPr - (α/2) clip(∇E) - J(x)ᵀm with F(x') = 0, as the paper writes it, by scipy's fsolve from m = 0."""
-    jacobian = np.asarray(jax.jacobian(mdf)(jnp.asarray(x)))
-    evaluate = jax.jit(mdf)
+    jacobian = np.asarray(jacobian_of(mdf, x))
     target = x + tangent_noise - 0.5 * step_size * np.clip(slope, -clip, clip)
-    residual = lambda m: np.asarray(evaluate(jnp.asarray(target - jacobian.T @ m)))  # noqa: E731
-    multiplier = scipy.optimize.fsolve(residual, np.zeros(len(jacobian)), xtol=1e-12)
+
+    def residual(m):
+        return np.asarray(value_of(mdf, target - jacobian.T @ m))
+
+    multiplier = scipy.optimize.fsolve(residual, np.zeros(len(jacobian)), xtol=1e-12, full_output=True)[0]
     np.testing.assert_allclose(residual(multiplier), 0, atol=1e-10)
     return target - jacobian.T @ multiplier
 
@@ -78,8 +85,8 @@ def test_the_noise_of_a_step_is_normal_in_the_tangent_space(x64, linear_energy):
     assert (np.abs(noise.T @ noise / count - tangent) <= 4.5 * np.sqrt(2 / count)).all()
 
 
-def test_the_step_size_defaults_to_the_noise_scale_squared(dtype, linear_energy):
-    energy, key, start = linear_energy(jnp.asarray([-2.0, 1.0], dtype)), jax.random.key(0), circle(dtype=dtype)
+def test_the_step_size_defaults_to_the_noise_scale_squared(linear_energy):
+    energy, key, start = linear_energy(jnp.asarray([-2.0, 1.0])), jax.random.key(0), circle()
     _, default, _ = step_all(ConstrainedLangevin(sphere(1.0), energy, 0.2), key, start)
     _, explicit, _ = step_all(ConstrainedLangevin(sphere(1.0), energy, 0.2, 0.04), key, start)
     _, other, _ = step_all(ConstrainedLangevin(sphere(1.0), energy, 0.2, 0.08), key, start)
@@ -87,10 +94,10 @@ def test_the_step_size_defaults_to_the_noise_scale_squared(dtype, linear_energy)
     assert np.abs(default.position - other.position).max() > 0.01
 
 
-def test_the_gradient_is_clipped_entry_by_entry(dtype, linear_energy):
+def test_the_gradient_is_clipped_entry_by_entry(linear_energy):
     def step(slope, clip):
-        sampler = ConstrainedLangevin(sphere(1.0), linear_energy(jnp.asarray(slope, dtype)), 0.1, 0.05, clip)
-        return step_all(sampler, jax.random.key(0), circle(dtype=dtype))[1].position
+        sampler = ConstrainedLangevin(sphere(1.0), linear_energy(jnp.asarray(slope)), 0.1, 0.05, clip)
+        return step_all(sampler, jax.random.key(0), circle())[1].position
 
     np.testing.assert_allclose(step([50.0, -0.5], 2.0), step([2.0, -0.5], 100.0), atol=1e-6)
     np.testing.assert_allclose(step([-3.0, 9.0], 2.0), step([-2.0, 2.0], 100.0), atol=1e-6)
@@ -105,32 +112,33 @@ def assert_stayed(before, after, lanes):
         np.testing.assert_array_equal(np.asarray(old)[lanes], np.asarray(new)[lanes])
 
 
-@pytest.mark.parametrize("solver", [quasi_newton, newton])
+@pytest.mark.parametrize(("solver", "dtype"), [(quasi_newton, "float32"), (newton, "float64")], indirect=["dtype"])
 def test_a_failed_solve_leaves_the_chain_where_it_was_and_says_so(solver, dtype, linear_energy):
     sampler = ConstrainedLangevin(sphere(1.0), linear_energy(jnp.zeros(2, dtype)), 1.5, solver=solver)
-    start = circle(400, dtype)
+    start = circle(dtype)
     before, after, info = step_all(sampler, jax.random.key(3), start)
     failed = ~np.asarray(info.converged)
     np.testing.assert_array_equal(info.taken, info.converged)
     # A tangent step of length over 1, |N(0, 1.5²)| > 1 with probability 0.505, leaves the circle for good.
     assert 0.4 < failed.mean() < 0.6
     assert_stayed(before, after, failed)
-    assert not (np.asarray(info.residual_norm)[failed] < 1e-3).any()
-    assert (np.asarray(info.residual_norm)[~failed] < 1e-5).all()
+    assert not (np.asarray(info.residual_norm)[failed] < 4 * relative_tolerance(dtype)).any()
+    assert (np.asarray(info.residual_norm)[~failed] < 4.1 * relative_tolerance(dtype)).all()
     assert (np.abs(after.position - start).max(axis=1)[~failed] > 1e-4).all()
     assert ((np.asarray(info.iterations) >= 1) & (np.asarray(info.iterations) <= 12)).all()
 
 
-def test_a_step_out_of_bounds_is_not_taken_although_it_converged(dtype, linear_energy):
-    low, high = jnp.asarray([-2.0, -0.1], dtype), jnp.asarray([2.0, 2.0], dtype)
-    sampler = ConstrainedLangevin(sphere(1.0), linear_energy(jnp.zeros(2, dtype)), 0.3, bounds=(low, high))
-    unbounded = ConstrainedLangevin(sphere(1.0), linear_energy(jnp.zeros(2, dtype)), 0.3)
-    start = circle(400, dtype)[200:]  # the upper half
+def test_a_step_out_of_bounds_is_not_taken_although_it_converged(linear_energy):
+    low, high = jnp.asarray([-2.0, -0.1]), jnp.asarray([2.0, 2.0])
+    wide = jnp.full(2, -jnp.inf), jnp.full(2, jnp.inf)
+    sampler = ConstrainedLangevin(sphere(1.0), linear_energy(jnp.zeros(2)), 0.3, bounds=(low, high))
+    unbounded = ConstrainedLangevin(sphere(1.0), linear_energy(jnp.zeros(2)), 0.3, bounds=wide)
+    start = circle(low=0.0)
     before, after, info = step_all(sampler, jax.random.key(3), start)
     _, free, free_info = step_all(unbounded, jax.random.key(3), start)
     np.testing.assert_array_equal(info.converged, free_info.converged)
     outside = np.asarray(free_info.taken) & (np.asarray(free.position)[:, 1] < -0.1)
-    assert outside.sum() > 5
+    assert outside.sum() >= 3
     np.testing.assert_array_equal(info.taken, np.asarray(free_info.taken) & ~outside)
     assert_stayed(before, after, outside)
     assert_stayed(free, after, np.asarray(info.taken))
@@ -142,7 +150,7 @@ def _half_defined(strength, x):
 
 def test_a_step_to_where_the_energy_has_no_finite_gradient_is_not_taken():
     sampler = ConstrainedLangevin(sphere(1.0), Partial(_half_defined, 0.1), 0.3)
-    start = circle(400)[150:250]
+    start = circle(low=-1.5, high=1.5)
     before, after, info = step_all(sampler, jax.random.key(1), start)
     assert (after.position[:, 0] > 0).all()
     blocked = np.asarray(info.converged & ~info.taken)

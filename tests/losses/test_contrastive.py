@@ -1,0 +1,66 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from implicit_manifolds.losses.contrastive import contrastive_loss
+
+POINTS = np.random.default_rng(1).normal(size=(7, 3)) + 1
+NEGATIVES = np.random.default_rng(2).normal(size=(5, 3)) - 1
+SLOPE = np.array([0.5, -1.0, 2.0])
+
+
+def value(linear_energy, slope, points=POINTS, negatives=NEGATIVES, **options):
+    slope, points, negatives = (jnp.asarray(part) for part in (slope, points, negatives))
+    return contrastive_loss(linear_energy(slope), points, negatives, **options)
+
+
+def test_every_term_matches_its_value_by_hand(dtype, linear_energy):
+    arrays = [part.astype(dtype) for part in (SLOPE, POINTS, NEGATIVES)]
+    loss, terms = value(linear_energy, *arrays, square_weight=0.3)
+    low, high = POINTS @ SLOPE, NEGATIVES @ SLOPE
+    by_hand = {"data": low.mean(), "negative": high.mean(), "square": (low**2).mean() + (high**2).mean()}
+    assert terms.keys() == by_hand.keys()
+    assert loss.dtype == dtype
+    for name, expected in by_hand.items():
+        np.testing.assert_allclose(terms[name], expected, rtol=1e-5, err_msg=name)
+    np.testing.assert_allclose(loss, low.mean() - high.mean() + 0.3 * by_hand["square"], rtol=1e-5)
+
+
+def test_the_gradient_is_the_difference_of_means_plus_the_penalty(x64, linear_energy):
+    gradient = jax.grad(lambda slope: value(linear_energy, slope, square_weight=0.3)[0])(jnp.asarray(SLOPE))
+    low, high = POINTS @ SLOPE, NEGATIVES @ SLOPE
+    by_hand = POINTS.mean(axis=0) - NEGATIVES.mean(axis=0)
+    by_hand = by_hand + 0.3 * 2 * ((low[:, None] * POINTS).mean(axis=0) + (high[:, None] * NEGATIVES).mean(axis=0))
+    np.testing.assert_allclose(gradient, by_hand, rtol=1e-10)
+
+
+def test_a_gradient_step_lowers_the_energy_of_the_data_against_the_negatives(linear_energy):
+    gradient = jax.grad(lambda slope: value(linear_energy, slope, square_weight=0.0)[0])(jnp.zeros(3))
+    _, terms = value(linear_energy, -0.1 * gradient)
+    assert terms["data"] < terms["negative"]
+
+
+def test_no_gradient_flows_into_the_negatives_but_it_does_into_the_points(linear_energy):
+    def loss(points, negatives):
+        return value(linear_energy, SLOPE, points, negatives)[0]
+
+    by_points, by_negatives = jax.grad(loss, argnums=(0, 1))(jnp.asarray(POINTS), jnp.asarray(NEGATIVES))
+    np.testing.assert_array_equal(by_negatives, np.zeros_like(NEGATIVES))
+    assert (np.abs(by_points) > 1e-3).any()
+
+
+def test_it_is_the_gradient_of_the_log_likelihood_when_the_negatives_follow_the_model(x64):
+    # Three states with energies θ: the negative log-likelihood of the frequencies f has gradient f - softmax(-θ).
+    def energy_of(theta):
+        return lambda x: jnp.vdot(theta, x)
+
+    theta = jnp.asarray([0.0, np.log(2.0), np.log(4.0)])  # model frequencies 4/7, 2/7, 1/7
+    states = jnp.eye(3)
+    points = states[jnp.asarray([0, 1, 1, 2, 2, 2])]
+    negatives = states[jnp.asarray([0, 0, 0, 0, 1, 1, 2])]
+    gradient = jax.grad(lambda t: contrastive_loss(energy_of(t), points, negatives, square_weight=0.0)[0])(theta)
+
+    def likelihood(t):
+        return jnp.mean(points @ t) + jax.nn.logsumexp(-t)
+
+    np.testing.assert_allclose(gradient, jax.grad(likelihood)(theta), atol=1e-12)

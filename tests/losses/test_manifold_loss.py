@@ -1,0 +1,134 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.tree_util import Partial
+
+from implicit_manifolds.losses.manifold import manifold_loss, residual_norm, singular_values
+
+# F(x) = A x with orthogonal rows of one length: ‖Jᵀv‖ is that length whatever the unit direction v.
+LENGTH = 0.6
+ROWS = LENGTH * np.linalg.qr(np.random.default_rng(0).normal(size=(4, 2)))[0].T
+POINTS = np.random.default_rng(1).normal(size=(7, 4))
+NEGATIVES = np.random.default_rng(2).normal(size=(5, 4)) * 2
+WEIGHTS = {"negative_weight": 0.7, "rank_weight": 3.0, "square_weight": 0.2}
+
+NORMS = {
+    "l1": lambda r: np.abs(r).sum(axis=1),
+    "l2": lambda r: np.linalg.norm(r, axis=1),
+    "l2-squared": lambda r: (r**2).sum(axis=1),
+}
+
+
+def loss_of(build, dtype, matrix=ROWS, negatives=NEGATIVES, **options):
+    mdf = build.affine_map(matrix, np.zeros(len(matrix)), dtype)
+    points = jnp.asarray(POINTS, dtype)
+    negatives = None if negatives is None else jnp.asarray(negatives, dtype)
+    return manifold_loss(mdf, points, negatives, jax.random.key(0), **options)
+
+
+@pytest.mark.parametrize(("norm", "negative_norm"), [("l1", "l2"), ("l2", "l2-squared"), ("l2-squared", "l1")])
+def test_every_term_matches_its_value_by_hand(norm, negative_norm, build):
+    loss, terms = loss_of(
+        build,
+        jnp.float32,
+        minimum_singular_value=1.0,
+        maximum_singular_value=0.5,
+        norm=norm,
+        negative_norm=negative_norm,
+        **WEIGHTS,
+    )
+    size = NORMS[negative_norm](NEGATIVES @ ROWS.T)
+    by_hand = {
+        "data": NORMS[norm](POINTS @ ROWS.T).mean(),
+        "negative": size.mean(),
+        "square": (size**2).mean(),
+        "rank": (1.0 - LENGTH) ** 2 + (LENGTH - 0.5) ** 2,
+    }
+    assert terms.keys() == by_hand.keys()
+    for name, value in by_hand.items():
+        np.testing.assert_allclose(terms[name], value, rtol=1e-5, err_msg=name)
+    total = by_hand["data"] - 0.7 * by_hand["negative"] + 3 * by_hand["rank"] + 0.2 * by_hand["square"]
+    np.testing.assert_allclose(loss, total, rtol=1e-5)
+
+
+def test_the_loss_keeps_the_precision_of_its_points(dtype, build):
+    loss, terms = loss_of(build, dtype)
+    assert loss.dtype == dtype
+    assert {term.dtype for term in terms.values()} == {dtype}
+
+
+@pytest.mark.parametrize(
+    ("least", "greatest", "rank"), [(0.5, None, 0.0), (0.5, 0.7, 0.0), (0.0, 0.1, 0.25), (1.0, None, 0.16)]
+)
+def test_the_rank_term_is_zero_inside_the_bounds_and_squared_outside(least, greatest, rank, build):
+    _, terms = loss_of(build, jnp.float32, minimum_singular_value=least, maximum_singular_value=greatest)
+    np.testing.assert_allclose(terms["rank"], rank, atol=1e-6)
+
+
+def test_without_negatives_their_terms_are_absent(build):
+    loss, terms = loss_of(build, jnp.float32, negatives=None, **WEIGHTS)
+    assert set(terms) == {"data", "rank"}
+    np.testing.assert_allclose(loss, terms["data"] + 3 * terms["rank"], rtol=1e-6)
+
+
+def test_gradient_and_value_agree_by_finite_differences(x64, build):
+    matrix = np.random.default_rng(3).normal(size=(2, 4)) * 0.5
+    options = {"maximum_singular_value": 0.4, "norm": "l1", "negative_norm": "l2", **WEIGHTS}
+
+    @jax.jit
+    def value(matrix):
+        mdf = build.affine_map(matrix, jnp.zeros(2), jnp.float64)
+        return manifold_loss(mdf, jnp.asarray(POINTS), jnp.asarray(NEGATIVES), jax.random.key(4), **options)[0]
+
+    gradient = jax.jit(jax.grad(value))(jnp.asarray(matrix))
+    step = 1e-6 * np.eye(8).reshape(8, 2, 4)
+    # Every hinge is active here (least 1, greatest 0.4), and no residual is near the kink of the l1 norm.
+    differences = [(value(matrix + h) - value(matrix - h)) / 2e-6 for h in step]
+    np.testing.assert_allclose(gradient.ravel(), differences, atol=1e-7)
+    assert np.abs(differences).min() > 1e-3
+
+
+def test_no_gradient_flows_into_the_negatives_but_their_value_counts(build):
+    def value(negatives):
+        return loss_of(build, jnp.float32, negatives=negatives, **WEIGHTS)[0]
+
+    np.testing.assert_array_equal(jax.grad(value)(jnp.asarray(NEGATIVES)), np.zeros_like(NEGATIVES))
+    assert value(NEGATIVES) != value(1.5 * NEGATIVES)
+
+
+def test_a_random_direction_sees_between_the_least_and_the_greatest_singular_value(dtype, build):
+    matrix = np.diag([0.1, 1.0, 3.0]) @ np.linalg.qr(np.random.default_rng(0).normal(size=(5, 3)))[0].T
+    points = np.random.default_rng(1).normal(size=(20_000, 5))
+    mdf = build.affine_map(matrix, np.ones(3), dtype)
+    values, residuals = singular_values(mdf, jnp.asarray(points, dtype), jax.random.key(0))
+    np.testing.assert_allclose(residuals, points @ matrix.T - 1, atol=1e-4)
+    assert values.min() >= 0.1 - 1e-6
+    assert values.max() <= 3.0 + 1e-5
+    # Uniform directions: E‖Jᵀv‖² = tr G / k. Its standard deviation for one direction is 2.7, so z = 4.5 at 20,000.
+    squares = np.asarray(values, np.float64) ** 2
+    assert abs(squares.mean() - (0.01 + 1 + 9) / 3) < 4.5 * squares.std() / np.sqrt(20_000)
+    # In R³ Archimedes: v₃ is uniform on [-1, 1], so the greatest tenth of the values is above 3 · 0.9 (nearly).
+    assert abs((values > 2.7).mean() - 0.1) < 0.02
+
+
+@pytest.mark.parametrize("kind", NORMS)
+def test_norms_have_their_values_and_no_nan_slope_at_zero(kind, dtype):
+    residual = np.array([[3.0, -4.0], [0.0, 2.0], [0.0, 0.0]])
+    norm = Partial(residual_norm, kind=kind)
+    found = jax.vmap(norm)(jnp.asarray(residual, dtype))
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, NORMS[kind](residual))
+    at_zero = jax.grad(norm)(jnp.zeros(2, dtype))
+    # JAX gives |x| the slope 1 at 0, which is one of its subgradients; the others are smooth or defined as 0.
+    assert (np.abs(at_zero) <= (1 if kind == "l1" else 0)).all()
+    slope = {"l1": [1, -1], "l2": [0.6, -0.8], "l2-squared": [6, -8]}[kind]
+    np.testing.assert_allclose(jax.grad(norm)(jnp.asarray([3.0, -4.0], dtype)), slope, rtol=1e-6)
+
+
+def test_a_loss_at_points_exactly_on_the_manifold_has_a_finite_gradient():
+    def value(matrix):
+        mdf = Partial(jnp.matmul, matrix)
+        return manifold_loss(mdf, jnp.zeros((3, 4)), jnp.zeros((2, 4)), jax.random.key(0))[0]
+
+    assert np.isfinite(jax.grad(value)(jnp.asarray(ROWS, jnp.float32))).all()
