@@ -64,7 +64,7 @@ def sample_command(
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])],
     out: Path,
     seed: int = 0,
-    num_steps: int = 500,
+    num_steps: int = 300,
 ) -> None:
     """Draw points from a model with constrained Langevin chains.
 

@@ -94,7 +94,7 @@ def chain_sampler(model: EBIM) -> ConstrainedLangevin:
     return ConstrainedLangevin(model.mdf, model.energy, model.noise_scale, model.step_size, bounds=bounds)
 
 
-def sample(key: RandomKey, model: EBIM, count: int, num_steps: int = 500, *, progress: bool = False) -> Samples:
+def sample(key: RandomKey, model: EBIM, count: int, num_steps: int = 300, *, progress: bool = False) -> Samples:
     """`count` points of the model's density, each the end of `num_steps` constrained Langevin steps.
 
     Chains start at the anchors, each used once before any is used again, so chains that cannot cross

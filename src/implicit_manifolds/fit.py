@@ -40,9 +40,9 @@ class Fit(NamedTuple):
 
 def box_around(points: Float[Array, "points n"], margin: float) -> tuple[Vector, Vector]:
     """The data's bounding box widened on each side by `margin` times its largest extent: low, high (n,)."""
-    low, high = points.min(axis=0), points.max(axis=0)
+    low, high = np.min(points, axis=0), np.max(points, axis=0)
     widening = margin * (high - low).max()
-    return low - widening, high + widening
+    return jnp.asarray(low - widening), jnp.asarray(high + widening)
 
 
 def fit_manifold(
@@ -76,7 +76,7 @@ def fit_manifold(
         )
         objective = RestartsObjective(ManifoldObjective(*box, calm), config.restarts)
         models, _ = _train("warm-up", warm_key, models, objective, points, calm, **options)
-    mdf = _best(choice_key, models, points, box)
+    mdf = _best(choice_key, models, _some(choice_key, points, CHOICE_POINTS), box)
     return _train("manifold", train_key, mdf, ManifoldObjective(*box, config), points, config, **options)
 
 
@@ -86,16 +86,20 @@ def _initial_mlps(key, sizes, count):
     return jax.vmap(lambda k: MLP(sizes, rngs=nnx.Rngs(k)))(jax.random.split(key, count))
 
 
+def _some(key, points, count):
+    """At most `count` random rows of `points`, in random order."""
+    random = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    return jnp.asarray(random.permutation(np.asarray(points))[:count])
+
+
 @jax.jit
-def _best(key, models, points, box):
+def _best(key, models, data, box):
     """The one of the stacked models whose zeros in the box and data are nearest to each other.
 
     Its misfit is the root mean square first-order distance from data to zeros, plus the mean distance from
-    zeros (noise, projected) to data: stray zeros count by share and remoteness. Of both, `CHOICE_POINTS` are used.
+    zeros (noise, projected) to data: stray zeros count by share and remoteness.
     """
-    noise_key, data_key = jax.random.split(key)
-    noise = uniform_in_box(noise_key, *box, CHOICE_POINTS)
-    data = jax.random.permutation(data_key, points)[:CHOICE_POINTS]
+    noise = uniform_in_box(key, *box, CHOICE_POINTS)
     diameter = jnp.linalg.norm(box[1] - box[0])
 
     def misfit(mdf):
@@ -226,7 +230,7 @@ def fit(
         checkpoint_dir=checkpoint_dir,
     )
     between = time.perf_counter()
-    near = jax.random.permutation(start_key, standard)[:MAX_ANCHORS]
+    near = _some(start_key, standard, MAX_ANCHORS)
     anchors, starts = points_on_manifold(start_key, mdf, near, box, config.energy.starts)
     energy, energy_history = fit_energy(
         energy_key,

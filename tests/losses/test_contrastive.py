@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,7 @@ SLOPE = np.array([0.5, -1.0, 2.0])
 
 def value(linear_energy, slope, points=POINTS, negatives=NEGATIVES, **options):
     slope, points, negatives = (jnp.asarray(part) for part in (slope, points, negatives))
-    return contrastive_loss(linear_energy(slope), points, negatives, **options)
+    return jax.jit(functools.partial(contrastive_loss, **options))(linear_energy(slope), points, negatives)
 
 
 def test_every_term_matches_its_value_by_hand(dtype, linear_energy):

@@ -158,17 +158,14 @@ def test_a_step_to_where_the_energy_has_no_finite_gradient_is_not_taken():
     assert_stayed(before, after, blocked)
 
 
-def test_the_tolerance_of_the_sampler_reaches_the_solver(linear_energy):
+def test_tolerance_and_iteration_cap_of_the_sampler_reach_the_solver(linear_energy):
     energy = linear_energy(jnp.zeros(2))
-    loose = ConstrainedLangevin(sphere(1.0), energy, 0.2, tolerance=jnp.asarray(1e-2))
+    loose = ConstrainedLangevin(sphere(1.0), energy, 0.2, tolerance=jnp.asarray(1e-2), max_iterations=1)
     _, _, info = step_all(loose, jax.random.key(0), circle())
-    assert info.taken.all()
-    assert (info.residual_norm <= 1e-2).all()
-    assert (info.residual_norm > 1e-4).any()
-    capped = ConstrainedLangevin(sphere(1.0), energy, 0.2, max_iterations=1)
-    _, _, info = step_all(capped, jax.random.key(0), circle())
     assert (info.iterations <= 1).all()
-    assert not info.taken.all()
+    np.testing.assert_array_equal(info.taken, info.residual_norm <= 1e-2)
+    assert info.taken.mean() > 0.9
+    assert (info.residual_norm[info.taken] > 1e-4).any()
 
 
 @pytest.mark.xfail(

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +19,7 @@ def test_one_point_goes_in_and_one_comes_out_as_numpy_computes_it(sizes):
     point = np.random.default_rng(0).normal(size=sizes[0]).astype(np.float32)
     value = point
     layers = weights(model)
-    assert [kernel.shape for kernel, _ in layers] == list(zip(sizes[:-1], sizes[1:], strict=True))
+    assert [kernel.shape for kernel, _ in layers] == list(pairwise(sizes))
     for kernel, bias in layers[:-1]:
         value = value @ kernel + bias
         value = value / (1 + np.exp(-value))

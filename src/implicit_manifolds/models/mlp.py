@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
 from .._types import Array, Float, Scalar, Vector

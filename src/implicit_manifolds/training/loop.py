@@ -91,20 +91,28 @@ def _update(objective, optimizer, state: TrainingState, batch, key):
 
 
 @partial(jax.jit, static_argnames=("optimizer", "batch_size", "size"))
-def _train_chunk(objective, optimizer, state, data, first, count, batch_size, size):
-    batches = batches_per_round(data.shape[0], batch_size)
+def _train_chunk(objective, optimizer, state, data, orders, first, count, batch_size, size):
+    batches = orders.shape[1] // batch_size
 
     def train_round(index, state):
-        order_key, key = jax.random.split(jax.random.fold_in(state.key, index))
-        order = jax.random.permutation(order_key, data.shape[0])[: batches * batch_size]
-        keys = jax.random.split(key, batches)
+        keys = jax.random.split(jax.random.fold_in(state.key, index), batches)
         body = lambda state, inputs: _update(objective, optimizer, state, data[inputs[0]], inputs[1])  # noqa: E731
-        state, terms = jax.lax.scan(body, state, (order.reshape(batches, batch_size), keys))
+        state, terms = jax.lax.scan(body, state, (orders[index - first].reshape(batches, batch_size), keys))
         # The first update of the round at which a term was not finite; `batches` if there was none.
         failures = jax.tree.map(lambda term: jnp.argmin(jnp.append(jnp.isfinite(term), False)), terms)
         return state, (jax.tree.map(jnp.mean, terms), failures)
 
     return collect(train_round, state, first, count, size)
+
+
+def _orders(key: RandomKey, first: int, size: int, num_points: int, used: int) -> np.ndarray:
+    """For each of `size` rounds from `first`, the first `used` indices of a shuffle of the data, (size, used).
+
+    Drawn on the host, by key and round: a sort inside the program would cost half a second of compilation.
+    """
+    words = np.asarray(jax.random.key_data(key))
+    rounds = range(first, first + size)
+    return np.stack([np.random.default_rng([*words, index]).permutation(num_points)[:used] for index in rounds])
 
 
 def batches_per_round(num_points: int, batch_size: int) -> int:
@@ -152,7 +160,10 @@ def train(
     with progress_bar(name, rounds * batches, progress) as bar:
         bar.update(done * batches)
         for first, count in chunk_sizes(done, rounds, size):
-            state, (means, failures) = _train_chunk(objective, optimizer, state, data, first, count, batch_size, size)
+            orders = _orders(state.key, first, size, len(data), batches * batch_size)
+            state, (means, failures) = _train_chunk(
+                objective, optimizer, state, data, orders, first, count, batch_size, size
+            )
             failures = {term: np.asarray(rows[:count]) for term, rows in failures.items()}
             _raise_if_not_finite(name, failures, first, batches)
             rows.append({term: np.asarray(values[:count]) for term, values in means.items()})
