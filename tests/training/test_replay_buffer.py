@@ -55,15 +55,6 @@ def test_a_start_is_replayed_with_the_given_probability_uniformly_and_row_by_row
     assert ((counts - counts.mean()) ** 2).sum() / counts.mean() < 38
 
 
-def test_whether_and_what_is_replayed_are_independent():
-    # With one key for both, replayed entries would crowd at one end of the buffer.
-    buffer, fresh = numbered(0, 1000), numbered(5000, 20_000)
-    starts = np.asarray(draw(jax.random.key(2), buffer, fresh, 0.5))[:, 0]
-    entries = starts[starts < 1000]
-    # Mean of a uniform entry 499.5, standard deviation 288.7; z = 4.5.
-    assert abs(entries.mean() - 499.5) < 4.5 * 288.7 / np.sqrt(len(entries))
-
-
 def test_entries_are_drawn_with_replacement_and_stay():
     buffer = numbered(7, 1)
     for seed in (0, 1):

@@ -18,27 +18,20 @@ def intersection(*mdfs: MDF) -> Partial:
     return Partial(_intersection, mdfs)
 
 
-def _union(mdfs, x: Vector) -> Residual:
-    product = mdfs[0](x)
-    for mdf in mdfs[1:]:
-        product = product * mdf(x)
-    return product
-
-
 def union(*mdfs: MDF) -> Partial:
     """X -> F₁(x) · F₂(x) · ..., (n,) -> (1,); codimension 1 only, since a product of vectors loses rank.
 
     Its gradient vanishes where two factors meet: to sample a union, choose the factor first and use
     that factor alone. Raises ValueError at the first call where a factor has more than one component.
     """
-    return Partial(_checked_union, mdfs)
+    return Partial(_union, mdfs)
 
 
-def _checked_union(mdfs, x: Vector) -> Residual:
-    residual = _union(mdfs, x)
-    if residual.shape != (1,):
+def _union(mdfs, x: Vector) -> Residual:
+    factors = [mdf(x) for mdf in mdfs]
+    if any(factor.shape != (1,) for factor in factors):
         raise ValueError("a union needs codimension 1; in higher codimension mix the components instead")
-    return residual
+    return jnp.prod(jnp.stack(factors), axis=0)
 
 
 def _pull_back(mdf, transform, x: Vector) -> Residual:

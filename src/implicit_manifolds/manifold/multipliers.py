@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.scipy.sparse.linalg import cg
 
 from .._loops import bounded_while
-from .._types import MDF, Array, Bool, Int, Residual, Scalar, Vector, relative_tolerance
+from .._types import MDF, Array, Bool, Int, Number, Residual, Scalar, Vector, relative_tolerance
 from .tangent import Linearization, gram_solve, jacobian_times, linearize, transposed_times
 
 
@@ -38,7 +38,7 @@ class MultiplierSolver(Protocol):
         mdf: MDF,
         at: Linearization,
         point: Vector,
-        tolerance: Scalar | None = None,
+        tolerance: Number | None = None,
         max_iterations: int | None = None,
     ) -> MultiplierSolution:
         """Solve F(point - J(at)ᵀμ) = 0 for μ."""
@@ -46,8 +46,8 @@ class MultiplierSolver(Protocol):
 
 
 def residual_tolerance(at: Linearization) -> Scalar:
-    """‖F‖ that rounding allows near `at`: `relative_tolerance` · rms ‖∇F_i‖ · (1 + ‖x‖)."""
-    reach = 1 + jnp.linalg.norm(at.position)
+    """‖F‖ that rounding allows near `at`: `relative_tolerance` · rms ‖∇F_i‖ · max(1, ‖x‖)."""
+    reach = jnp.maximum(1, jnp.linalg.norm(at.position))
     return relative_tolerance(at.position.dtype) * at.row_norm * reach
 
 
@@ -55,7 +55,7 @@ def _iterate(
     mdf: MDF,
     at: Linearization,
     point: Vector,
-    tolerance: Scalar | None,
+    tolerance: Number | None,
     max_iterations: int,
     correction: Callable,
     memory,
@@ -83,7 +83,7 @@ def _iterate(
     start = jnp.zeros_like(at.residual)
     carry, iterations = bounded_while(unsolved, body, (start, *evaluate(start), memory), max_iterations)
     multiplier, position, residual, _ = carry
-    converged = jnp.linalg.norm(residual) <= limit
+    converged = (jnp.linalg.norm(residual) <= limit) & jnp.isfinite(limit)
     return MultiplierSolution(multiplier, position, residual, iterations, converged)
 
 
@@ -91,7 +91,7 @@ def quasi_newton(
     mdf: MDF,
     at: Linearization,
     point: Vector,
-    tolerance: Scalar | None = None,
+    tolerance: Number | None = None,
     max_iterations: int | None = None,
 ) -> MultiplierSolution:
     """Chord steps δ = G(x)⁻¹F with a Broyden correction from the last step; the default solver.
@@ -124,7 +124,7 @@ def newton(
     mdf: MDF,
     at: Linearization,
     point: Vector,
-    tolerance: Scalar | None = None,
+    tolerance: Number | None = None,
     max_iterations: int | None = None,
 ) -> MultiplierSolution:
     """Newton: solve (J(x') J(x)ᵀ) δ = F(x') afresh each iteration (Lelièvre, Rousset & Stoltz 2019).
@@ -160,7 +160,7 @@ def gradient_descent(
     mdf: MDF,
     at: Linearization,
     point: Vector,
-    tolerance: Scalar | None = None,
+    tolerance: Number | None = None,
     max_iterations: int | None = None,
 ) -> MultiplierSolution:
     """Gradient descent on ½‖F(x')‖² in μ (Ross et al. 2023, appendix B: their choice for images).
@@ -172,21 +172,27 @@ def gradient_descent(
     def correction(position, residual, memory):
         _, push = jax.linearize(mdf, position)
         pull = jax.linear_transpose(push, position)
-        gradient = jacobian_times(mdf, at, pull(residual)[0])
+        # Unit vectors before products: F in small or large units would under- or overflow in float32.
+        gradient = _unit(jacobian_times(mdf, at, _unit(pull(_unit(residual))[0])))
         image = push(transposed_times(mdf, at, gradient))
-        squared = jnp.vdot(image, image)
-        length = jnp.vdot(image, residual) / jnp.where(squared == 0, 1, squared)
+        size = jnp.linalg.norm(image)
+        length = jnp.vdot(_unit(image), residual) / jnp.where(size == 0, 1, size)
         return length * gradient, memory
 
     cap = 60 if max_iterations is None else max_iterations
     return _iterate(mdf, at, point, tolerance, cap, correction, ())
 
 
+def _unit(v):
+    size = jnp.linalg.norm(v)
+    return v / jnp.where(size == 0, 1, size)
+
+
 def lbfgs(
     mdf: MDF,
     at: Linearization,
     point: Vector,
-    tolerance: Scalar | None = None,
+    tolerance: Number | None = None,
     max_iterations: int | None = None,
 ) -> MultiplierSolution:
     """L-BFGS with a zoom line search on ½‖F(x')‖² (the paper's low-dimensional choice), by jaxopt.
@@ -212,5 +218,5 @@ def lbfgs(
     position = point - transposed_times(mdf, at, multiplier)
     residual = mdf(position)
     iterations = jnp.asarray(state.iter_num, jnp.int32)
-    converged = jnp.linalg.norm(residual) <= limit
+    converged = (jnp.linalg.norm(residual) <= limit) & jnp.isfinite(limit)
     return MultiplierSolution(multiplier, position, residual, iterations, converged)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.scipy.sparse.linalg import cg
 
 from .._loops import bounded_while
-from .._types import MDF, Array, Bool, Float, Int, Residual, Scalar, Vector, relative_tolerance, select
+from .._types import MDF, Array, Bool, Float, Int, Number, Residual, Scalar, Vector, relative_tolerance, select
 from .multipliers import quasi_newton, residual_tolerance
 from .tangent import (
     Linearization,
@@ -47,7 +47,7 @@ class NearestPoint(NamedTuple):
     converged: Bool[Array, ""]
 
 
-def project(mdf: MDF, point: Vector, tolerance: Scalar | None = None, max_iterations: int = 50) -> Projection:
+def project(mdf: MDF, point: Vector, tolerance: Number | None = None, max_iterations: int = 50) -> Projection:
     """A zero of F near `point` (n,), by Gauss-Newton steps x -= J⁺F inside a trust region.
 
     tolerance bounds ‖F‖ and defaults to `residual_tolerance` at each iterate. Where no zero is
@@ -79,7 +79,7 @@ def project(mdf: MDF, point: Vector, tolerance: Scalar | None = None, max_iterat
     radius = (1 + jnp.linalg.norm(point)) / 2
     carry = (linearize(mdf, point), radius)
     (at, _), iterations = bounded_while(unsolved, body, carry, max_iterations)
-    converged = jnp.linalg.norm(at.residual) <= limit(at)
+    converged = (jnp.linalg.norm(at.residual) <= limit(at)) & jnp.isfinite(limit(at))
     return Projection(at.position, at.residual, iterations, converged)
 
 

@@ -35,6 +35,8 @@ def initial_states(sampler, positions: Float[Array, "chains n"]):
 def advance(sampler, key: RandomKey, states, num_steps: Int[Array, ""] | int):
     """Take `num_steps` steps of all chains inside jit; returns states and each chain's summed Info.
 
+    What of Info is not finite, such as the residual of a step that diverged and was not taken, adds nothing.
+
     `num_steps` may be traced, so a new count compiles nothing.
     """
     chains = jax.tree.leaves(states)[0].shape[0]
@@ -43,7 +45,7 @@ def advance(sampler, key: RandomKey, states, num_steps: Int[Array, ""] | int):
         states, totals = carry
         keys = jax.random.split(jax.random.fold_in(key, index), chains)
         states, info = jax.vmap(sampler.step)(keys, states)
-        totals = jax.tree.map(lambda total, value: total + value, totals, info)
+        totals = jax.tree.map(lambda total, value: total + jnp.where(jnp.isfinite(value), value, 0), totals, info)
         return states, totals
 
     one = jax.eval_shape(jax.vmap(sampler.step), jax.random.split(key, chains), states)[1]
@@ -65,7 +67,7 @@ def _run_chunk(sampler, key, states, first, count, thinning, size):
 def run(
     sampler,
     key: RandomKey,
-    positions: Float[Array, "chains n"],
+    positions: Float[Array | np.ndarray, "chains n"],
     num_samples: int,
     thinning: int = 1,
     *,
@@ -79,11 +81,10 @@ def run(
     draw. Memory is num_samples x chains x n.
     """
     states = initial_states(sampler, jnp.asarray(positions))
-    size = min(chunk_size, num_samples)
     pieces, infos = [], []
     with progress_bar("sampling", num_samples, progress) as bar:
-        for first, count in chunk_sizes(0, num_samples, size):
-            states, (drawn, summed) = _run_chunk(sampler, key, states, first, count, thinning, size)
+        for first, count in chunk_sizes(0, num_samples, chunk_size):
+            states, (drawn, summed) = _run_chunk(sampler, key, states, first, count, thinning, chunk_size)
             pieces.append(np.asarray(drawn)[:count])
             infos.append(jax.tree.map(lambda leaf: np.asarray(leaf).sum(axis=0), summed))
             bar.update(count)

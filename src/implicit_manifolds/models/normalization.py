@@ -26,7 +26,8 @@ class SpectralLinear(nnx.Linear):
     def __call__(self, inputs, out_sharding=None):
         """One point, (fan_in,) to (fan_out,)."""
         sigma = spectral_norm(self.kernel[...], self.vector[...])
-        return inputs @ (self.kernel[...] / sigma) + self.bias[...]
+        outputs = inputs @ (self.kernel[...] / sigma)
+        return outputs if self.bias is None else outputs + self.bias[...]
 
 
 def spectral_norm(kernel: Float[Array, "a b"], vector: Float[Array, " a"]) -> Scalar:
