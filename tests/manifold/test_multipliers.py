@@ -148,8 +148,8 @@ def test_the_units_of_f_do_not_matter_to_gradient_descent(exponent, build):
 )
 @pytest.mark.parametrize("solver", ["quasi_newton", "newton", "gradient_descent"])
 def test_a_converged_position_is_near_m_whatever_the_units_of_each_constraint(solver, build):
-    # The unit circle as a sphere in units of 1e-4 and a plane: the solver starts on the sphere, off the plane.
-    mdf = build.scaled(circle_in_space(1.0), [1e4, 1.0], jnp.float32)
+    # The unit circle as a sphere in units of 1e-6 and a plane: the solver starts on the sphere, off the plane.
+    mdf = build.scaled(circle_in_space(1.0), [1e6, 1.0], jnp.float32)
     y = jnp.asarray([[np.sqrt(1 - 0.03**2), 0.0, 0.03]], jnp.float32)
     found = solve_lanes(SOLVERS[solver], mdf, jnp.asarray([1.0, 0.0, 0.0]), y)
     assert not found.converged[0] or abs(found.position[0, 2]) < 1e-3

@@ -50,7 +50,12 @@ def constrained_langevin_on_a_circle_in_space(dtype):
     return Case(sampler, start[np.abs(angle) < 2.4], circle_in_space(1.5))
 
 
-CASES = [langevin, constrained_langevin_on_a_sphere, constrained_langevin_on_a_circle_in_space]
+CASES = [
+    (langevin, "float32"),
+    (langevin, "float64"),
+    (constrained_langevin_on_a_sphere, "float32"),
+    (constrained_langevin_on_a_circle_in_space, "float64"),
+]
 
 
 @jax.jit
@@ -88,7 +93,7 @@ def probe(sampler, key, positions):
     }
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda build: build.__name__)
+@pytest.mark.parametrize(("case", "dtype"), CASES, ids=lambda part: getattr(part, "__name__", part), indirect=["dtype"])
 class TestEverySampler:
     @pytest.fixture
     def probed(self, case, dtype):
