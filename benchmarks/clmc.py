@@ -60,8 +60,9 @@ def measure(options: Options) -> list[dict]:
     from flax import nnx
 
     from implicit_manifolds import ManifoldConfig
+    from implicit_manifolds.anchors import points_on_manifold
     from implicit_manifolds.datasets.synthetic import von_mises_mixture
-    from implicit_manifolds.fit import box_around, fit_manifold, points_on_manifold
+    from implicit_manifolds.fit import box_around, fit_manifold
     from implicit_manifolds.manifold import multipliers
     from implicit_manifolds.mcmc import ConstrainedLangevin
     from implicit_manifolds.mcmc.run import advance, initial_states

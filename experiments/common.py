@@ -16,10 +16,10 @@ import tyro
 from matplotlib.figure import Figure
 
 from implicit_manifolds import EBIM, FitConfig, fit, project_points, sample, save
+from implicit_manifolds.anchors import points_on_manifold
 from implicit_manifolds.cli import run_safely
 from implicit_manifolds.datasets.download import DataUnavailable
 from implicit_manifolds.ebim import Samples
-from implicit_manifolds.fit import points_on_manifold
 from implicit_manifolds.metrics.transport import original_cost, wasserstein1, wasserstein1_floor
 from implicit_manifolds.plot import plot_history
 from implicit_manifolds.points import InputError

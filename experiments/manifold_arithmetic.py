@@ -14,8 +14,8 @@ from scipy.special import ndtr
 from experiments.common import NUM_SAMPLES, Options, claim, main, output_directory, temperature, write_metrics
 from experiments.paper import preset
 from implicit_manifolds import EBIM, FitConfig, fit, sample, save
+from implicit_manifolds.anchors import points_on_manifold
 from implicit_manifolds.datasets.synthetic import projected_normal_sphere
-from implicit_manifolds.fit import points_on_manifold
 from implicit_manifolds.manifold import intersection, translate
 from implicit_manifolds.metrics.transport import wasserstein1, wasserstein1_floor
 from implicit_manifolds.plot.style import density_scale

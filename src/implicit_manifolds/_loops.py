@@ -32,6 +32,7 @@ def collect(body, carry, first, count, size: int):
     Returns the carry and the outputs stacked in buffers of `size` rows, of which `count` are filled. Only
     `size` is static: a shorter last chunk does not compile again.
     """
+    body = jax.jit(body)  # traced once for its shapes and for the loop
     output = jax.eval_shape(body, first, carry)[1]
     buffer = jax.tree.map(lambda leaf: jnp.zeros((size, *leaf.shape), leaf.dtype), output)
 

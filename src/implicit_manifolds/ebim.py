@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._random import host_generator
 from ._types import MDF, Array, Energy, Float, RandomKey, Scalar, Vector
 from .manifold.projection import nearest_point
 from .manifold.tangent import linearize
@@ -103,7 +104,7 @@ def sample(key: RandomKey, model: EBIM, count: int, num_steps: int = 300, *, pro
     """
     chains = min(count, MAX_CHAINS)
     rows = -(-chains // len(model.anchors))
-    random = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    random = host_generator(key)
     starts = np.concatenate([random.permutation(model.anchors) for _ in range(rows)])[:chains]
     rounds = -(-count // chains)
     result = run(chain_sampler(model), key, jnp.asarray(starts), rounds, num_steps, progress=progress, chunk_size=1)

@@ -3,7 +3,6 @@
 import hashlib
 import math
 import time
-import warnings
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,15 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from ._random import derived_keys, host_generator
 from ._types import MDF, Array, Float, RandomKey, Vector
+from .anchors import nearest_fit, points_on_manifold
 from .config import EnergyConfig, FitConfig, ManifoldConfig
 from .ebim import EBIM
-from .manifold.projection import project, sampson_distance
 from .models.mlp import MLP, EnergyMLP
 from .points import InputError, check_training_points
 from .scaling import Scaling
 from .training.loop import History, adam, initial_state, train
-from .training.objectives import ContrastiveObjective, ManifoldObjective, RestartsObjective, uniform_in_box
+from .training.objectives import ContrastiveObjective, ManifoldObjective, RestartsObjective
 
 MAX_ANCHORS = 10_000
 CHOICE_POINTS = 1000
@@ -40,7 +40,8 @@ class Fit(NamedTuple):
 
 def box_around(points: Float[Array, "points n"], margin: float) -> tuple[Vector, Vector]:
     """The data's bounding box widened on each side by `margin` times its largest extent: low, high (n,)."""
-    low, high = np.min(points, axis=0), np.max(points, axis=0)
+    points = np.asarray(points)
+    low, high = points.min(axis=0), points.max(axis=0)
     widening = margin * (high - low).max()
     return jnp.asarray(low - widening), jnp.asarray(high + widening)
 
@@ -59,10 +60,10 @@ def fit_manifold(
 
     A warm-up without negatives comes first. Where data are sparse, negatives from the start open the manifold
     (they are most often just there), while F alone closes it smoothly; what it leaves are stray zeros, which
-    `config.restarts` networks side by side and a choice among them (`_best`) avoid, and the negatives of the
+    `config.restarts` networks side by side and a choice among them (`nearest_fit`) avoid, and the negatives of the
     main training remove. Raises TrainingDiverged.
     """
-    model_key, warm_key, choice_key, train_key = jax.random.split(key, 4)
+    model_key, warm_key, choice_key, train_key = derived_keys(key, 4)
     sizes = [points.shape[1], *config.hidden, codimension]
     models = _initial_mlps(model_key, tuple(sizes), config.restarts)
     options = {"progress": progress, "checkpoint_dir": checkpoint_dir}
@@ -76,7 +77,7 @@ def fit_manifold(
         )
         objective = RestartsObjective(ManifoldObjective(*box, calm), config.restarts)
         models, _ = _train("warm-up", warm_key, models, objective, points, calm, **options)
-    mdf = _best(choice_key, models, _some(choice_key, points, CHOICE_POINTS), box)
+    mdf = nearest_fit(choice_key, models, _some(choice_key, points, CHOICE_POINTS), box)
     return _train("manifold", train_key, mdf, ManifoldObjective(*box, config), points, config, **options)
 
 
@@ -88,31 +89,7 @@ def _initial_mlps(key, sizes, count):
 
 def _some(key, points, count):
     """At most `count` random rows of `points`, in random order."""
-    random = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    return jnp.asarray(random.permutation(np.asarray(points))[:count])
-
-
-@jax.jit
-def _best(key, models, data, box):
-    """The one of the stacked models whose zeros in the box and data are nearest to each other.
-
-    Its misfit is the root mean square first-order distance from data to zeros, plus the mean distance from
-    zeros (noise, projected) to data: stray zeros count by share and remoteness.
-    """
-    noise = uniform_in_box(key, *box, CHOICE_POINTS)
-    diameter = jnp.linalg.norm(box[1] - box[0])
-
-    def misfit(mdf):
-        to_zeros = jax.vmap(lambda x: sampson_distance(mdf, x))(data)
-        found = jax.vmap(lambda x: project(mdf, x))(noise)
-        gaps = jnp.linalg.norm(found.position[:, None] - data, axis=-1).min(axis=1)
-        usable = _usable(found, box)
-        to_data = jnp.where(jnp.any(usable), jnp.mean(gaps, where=usable), diameter)
-        total = jnp.sqrt(jnp.mean(to_zeros**2)) + to_data
-        return jnp.where(jnp.isfinite(total), total, jnp.inf)
-
-    best = jnp.argmin(jax.vmap(misfit)(models))
-    return jax.tree.map(lambda leaf: leaf[best], models)
+    return host_generator(key).permutation(np.asarray(points))[:count]
 
 
 def fit_energy(
@@ -130,7 +107,7 @@ def fit_energy(
 
     starts (s, n): points of M for fresh chains. Raises TrainingDiverged.
     """
-    model_key, train_key = jax.random.split(key)
+    model_key, train_key = derived_keys(key, 2)
     energy = _initial_energy(model_key, (points.shape[1], *config.hidden))
     objective = ContrastiveObjective(mdf, starts, *box, config)
     return _train(
@@ -161,41 +138,6 @@ def _train(name, key, model, objective, points, config, *, progress, checkpoint_
     return state.model, history
 
 
-def points_on_manifold(
-    key: RandomKey, mdf: MDF, points: Float[Array, "points n"], box, count: int
-) -> tuple[Float[Array, "anchors n"], Float[Array, "count n"]]:
-    """Anchors, training points (N, n) projected onto {F = 0}; and starts (count, n) of fresh chains, on it too.
-
-    Starts are uniform noise of the box, projected. Noise that does not reach M (a plateau of ‖F‖), or reaches it
-    outside the box, is replaced by a random anchor, so every start lies on M. Raises ArithmeticError where no
-    training point reaches M inside the box, and warns where more than 1 % do not.
-    """
-    positions, usable, noise, noise_usable = _project_data_and_noise(key, mdf, points, box, count)
-    anchors = np.asarray(positions)[np.asarray(usable)]
-    if len(anchors) == 0:
-        raise ArithmeticError("no training point could be projected onto the learned manifold; train longer")
-    lost = len(points) - len(anchors)
-    if lost > 0.01 * len(points):
-        warnings.warn(f"{lost} of {len(points)} points could not be projected onto the learned manifold", stacklevel=2)
-    spare = np.random.default_rng(np.asarray(jax.random.key_data(key))).integers(0, len(anchors), count)
-    starts = np.where(np.asarray(noise_usable)[:, None], np.asarray(noise), anchors[spare])
-    return jnp.asarray(anchors), jnp.asarray(starts)
-
-
-@partial(jax.jit, static_argnames="count")
-def _project_data_and_noise(key, mdf, points, box, count):
-    noise = uniform_in_box(key, *box, count)
-    found = jax.vmap(lambda x: project(mdf, x))(jnp.concatenate([points, noise]))
-    usable, size = _usable(found, box), points.shape[0]
-    return found.position[:size], usable[:size], found.position[size:], usable[size:]
-
-
-def _usable(found, box):
-    low, high = box
-    inside = jnp.all((found.position >= low) & (found.position <= high), axis=1)
-    return found.converged & inside
-
-
 def fit(
     key: RandomKey,
     points,
@@ -219,7 +161,7 @@ def fit(
     standard = scaling.standardize(points)
     box = _box(standard, config)
     started = time.perf_counter()
-    manifold_key, start_key, energy_key = jax.random.split(key, 3)
+    manifold_key, start_key, energy_key = derived_keys(key, 3)
     mdf, manifold_history = fit_manifold(
         manifold_key,
         standard,

@@ -28,14 +28,14 @@ def singular_values(
 
     Any value lies between the least and the largest singular value of J(x).
     """
+    shape = jax.eval_shape(mdf, points[0])
+    directions = jax.random.normal(key, (points.shape[0], *shape.shape), shape.dtype)
 
-    def one(key, x: Vector):
+    def one(x: Vector, direction):
         residual, pull = jax.vjp(mdf, x)
-        direction = jax.random.normal(key, residual.shape, residual.dtype)
-        direction = direction / jnp.linalg.norm(direction)
-        return residual_norm(pull(direction)[0]), residual
+        return residual_norm(pull(direction / jnp.linalg.norm(direction))[0]), residual
 
-    return jax.vmap(one)(jax.random.split(key, points.shape[0]), points)
+    return jax.vmap(one)(points, directions)
 
 
 def manifold_loss(

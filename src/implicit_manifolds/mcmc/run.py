@@ -40,15 +40,16 @@ def advance(sampler, key: RandomKey, states, num_steps: Int[Array, ""] | int):
     `num_steps` may be traced, so a new count compiles nothing.
     """
     chains = jax.tree.leaves(states)[0].shape[0]
+    step_all = jax.jit(lambda sampler, keys, states: jax.vmap(sampler.step)(keys, states))  # traced once
 
     def body(index, carry):
         states, totals = carry
         keys = jax.random.split(jax.random.fold_in(key, index), chains)
-        states, info = jax.vmap(sampler.step)(keys, states)
+        states, info = step_all(sampler, keys, states)
         totals = jax.tree.map(lambda total, value: total + jnp.where(jnp.isfinite(value), value, 0), totals, info)
         return states, totals
 
-    one = jax.eval_shape(jax.vmap(sampler.step), jax.random.split(key, chains), states)[1]
+    one = jax.eval_shape(step_all, sampler, jax.random.split(key, chains), states)[1]
     zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.result_type(leaf.dtype, jnp.float32)), one)
     return jax.lax.fori_loop(0, num_steps, body, (states, zero))
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
 from .._loops import chunk_sizes, collect, progress_bar
+from .._random import derived_keys, host_generator
 from .._types import Array, Float, RandomKey, Scalar
 from ..models.normalization import power_iteration
 from . import checkpoint
@@ -22,7 +22,7 @@ class Objective(Protocol):
     """What a model is trained for; a pytree, so that its arrays travel through jit as arguments."""
 
     def initial_memory(self, key: RandomKey) -> Any:
-        """The memory before the first update."""
+        """The memory before the first update; called on the host, once."""
         ...
 
     def sample(self, key: RandomKey, model, memory, batch_size: int) -> tuple[Any, Any]:
@@ -69,18 +69,21 @@ def adam(
     return optimizer if clip_norm is None else optax.chain(optax.clip_by_global_norm(clip_norm), optimizer)
 
 
-@partial(jax.jit, static_argnames="optimizer")
 def initial_state(
     key: RandomKey, objective: Objective, optimizer: optax.GradientTransformation, model
 ) -> TrainingState:
     """The state before the first update, with the objective's memory begun afresh."""
-    memory_key, state_key = jax.random.split(key)
-    memory = objective.initial_memory(memory_key)
-    return TrainingState(model, optimizer.init(model), memory, state_key)
+    memory_key, state_key = derived_keys(key, 2)
+    return TrainingState(model, _initialize(optimizer, model), objective.initial_memory(memory_key), state_key)
 
 
-def _update(objective, optimizer, state: TrainingState, batch, key):
-    sample_key, loss_key = jax.random.split(key)
+@partial(jax.jit, static_argnums=0)
+def _initialize(optimizer, model):
+    return optimizer.init(model)
+
+
+def _update(objective, optimizer, state: TrainingState, batch, keys):
+    sample_key, loss_key = keys
     model = power_iteration(state.model)
     negatives, memory = objective.sample(sample_key, model, state.memory, batch.shape[0])
     gradient_of = jax.value_and_grad(lambda model: objective.loss(loss_key, model, batch, negatives), has_aux=True)
@@ -90,29 +93,31 @@ def _update(objective, optimizer, state: TrainingState, batch, key):
     return TrainingState(model, optimizer_state, memory, state.key), {"loss": loss, **terms}
 
 
-@partial(jax.jit, static_argnames=("optimizer", "batch_size", "size"))
-def _train_chunk(objective, optimizer, state, data, orders, first, count, batch_size, size):
-    batches = orders.shape[1] // batch_size
+@partial(jax.jit, static_argnames="optimizer")
+def _train_chunk(objective, optimizer, state, data, orders, words, count):
+    keys = jax.random.wrap_key_data(words, impl=jax.random.key_impl(state.key))
 
     def train_round(index, state):
-        keys = jax.random.split(jax.random.fold_in(state.key, index), batches)
         body = lambda state, inputs: _update(objective, optimizer, state, data[inputs[0]], inputs[1])  # noqa: E731
-        state, terms = jax.lax.scan(body, state, (orders[index - first].reshape(batches, batch_size), keys))
-        # The first update of the round at which a term was not finite; `batches` if there was none.
-        failures = jax.tree.map(lambda term: jnp.argmin(jnp.append(jnp.isfinite(term), False)), terms)
-        return state, (jax.tree.map(jnp.mean, terms), failures)
+        return jax.lax.scan(body, state, (orders[index], keys[index]))
 
-    return collect(train_round, state, first, count, size)
+    return collect(train_round, state, 0, count, len(orders))
 
 
-def _orders(key: RandomKey, first: int, size: int, num_points: int, used: int) -> np.ndarray:
-    """For each of `size` rounds from `first`, the first `used` indices of a shuffle of the data, (size, used).
+def _host_draws(key: RandomKey, first: int, size: int, num_points: int, shape: tuple[int, int]):
+    """What `size` rounds from `first` draw: batches of shuffled indices (size, *shape), two keys' words per batch.
 
-    Drawn on the host, by key and round: a sort inside the program would cost half a second of compilation.
+    Drawn on the host, by key and round: inside the program a sort would cost half a second of compilation,
+    and every use of a key a fifth.
     """
-    words = np.asarray(jax.random.key_data(key))
-    rounds = range(first, first + size)
-    return np.stack([np.random.default_rng([*words, index]).permutation(num_points)[:used] for index in rounds])
+    batches, batch_size = shape
+    orders = np.empty((size, *shape), np.int32)
+    keys = np.empty((size, batches, 2, *jax.random.key_data(key).shape), np.uint32)
+    for row in range(size):
+        random = host_generator(key, first + row)
+        orders[row] = random.permutation(num_points)[: batches * batch_size].reshape(shape)
+        keys[row] = random.integers(0, 2**32, keys.shape[1:], np.uint32)
+    return orders, keys
 
 
 def batches_per_round(num_points: int, batch_size: int) -> int:
@@ -120,15 +125,17 @@ def batches_per_round(num_points: int, batch_size: int) -> int:
     return max(1, min(num_points // batch_size, MAX_BATCHES_PER_ROUND))
 
 
-def _raise_if_not_finite(name: str, failures: dict[str, np.ndarray], first: int, batches: int) -> None:
-    terms = [term for term in failures if term != "loss"]  # the loss is not finite whenever a term is not
-    for row in range(len(failures["loss"])):
-        step, term = min((int(failures[term][row]), term) for term in terms)
-        if step < batches:
-            raise TrainingDiverged(
-                f"{name}: the term '{term}' was not finite at step {(first + row) * batches + step + 1}; "
-                "lower the learning rate or clip the gradient (clip_norm)"
-            )
+def _raise_if_not_finite(name: str, terms: dict[str, np.ndarray], first: int) -> None:
+    """Terms (rounds, batches) of the rounds from `first`."""
+    bad = {term: np.flatnonzero(~np.isfinite(values)) for term, values in terms.items()}
+    bad.pop("loss")  # not finite whenever a term is not
+    failures = [(rows[0], term) for term, rows in bad.items() if len(rows)]
+    if failures:
+        step, term = min(failures)
+        raise TrainingDiverged(
+            f"{name}: the term '{term}' was not finite at step {first * terms[term].shape[1] + step + 1}; "
+            "lower the learning rate or clip the gradient (clip_norm)"
+        )
 
 
 def train(
@@ -160,13 +167,11 @@ def train(
     with progress_bar(name, rounds * batches, progress) as bar:
         bar.update(done * batches)
         for first, count in chunk_sizes(done, rounds, size):
-            orders = _orders(state.key, first, size, len(data), batches * batch_size)
-            state, (means, failures) = _train_chunk(
-                objective, optimizer, state, data, orders, first, count, batch_size, size
-            )
-            failures = {term: np.asarray(rows[:count]) for term, rows in failures.items()}
-            _raise_if_not_finite(name, failures, first, batches)
-            rows.append({term: np.asarray(values[:count]) for term, values in means.items()})
+            orders, words = _host_draws(state.key, first, size, len(data), (batches, batch_size))
+            state, terms = _train_chunk(objective, optimizer, state, data, orders, words, count)
+            terms = {term: np.asarray(values)[:count] for term, values in terms.items()}
+            _raise_if_not_finite(name, terms, first)
+            rows.append({term: values.mean(axis=1) for term, values in terms.items()})
             bar.set_postfix({term: f"{values[-1]:.3g}" for term, values in rows[-1].items()}, refresh=False)
             bar.update(count * batches)
             if checkpoint_dir is not None:

@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
+from .._random import derived_keys, host_generator
 from .._types import MDF, Array, Float, RandomKey, Vector
+from ..anchors import uniform_in_box
 from ..config import EnergyConfig, ManifoldConfig
 from ..losses.contrastive import contrastive_loss
 from ..losses.manifold import manifold_loss, residual_norm
@@ -42,7 +44,7 @@ class ManifoldObjective:
         """A buffer of uniform noise in the box; nothing where the loss has no negatives."""
         if not self._has_negatives:
             return ()
-        return uniform_in_box(key, self.low, self.high, self.config.buffer_size)
+        return jnp.asarray(uniform_in_box(host_generator(key), (self.low, self.high), self.config.buffer_size))
 
     def sample(self, key: RandomKey, model, memory, batch_size: int):
         """Negatives (batch, n), or None where their weights are zero; and the buffer with them pushed."""
@@ -50,7 +52,8 @@ class ManifoldObjective:
         if not self._has_negatives:
             return None, memory
         fresh_key, draw_key, chain_key = jax.random.split(key, 3)
-        fresh = uniform_in_box(fresh_key, self.low, self.high, batch_size)
+        shape = (batch_size, self.low.shape[0])
+        fresh = jax.random.uniform(fresh_key, shape, self.low.dtype, self.low, self.high)
         start = replay_buffer.draw(draw_key, memory, fresh, config.replay_fraction)
         energy = Partial(Partial(_mdf_norm, config.negative_norm), model)
         sampler = Langevin(energy, config.noise_scale, config.step_size, config.gradient_clip)
@@ -93,10 +96,7 @@ class ContrastiveObjective:
 
     def initial_memory(self, key: RandomKey) -> Float[Array, "size n"]:
         """A buffer of random starts."""
-        return self._fresh(key, self.config.buffer_size)
-
-    def _fresh(self, key: RandomKey, count: int):
-        return self.starts[jax.random.randint(key, (count,), 0, self.starts.shape[0])]
+        return self.starts[host_generator(key).integers(0, len(self.starts), self.config.buffer_size)]
 
     def sampler(self, energy: Any) -> ConstrainedLangevin:
         """The chains of this objective for a given energy."""
@@ -113,7 +113,9 @@ class ContrastiveObjective:
     def sample(self, key: RandomKey, model, memory, batch_size: int):
         """Negatives (batch, n) on M, and the buffer with them pushed."""
         fresh_key, draw_key, chain_key = jax.random.split(key, 3)
-        fresh = self._fresh(fresh_key, batch_size)
+        # A uniform number and not `randint`, which draws, and compiles, twice.
+        picked = jax.random.uniform(fresh_key, (batch_size,)) * self.starts.shape[0]
+        fresh = self.starts[picked.astype(int)]
         start = replay_buffer.draw(draw_key, memory, fresh, self.config.replay_fraction)
         sampler = self.sampler(model)
         states = jax.vmap(sampler.init)(start)
@@ -128,7 +130,7 @@ class ContrastiveObjective:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class RestartsObjective:
-    """Several models trained side by side for one objective, each with its own memory and noise.
+    """Several models trained side by side for one objective, each with its own memory and chains.
 
     Models and memories are stacked along a leading axis. The loss is the sum over members, so gradients are
     those of each alone; an optimiser that clips the global norm would couple them. Terms are means.
@@ -139,7 +141,8 @@ class RestartsObjective:
 
     def initial_memory(self, key: RandomKey):
         """The members' memories, stacked."""
-        return jax.vmap(self.member.initial_memory)(jax.random.split(key, self.restarts))
+        memories = [self.member.initial_memory(key) for key in derived_keys(key, self.restarts)]
+        return jax.tree.map(lambda *members: jnp.stack(members), *memories)
 
     def sample(self, key: RandomKey, model, memory, batch_size: int):
         """The members' negatives and memories, stacked."""
@@ -148,11 +151,5 @@ class RestartsObjective:
 
     def loss(self, key: RandomKey, model, batch, negatives):
         """Summed loss, mean terms."""
-        keys = jax.random.split(key, self.restarts)
-        losses, terms = jax.vmap(lambda k, m, x: self.member.loss(k, m, batch, x))(keys, model, negatives)
+        losses, terms = jax.vmap(lambda m, x: self.member.loss(key, m, batch, x))(model, negatives)
         return jnp.sum(losses), jax.tree.map(jnp.mean, terms)
-
-
-def uniform_in_box(key: RandomKey, low: Vector, high: Vector, count: int) -> Float[Array, "count n"]:
-    """Uniform points of the box [low, high], (count, n)."""
-    return jax.random.uniform(key, (count, low.shape[0]), low.dtype, low, high)

@@ -16,11 +16,9 @@ def draw(
 
     Entries are drawn with replacement and stay in the buffer.
     """
-    choice_key, entry_key = jax.random.split(key)
-    batch = fresh.shape[0]
-    replayed = buffer[jax.random.randint(entry_key, (batch,), 0, buffer.shape[0])]
-    keep = jax.random.bernoulli(choice_key, replay_fraction, (batch, 1))
-    return jnp.where(keep, replayed, fresh)
+    choice, entry = jax.random.uniform(key, (2, fresh.shape[0]))  # one draw: each is slow to compile
+    replayed = buffer[(entry * buffer.shape[0]).astype(int)]
+    return jnp.where(choice[:, None] < replay_fraction, replayed, fresh)
 
 
 def push(buffer: Float[Array, "size n"], finished: Float[Array, "batch n"]) -> Float[Array, "size n"]:

@@ -1,0 +1,16 @@
+"""Randomness on the host, for what a program would be slow to compile."""
+
+import jax
+import numpy as np
+
+from ._types import RandomKey
+
+
+def host_generator(key: RandomKey, *words: int) -> np.random.Generator:
+    """A NumPy generator that depends on the key and on further non-negative integers alone."""
+    return np.random.default_rng([*np.asarray(jax.random.key_data(key)).ravel(), *words])
+
+
+def derived_keys(key: RandomKey, count: int) -> list[RandomKey]:
+    """`count` keys for the host to hand out; unlike `jax.random.split`, compiled once for every count."""
+    return [jax.random.fold_in(key, index) for index in range(count)]

@@ -1,0 +1,89 @@
+"""Which points reach the learned manifold: anchors and starts of chains, and the choice among restarts."""
+
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.spatial import KDTree
+
+from ._random import host_generator
+from ._types import MDF, Array, Bool, Float, RandomKey, Vector
+from .manifold.projection import project
+
+BLOCK = 1000
+Box = tuple[Vector, Vector]
+
+
+def points_on_manifold(
+    key: RandomKey, mdf: MDF, points: Float[Array | np.ndarray, "points n"], box: Box, count: int
+) -> tuple[Float[Array, "anchors n"], Float[Array, "count n"]]:
+    """Anchors, training points (N, n) projected onto {F = 0}; and starts (count, n) of fresh chains, on it too.
+
+    Starts are uniform noise of the box, projected. Noise that does not reach M (a plateau of ‖F‖), or reaches it
+    outside the box, is replaced by a random anchor, so every start lies on M. Raises ArithmeticError where no
+    training point reaches M inside the box, and warns where more than 1 % do not.
+    """
+    positions, usable = _projected(mdf, points, box)
+    anchors = positions[usable]
+    if len(anchors) == 0:
+        raise ArithmeticError("no training point could be projected onto the learned manifold; train longer")
+    lost = len(points) - len(anchors)
+    if lost > 0.01 * len(points):
+        warnings.warn(f"{lost} of {len(points)} points could not be projected onto the learned manifold", stacklevel=2)
+    random = host_generator(key)
+    starts, usable = _projected(mdf, uniform_in_box(random, box, count), box)
+    spare = anchors[random.integers(0, len(anchors), count)]
+    return jnp.asarray(anchors), jnp.asarray(np.where(usable[:, None], starts, spare))
+
+
+def nearest_fit(key: RandomKey, models, data: Float[Array | np.ndarray, "points n"], box: Box) -> MDF:
+    """The one of the stacked models whose zeros in the box and data (N, n) are nearest to each other.
+
+    Its misfit is the root mean square distance from data to the zeros they project to, plus the mean distance
+    from zeros (noise, projected) to data: stray zeros count by share and remoteness. A point that reaches no zero
+    counts as far as the box is wide.
+    """
+    data = np.asarray(data)
+    noise = uniform_in_box(host_generator(key), box, len(data))
+    width = np.linalg.norm(np.asarray(box[1] - box[0]))
+    tree = KDTree(data)
+
+    def misfit(mdf) -> float:
+        reached, usable = _projected(mdf, data, box)
+        to_zeros = np.where(usable, np.linalg.norm(reached - data, axis=1), width)
+        zeros, usable = _projected(mdf, noise, box)
+        to_data = tree.query(zeros[usable])[0].mean() if usable.any() else width
+        return np.sqrt((to_zeros**2).mean()) + to_data
+
+    models = jax.device_get(models)
+    members = [jax.tree.map(lambda leaf, row=row: leaf[row], models) for row in range(_count(models))]
+    return jax.tree.map(jnp.asarray, min(members, key=misfit))
+
+
+def uniform_in_box(random: np.random.Generator, box: Box, count: int) -> Float[np.ndarray, "count n"]:
+    """Uniform points of the box (low, high), (count, n), in its dtype."""
+    low, high = (np.asarray(bound) for bound in box)
+    return random.uniform(low, high, (count, len(low))).astype(low.dtype)
+
+
+def _count(stacked) -> int:
+    return jax.tree.leaves(stacked)[0].shape[0]
+
+
+def _projected(mdf, points, box) -> tuple[Float[np.ndarray, "points n"], Bool[np.ndarray, " points"]]:
+    """Points (N, n) projected onto {F = 0}, and which of them reached it inside the box."""
+    points, (low, high) = np.asarray(points), jax.device_get(box)
+    pieces = []
+    for first in range(0, len(points), BLOCK):  # blocks of one size: any number of points compiles once
+        piece = points[first : first + BLOCK]
+        padded = np.concatenate([piece, np.repeat(piece[-1:], BLOCK - len(piece), axis=0)])
+        found = _project_block(mdf, padded)
+        pieces.append([np.asarray(leaf)[: len(piece)] for leaf in (found.position, found.converged)])
+    position, converged = (np.concatenate(column) for column in zip(*pieces, strict=True))
+    return position, converged & np.all((position >= low) & (position <= high), axis=1)
+
+
+@jax.jit
+def _project_block(mdf, points):
+    return jax.vmap(lambda x: project(mdf, x))(points)
