@@ -7,12 +7,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from scipy import integrate
 
 from experiments import amino_acids, common, floods, manifold_arithmetic, report, von_mises, von_mises_mixture
-from implicit_manifolds import EnergyConfig, FitConfig, InputError, ManifoldConfig
+from implicit_manifolds import EnergyConfig, FitConfig, InputError, ManifoldConfig, fit, project_points, sample
+from implicit_manifolds.metrics.transport import wasserstein1, wasserstein1_floor
 
 QUICK = FitConfig(
     ManifoldConfig(hidden=(16,), restarts=2, warmup_steps=500, num_steps=50, langevin_steps=5, buffer_size=100),
@@ -50,6 +52,20 @@ def test_an_experiment_writes_metrics_figures_and_model_and_refuses_to_overwrite
     (tmp_path / "mine").mkdir()
     with pytest.raises(InputError, match="exists"):
         common.claim(tmp_path / "mine", replace=True)
+
+
+def test_the_defaults_close_both_circles_of_the_mixture_and_sample_all_of_them():
+    problem = von_mises_mixture.problem(0)
+    model = fit(jax.random.key(0), problem.train, 1).model
+    drawn = sample(jax.random.key(1), model, 1000)
+    distance = problem.distance(drawn.points)
+    assert distance.mean() <= 0.02
+    assert distance.max() <= 0.1
+    assert drawn.on_manifold.all()
+    assert wasserstein1(drawn.points, problem.test) <= 2 * wasserstein1_floor(problem.true_pair)
+    angle = np.linspace(-np.pi, np.pi, 400)
+    circles = [np.column_stack([np.cos(angle) + shift, np.sin(angle)]) for shift in (-1.8, 1.8)]
+    assert project_points(model, np.concatenate(circles)).distance.max() <= 0.1  # no gap where data are few
 
 
 @pytest.mark.parametrize("module", [von_mises, von_mises_mixture, floods, amino_acids])

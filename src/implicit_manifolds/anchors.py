@@ -46,7 +46,7 @@ def nearest_fit(key: RandomKey, models, data: Float[Array | np.ndarray, "points 
     """
     data = np.asarray(data)
     noise = uniform_in_box(host_generator(key), box, len(data))
-    width = np.linalg.norm(np.asarray(box[1] - box[0]))
+    width = float(np.linalg.norm(box[1] - box[0]))
     tree = KDTree(data)
 
     def misfit(mdf) -> float:
@@ -54,7 +54,7 @@ def nearest_fit(key: RandomKey, models, data: Float[Array | np.ndarray, "points 
         to_zeros = np.where(usable, np.linalg.norm(reached - data, axis=1), width)
         zeros, usable = _projected(mdf, noise, box)
         to_data = tree.query(zeros[usable])[0].mean() if usable.any() else width
-        return np.sqrt((to_zeros**2).mean()) + to_data
+        return float(np.sqrt((to_zeros**2).mean()) + to_data)
 
     models = jax.device_get(models)
     members = [jax.tree.map(lambda leaf, row=row: leaf[row], models) for row in range(_count(models))]

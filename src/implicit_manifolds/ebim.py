@@ -9,8 +9,7 @@ import numpy as np
 
 from ._random import host_generator
 from ._types import MDF, Array, Energy, Float, RandomKey, Scalar, Vector
-from .manifold.projection import nearest_point
-from .manifold.tangent import linearize
+from .manifold.projection import nearest_point, sampson_distance
 from .mcmc.constrained_langevin import ConstrainedLangevin
 from .mcmc.run import run
 from .points import check_points
@@ -44,8 +43,8 @@ class EBIM:
 class Samples(NamedTuple):
     """Draws from a model.
 
-    points (N, n) in data units. distance (N,): first-order distance ‖F‖/‖∇F‖ of each from M, in data units; on_manifold
-    (N,): it is at most 1e-4 of the data's scale. taken_fraction: mean share of steps that moved.
+    points (N, n) in data units. distance (N,): `sampson_distance` of each from M, in data units; on_manifold (N,): it
+    is at most 1e-4 of the data's scale. taken_fraction: mean share of steps that moved.
     """
 
     points: np.ndarray
@@ -82,11 +81,7 @@ def _energies(energy, points):
 
 @jax.jit
 def _first_order_distances(mdf, points):
-    def distance(x):
-        at = linearize(mdf, x)
-        return jnp.linalg.norm(at.residual) / at.row_norm
-
-    return jax.vmap(distance)(points)
+    return jax.vmap(lambda x: sampson_distance(mdf, x))(points)
 
 
 def chain_sampler(model: EBIM) -> ConstrainedLangevin:

@@ -40,8 +40,7 @@ class Fit(NamedTuple):
 
 def box_around(points: Float[Array, "points n"], margin: float) -> tuple[Vector, Vector]:
     """The data's bounding box widened on each side by `margin` times its largest extent: low, high (n,)."""
-    points = np.asarray(points)
-    low, high = points.min(axis=0), points.max(axis=0)
+    low, high = np.asarray(points).min(axis=0), np.asarray(points).max(axis=0)
     widening = margin * (high - low).max()
     return jnp.asarray(low - widening), jnp.asarray(high + widening)
 

@@ -124,12 +124,13 @@ def test_the_pseudo_inverse_gives_the_shortest_solution(dense, dtype, build):
     np.testing.assert_allclose(solve(mdf, x, u), shortest, atol=20 * relative_tolerance(dtype))
 
 
-def test_the_row_norm_is_the_root_mean_square_gradient(dtype, build):
+def test_the_row_norms_are_those_of_the_gradients_or_their_root_mean_square(dtype, build):
     matrix = np.diag([1.0, 2.0, 5.0]) @ np.linalg.qr(np.random.default_rng(0).normal(size=(6, 3)))[0].T
     mdf = build.affine_map(matrix, np.zeros(3), dtype)
     # The rows are orthogonal, so the random-sign estimate of the matrix-free path is exact as well.
-    norms = jax.jit(lambda mdf, x: [linearize(mdf, x, dense=dense).row_norm for dense in (True, False)])
-    np.testing.assert_allclose(norms(mdf, jnp.ones(6, dtype)), np.sqrt(30 / 3), rtol=rounding(dtype))
+    norms = jax.jit(lambda mdf, x: [linearize(mdf, x, dense=dense).row_norms for dense in (True, False)])
+    expected = [[1, 2, 5], [np.sqrt(30 / 3)] * 3]
+    np.testing.assert_allclose(norms(mdf, jnp.ones(6, dtype)), expected, rtol=rounding(dtype))
 
 
 def _stretched_squares(scale, x):
@@ -152,14 +153,10 @@ def test_the_jacobian_is_formed_up_to_the_documented_codimension_only(codimensio
     assert largest >= codimension * dimension if dense else largest <= dimension
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="gram_solve caps conjugate gradients at 2k steps and reports nothing: in float32 P v is off by 0.7 here",
-)
-def test_the_matrix_free_projector_is_right_or_says_that_it_is_not(build):
+@pytest.mark.parametrize("ratio", [1e3, 1e5])
+def test_the_matrix_free_projector_is_right_or_says_that_it_is_not(ratio, build):
     rng = np.random.default_rng(0)
-    matrix = rng.normal(size=(40, 100)) * np.geomspace(1, 1000, 40)[:, None]
+    matrix = rng.normal(size=(40, 100)) * np.geomspace(1, ratio, 40)[:, None]
     mdf = build.affine_map(matrix, np.zeros(40), jnp.float32)
     v = jnp.asarray(rng.normal(size=100), jnp.float32)
     found = np.asarray(jax.jit(lambda x, v: tangent_projection(mdf, linearize(mdf, x), v))(jnp.zeros(100), v))

@@ -2,8 +2,9 @@
 
 Every solver answers the same question: given the linearisation at x and a point y near x, find μ
 with F(y - J(x)ᵀμ) = 0. The paper's multiplier (Ross et al. 2023, eq. 13) is λ = 2μ/α.
-All share one signature, `solver(mdf, at, point, tolerance=None, max_iterations=None)`, and stop
-where ‖F‖ ≤ tolerance. A solution need not exist: look at `converged`, never at `position` alone.
+All share one signature, `solver(mdf, at, point, tolerance=None, max_iterations=None)`, and stop where
+‖F‖ ≤ tolerance or, without one, at the accuracy of the dtype (`residual_weights`). A solution need not
+exist: look at `converged`, never at `position` alone.
 """
 
 import warnings
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 from jax.scipy.sparse.linalg import cg
 
 from .._loops import bounded_while
-from .._types import MDF, Array, Bool, Int, Number, Residual, Scalar, Vector, relative_tolerance
+from .._types import MDF, Array, Bool, Int, Number, Residual, Vector, relative_tolerance
 from .tangent import Linearization, gram_solve, jacobian_times, linearize, transposed_times
 
 
@@ -45,10 +46,17 @@ class MultiplierSolver(Protocol):
         ...
 
 
-def residual_tolerance(at: Linearization) -> Scalar:
-    """‖F‖ that rounding allows near `at`: `relative_tolerance` · rms ‖∇F_i‖ · max(1, ‖x‖)."""
+def residual_weights(at: Linearization, tolerance: Number | None = None) -> Residual:
+    """Weights w (k,) for which F counts as zero where ‖w F‖ ≤ 1.
+
+    Without a tolerance on ‖F‖, 1/w_i is what rounding allows of |F_i| near `at`: `relative_tolerance` ·
+    ‖∇F_i‖ · max(1, ‖x‖), so the units of each constraint do not matter. NaN where a gradient is zero or not finite.
+    """
+    if tolerance is not None:
+        return jnp.full_like(at.residual, 1 / tolerance)
     reach = jnp.maximum(1, jnp.linalg.norm(at.position))
-    return relative_tolerance(at.position.dtype) * at.row_norm * reach
+    usable = (at.row_norms > 0) & jnp.isfinite(at.row_norms)
+    return jnp.where(usable, 1 / (relative_tolerance(at.position.dtype) * reach * at.row_norms), jnp.nan)
 
 
 def _iterate(
@@ -60,19 +68,19 @@ def _iterate(
     correction: Callable,
     memory,
 ) -> MultiplierSolution:
-    """Repeat μ += correction until ‖F‖ ≤ tolerance, the cap, or a residual that is not finite.
+    """Repeat μ += correction until F counts as zero, the cap, or a residual that is not finite.
 
     `correction(position, residual, memory) -> (δ, memory)`.
     """
-    limit = residual_tolerance(at) if tolerance is None else tolerance
+    weights = residual_weights(at, tolerance)
 
     def evaluate(multiplier):
         position = point - transposed_times(mdf, at, multiplier)
         return position, mdf(position)
 
     def unsolved(carry):
-        size = jnp.linalg.norm(carry[2])
-        return (size > limit) & jnp.isfinite(size)
+        size = jnp.linalg.norm(weights * carry[2])
+        return (size > 1) & jnp.isfinite(size)
 
     def body(carry):
         multiplier, position, residual, memory = carry
@@ -83,7 +91,7 @@ def _iterate(
     start = jnp.zeros_like(at.residual)
     carry, iterations = bounded_while(unsolved, body, (start, *evaluate(start), memory), max_iterations)
     multiplier, position, residual, _ = carry
-    converged = (jnp.linalg.norm(residual) <= limit) & jnp.isfinite(limit)
+    converged = jnp.linalg.norm(weights * residual) <= 1
     return MultiplierSolution(multiplier, position, residual, iterations, converged)
 
 
@@ -203,13 +211,13 @@ def lbfgs(
         warnings.simplefilter("ignore", DeprecationWarning)
         from jaxopt import LBFGS
 
-    limit = residual_tolerance(at) if tolerance is None else tolerance
+    weights = residual_weights(at, tolerance)
     # In these units a solved lane has residual and gradient of order one, whatever F's scale is.
-    unit = limit / at.row_norm**2
+    unit = 1 / (weights * at.row_norms**2)
 
     def objective(scaled, mdf, at, point):
         residual = mdf(point - transposed_times(mdf, at, unit * scaled))
-        return 0.5 * jnp.sum((residual / limit) ** 2)
+        return 0.5 * jnp.sum((weights * residual) ** 2)
 
     cap = 60 if max_iterations is None else max_iterations
     solver = LBFGS(objective, maxiter=cap, tol=0.3, linesearch="zoom")
@@ -218,5 +226,5 @@ def lbfgs(
     position = point - transposed_times(mdf, at, multiplier)
     residual = mdf(position)
     iterations = jnp.asarray(state.iter_num, jnp.int32)
-    converged = (jnp.linalg.norm(residual) <= limit) & jnp.isfinite(limit)
+    converged = jnp.linalg.norm(weights * residual) <= 1
     return MultiplierSolution(multiplier, position, residual, iterations, converged)

@@ -13,7 +13,7 @@ from jax.scipy.sparse.linalg import cg
 
 from .._loops import bounded_while
 from .._types import MDF, Array, Bool, Float, Int, Number, Residual, Scalar, Vector, relative_tolerance, select
-from .multipliers import quasi_newton, residual_tolerance
+from .multipliers import quasi_newton, residual_weights
 from .tangent import (
     Linearization,
     gram_solve,
@@ -50,18 +50,17 @@ class NearestPoint(NamedTuple):
 def project(mdf: MDF, point: Vector, tolerance: Number | None = None, max_iterations: int = 50) -> Projection:
     """A zero of F near `point` (n,), by Gauss-Newton steps x -= J⁺F inside a trust region.
 
-    tolerance bounds ‖F‖ and defaults to `residual_tolerance` at each iterate. Where no zero is
+    tolerance bounds ‖F‖ and defaults to the accuracy of the dtype (`residual_weights`). Where no zero is
     reached (a plateau of ‖F‖, a rank-deficient J) `converged` is False and `position` is the best iterate.
     """
 
-    def limit(at):
-        return residual_tolerance(at) if tolerance is None else tolerance
+    def excess(at):
+        return jnp.linalg.norm(residual_weights(at, tolerance) * at.residual)
 
     def unsolved(carry):
         at, radius = carry
-        size = jnp.linalg.norm(at.residual)
         stuck = radius < relative_tolerance(point.dtype)
-        return (size > limit(at)) & ~stuck & jnp.isfinite(size)
+        return (excess(at) > 1) & ~stuck & jnp.isfinite(excess(at))
 
     def body(carry):
         at, radius = carry
@@ -79,8 +78,7 @@ def project(mdf: MDF, point: Vector, tolerance: Number | None = None, max_iterat
     radius = (1 + jnp.linalg.norm(point)) / 2
     carry = (linearize(mdf, point), radius)
     (at, _), iterations = bounded_while(unsolved, body, carry, max_iterations)
-    converged = (jnp.linalg.norm(at.residual) <= limit(at)) & jnp.isfinite(limit(at))
-    return Projection(at.position, at.residual, iterations, converged)
+    return Projection(at.position, at.residual, iterations, excess(at) <= 1)
 
 
 def nearest_point(mdf: MDF, point: Vector, start: Vector | None = None, max_iterations: int = 50) -> NearestPoint:
@@ -99,7 +97,7 @@ def nearest_point(mdf: MDF, point: Vector, start: Vector | None = None, max_iter
     tangent_part, residual = slack[: point.size], slack[point.size :]
     at = jax.lax.stop_gradient(linearize(mdf, position))
     small = jnp.linalg.norm(tangent_part) <= 100 * _position_tolerance(point)
-    on_manifold = jnp.linalg.norm(residual) <= 2 * residual_tolerance(at)
+    on_manifold = jnp.linalg.norm(residual_weights(at) * residual) <= 2
     return NearestPoint(position, _norm(position - point), multiplier, small & on_manifold)
 
 
@@ -168,8 +166,23 @@ def _descend(mdf: MDF, point: Vector, start: Vector, max_iterations: int) -> Lin
         fraction = jnp.where(better, jnp.minimum(1.0, 2 * fraction), fraction / 2)
         return select(better, new, at), fraction
 
-    carry = (linearize(mdf, start), jnp.ones((), point.dtype))
+    carry = (_off_stationary(mdf, point, linearize(mdf, start)), jnp.ones((), point.dtype))
     return bounded_while(unsolved, body, carry, max_iterations)[0][0]
+
+
+def _off_stationary(mdf: MDF, point: Vector, at: Linearization) -> Linearization:
+    """`at`, or a place beside it where the distance to `point` is nearly stationary: it may be a maximum there.
+
+    `project` of a point on an axis of symmetry ends on that axis, where no descent would leave again.
+    """
+    offset = at.position - point
+    distance = jnp.linalg.norm(offset)
+    anywhere = jax.random.normal(jax.random.key(0), point.shape, point.dtype)
+    aside = tangent_projection(mdf, at, anywhere)
+    aside *= 0.01 * distance / jnp.linalg.norm(aside)
+    landed = quasi_newton(mdf, at, at.position + aside)
+    stationary = jnp.linalg.norm(tangent_projection(mdf, at, offset)) < 1e-3 * distance
+    return select(stationary & landed.converged, linearize(mdf, landed.position), at)
 
 
 def _lagrangian_hessian(mdf: MDF, position: Vector, multiplier: Residual):

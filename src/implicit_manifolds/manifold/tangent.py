@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.sparse.linalg import cg
 
-from .._types import MDF, Array, Float, Residual, Scalar, Vector, relative_tolerance
+from .._types import MDF, Array, Float, Residual, Vector, relative_tolerance
 
 DENSE_MAX_CODIMENSION = 32
 
@@ -23,14 +23,14 @@ DENSE_MAX_CODIMENSION = 32
 class Linearization(NamedTuple):
     """F to first order at one point, with what repeated Gram solves there can share.
 
-    position (n,); residual F(position) (k,); row_norm, the root mean square of ‖∇F_i‖ over the
-    k constraints, which turns residuals into lengths; jacobian (k, n) and gram_factor (k, k), the
-    lower Cholesky factor of G, both None above `DENSE_MAX_CODIMENSION` constraints.
+    position (n,); residual F(position) (k,); row_norms ‖∇F_i‖ (k,), which turn residuals into lengths; jacobian
+    (k, n) and gram_factor (k, k), the lower Cholesky factor of G. Above `DENSE_MAX_CODIMENSION` constraints both
+    are None, and row_norms holds the root mean square of all k.
     """
 
     position: Vector
     residual: Residual
-    row_norm: Scalar
+    row_norms: Residual
     jacobian: Float[Array, "k n"] | None
     gram_factor: Float[Array, "k k"] | None
 
@@ -47,11 +47,11 @@ def linearize(mdf: MDF, position: Vector, *, dense: bool | None = None) -> Linea
     if not dense:
         # E ‖Jᵀv‖² = tr G for random signs v; one fixed draw is scale enough.
         signs = jax.random.rademacher(jax.random.key(0), (codimension,), residual.dtype)
-        row_norm = jnp.linalg.norm(pull_back(signs)[0]) / codimension**0.5
-        return Linearization(position, residual, row_norm, None, None)
+        mean_norm = jnp.linalg.norm(pull_back(signs)[0]) / codimension**0.5
+        return Linearization(position, residual, jnp.full_like(residual, mean_norm), None, None)
     jacobian = jax.vmap(lambda u: pull_back(u)[0])(jnp.eye(codimension, dtype=residual.dtype))
-    row_norm = jnp.sqrt(jnp.mean(jnp.sum(jacobian**2, axis=1)))
-    return Linearization(position, residual, row_norm, jacobian, gram_cholesky(jacobian))
+    row_norms = jnp.linalg.norm(jacobian, axis=1)
+    return Linearization(position, residual, row_norms, jacobian, gram_cholesky(jacobian))
 
 
 def gram_cholesky(jacobian: Float[Array, "k n"]) -> Float[Array, "k k"]:
@@ -77,12 +77,19 @@ def transposed_times(mdf: MDF, at: Linearization, u: Residual) -> Vector:
 
 
 def gram_solve(mdf: MDF, at: Linearization, b: Residual) -> Residual:
-    """G⁻¹ b, (k,) -> (k,): by the Cholesky factor, or to `relative_tolerance` by conjugate gradients."""
+    """G⁻¹ b, (k,) -> (k,): by the Cholesky factor, or to `relative_tolerance` by conjugate gradients.
+
+    Not finite where G is singular, or so ill-conditioned that conjugate gradients end far from a solution.
+    """
     if at.gram_factor is None:
         _, push = jax.linearize(mdf, at.position)
         _, pull = jax.vjp(mdf, at.position)
+        product = lambda u: push(pull(u)[0])  # noqa: E731
         tolerance = relative_tolerance(b.dtype)
-        return cg(lambda u: push(pull(u)[0]), b, tol=tolerance, maxiter=2 * b.shape[0])[0]
+        # Exact in k iterations but for rounding, which at condition numbers of 1e6 takes ten times as many.
+        solution = cg(product, b, tol=tolerance, maxiter=10 * b.shape[0])[0]
+        solved = jnp.linalg.norm(b - product(solution)) <= tolerance**0.5 * jnp.linalg.norm(b)
+        return jnp.where(solved, solution, jnp.nan)
     if b.shape[0] == 1:
         return b / at.gram_factor[0] ** 2
     half = solve_triangular(at.gram_factor, b, lower=True)

@@ -87,7 +87,7 @@ def run(
         for first, count in chunk_sizes(0, num_samples, chunk_size):
             states, (drawn, summed) = _run_chunk(sampler, key, states, first, count, thinning, chunk_size)
             pieces.append(np.asarray(drawn)[:count])
-            infos.append(jax.tree.map(lambda leaf: np.asarray(leaf).sum(axis=0), summed))
+            infos.append(jax.tree.map(lambda leaf: np.asarray(leaf, np.float64).sum(axis=0), summed))
             bar.update(count)
     num_steps = num_samples * thinning
     mean = jax.tree.map(lambda *totals: sum(totals) / num_steps, *infos)
