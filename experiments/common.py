@@ -90,7 +90,7 @@ def run_problem(problem: Problem, options: Options) -> dict:
     result = fit(jax.random.key(options.seed), problem.train, problem.codimension, config, progress=True)
     sampling_started = time.perf_counter()
     drawn = sample(jax.random.key(options.seed + 1), result.model, NUM_SAMPLES, progress=True)
-    ended = time.perf_counter()
+    ended, cpu_ended = time.perf_counter(), time.process_time()
     metrics = {
         "experiment": problem.name,
         "preset": options.preset,
@@ -104,7 +104,7 @@ def run_problem(problem: Problem, options: Options) -> dict:
         "seconds_energy": result.seconds_energy,
         "seconds_sampling": ended - sampling_started,
         "seconds_total": ended - started,
-        "cpu_seconds_total": time.process_time() - cpu_started,
+        "cpu_seconds_total": cpu_ended - cpu_started,
     }
     problem.draw(result.model, drawn).savefig(out / "density.png", dpi=150)
     histories = {"manifold": result.manifold_history, "energy": result.energy_history}

@@ -7,7 +7,8 @@ import pytest
 from jax.tree_util import Partial
 
 from implicit_manifolds import anchors
-from implicit_manifolds.anchors import nearest_fit, points_on_manifold, uniform_in_box
+from implicit_manifolds._random import uniform_in_box
+from implicit_manifolds.anchors import nearest_fit, points_on_manifold
 
 BOX = (jnp.full(2, -2.0), jnp.full(2, 2.0))
 

@@ -7,12 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.spatial import KDTree
 
-from ._random import host_generator
-from ._types import MDF, Array, Bool, Float, RandomKey, Vector
+from ._random import Box, host_generator, uniform_in_box
+from ._types import MDF, Array, Bool, Float, RandomKey
 from .manifold.projection import project
 
 BLOCK = 1000
-Box = tuple[Vector, Vector]
 
 
 def points_on_manifold(
@@ -59,12 +58,6 @@ def nearest_fit(key: RandomKey, models, data: Float[Array | np.ndarray, "points 
     models = jax.device_get(models)
     members = [jax.tree.map(lambda leaf, row=row: leaf[row], models) for row in range(_count(models))]
     return jax.tree.map(jnp.asarray, min(members, key=misfit))
-
-
-def uniform_in_box(random: np.random.Generator, box: Box, count: int) -> Float[np.ndarray, "count n"]:
-    """Uniform points of the box (low, high), (count, n), in its dtype."""
-    low, high = (np.asarray(bound) for bound in box)
-    return random.uniform(low, high, (count, len(low))).astype(low.dtype)
 
 
 def _count(stacked) -> int:

@@ -7,9 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from .._random import derived_keys, host_generator
+from .._random import derived_keys, host_generator, uniform_in_box
 from .._types import MDF, Array, Float, RandomKey, Vector
-from ..anchors import uniform_in_box
 from ..config import EnergyConfig, ManifoldConfig
 from ..losses.contrastive import contrastive_loss
 from ..losses.manifold import manifold_loss, residual_norm
