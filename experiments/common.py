@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -133,7 +133,7 @@ def temperature(model: EBIM) -> float:
     return 1.0 if model.step_size is None else float(model.noise_scale) ** 2 / float(model.step_size)
 
 
-def sample_metrics(problem: Problem, drawn: Samples, seed: int) -> dict[str, float]:
+def sample_metrics(problem: Problem, drawn: Samples, seed: int) -> dict[str, Any]:
     """How the samples compare with held-out truth, and how far from the true manifold they lie."""
     count = len(problem.test)
     picked = np.random.default_rng(seed).choice(len(drawn.points), count, replace=False)
@@ -145,6 +145,8 @@ def sample_metrics(problem: Problem, drawn: Samples, seed: int) -> dict[str, flo
         "distance_max": float(distance.max()),
         "residual_max": float(drawn.distance.max()),
         "on_manifold_fraction": float(drawn.on_manifold.mean()),
+        "method": drawn.method,
+        "effective_size": drawn.effective_size,
         "steps_taken_fraction": drawn.taken_fraction,
     }
 

@@ -57,4 +57,4 @@ def preset(
         gradient_clip=gradient_clip,
         buffer_size=energy_buffer,
     )
-    return FitConfig(manifold, energy, standardize=False, box=box)
+    return FitConfig(manifold, energy, energy_loss="contrastive", standardize=False, box=box)

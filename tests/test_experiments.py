@@ -13,12 +13,24 @@ import pytest
 from scipy import integrate
 
 from experiments import amino_acids, common, floods, manifold_arithmetic, report, von_mises, von_mises_mixture
-from implicit_manifolds import EnergyConfig, FitConfig, InputError, ManifoldConfig, fit, project_points, sample
+from implicit_manifolds import (
+    EnergyConfig,
+    FitConfig,
+    InputError,
+    LikelihoodConfig,
+    ManifoldConfig,
+    fit,
+    log_density,
+    project_points,
+    sample,
+)
+from implicit_manifolds.datasets.synthetic import von_mises_mixture_density
 from implicit_manifolds.metrics.transport import wasserstein1, wasserstein1_floor
 
 QUICK = FitConfig(
     ManifoldConfig(hidden=(16,), restarts=2, warmup_steps=500, num_steps=50, langevin_steps=5, buffer_size=100),
     EnergyConfig(hidden=(8,), num_steps=50, langevin_steps=3, buffer_size=100, starts=50),
+    LikelihoodConfig(hidden=(8,), features=4, members=2, num_steps=100, pool_size=1000, pool_batch=200, held_out=1000),
 )
 KEYS = {
     "w1", "w1_floor", "original_cost", "distance_mean", "distance_max", "residual_max", "converged_fraction",
@@ -63,6 +75,10 @@ def test_the_defaults_close_both_circles_of_the_mixture_and_sample_all_of_them()
     assert distance.max() <= 0.1
     assert drawn.on_manifold.all()
     assert wasserstein1(drawn.points, problem.test) <= 2 * wasserstein1_floor(problem.true_pair)
+    assert drawn.method == "importance"
+    fresh = von_mises_mixture.problem(1).test
+    true = np.log(von_mises_mixture_density(fresh, offset=1.8))
+    assert abs(np.mean(true - log_density(model, fresh).log_density)) <= 0.03
     angle = np.linspace(-np.pi, np.pi, 400)
     circles = [np.column_stack([np.cos(angle) + shift, np.sin(angle)]) for shift in (-1.8, 1.8)]
     assert project_points(model, np.concatenate(circles)).distance.max() <= 0.1  # no gap where data are few

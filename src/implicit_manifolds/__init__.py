@@ -2,11 +2,12 @@
 
 from .config import EnergyConfig as EnergyConfig
 from .config import FitConfig as FitConfig
+from .config import LikelihoodConfig as LikelihoodConfig
 from .config import ManifoldConfig as ManifoldConfig
 from .ebim import EBIM as EBIM
+from .ebim import log_density as log_density
 from .ebim import project_points as project_points
 from .ebim import sample as sample
-from .ebim import score as score
 from .fit import fit as fit
 from .points import InputError as InputError
 from .storage import load as load

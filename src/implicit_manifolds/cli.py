@@ -14,7 +14,7 @@ import tyro
 
 from . import storage
 from .config import FitConfig
-from .ebim import project_points, sample, score
+from .ebim import Method, log_density, project_points, sample
 from .fit import fit
 from .plot import plot_model
 from .points import InputError, check_points, read_points
@@ -65,25 +65,33 @@ def sample_command(
     out: Path,
     seed: int = 0,
     num_steps: int = 300,
+    method: Method | None = None,
 ) -> None:
-    """Draw points from a model with constrained Langevin chains.
+    """Draw points from a model: independent ones where its manifold's uniform points can be had, else from chains.
 
     Args:
         model: model directory.
         n: how many points.
         out: .csv or .npy file to write; must not exist.
-        seed: seed of the chains.
-        num_steps: steps of each chain before its point is taken.
+        seed: seed of the draw.
+        num_steps: steps of each constrained Langevin chain before its point is taken.
+        method: importance or chains, unless the model decides.
     """
     if n < 1 or num_steps < 1:
         raise InputError("the number of points and of steps must be at least 1")
-    drawn = _to_file(out, lambda: sample(jax.random.key(seed), storage.load(model), n, num_steps, progress=True))
+    learned = storage.load(model)
+    draw = lambda: sample(jax.random.key(seed), learned, n, num_steps, method=method, progress=True)  # noqa: E731
+    drawn = _to_file(out, draw)
     _write(out, drawn.points, [f"x{i}" for i in range(drawn.points.shape[1])])
     stray = np.flatnonzero(~drawn.on_manifold)
     if stray.size:
         rows = ", ".join(str(row + 1) for row in stray[:10]) + (", ..." if stray.size > 10 else "")
         print(f"{stray.size} of {n} points are not on the manifold: rows {rows}", file=sys.stderr)
-    print(f"{n} points written to {out}; {drawn.taken_fraction:.1%} of the steps moved")
+    if drawn.method == "importance":
+        note = f"independent, resampled from uniform points of effective size {drawn.effective_size:.0f}"
+    else:
+        note = f"ends of chains, {drawn.taken_fraction:.1%} of whose steps moved"
+    print(f"{n} points written to {out}: {note}")
 
 
 def project_command(model: PathArgument, points: PathArgument, out: Path) -> None:
@@ -102,18 +110,26 @@ def project_command(model: PathArgument, points: PathArgument, out: Path) -> Non
 
 
 def score_command(model: PathArgument, points: PathArgument, out: Path) -> None:
-    """Give the energy at each point's projection, and its distance from the manifold.
+    """Give the log-density at each point's projection, and its distance from the manifold.
 
     Args:
         model: model directory.
         points: .csv or .npy file, one point a row.
-        out: .csv or .npy file to write: energy, distance, whether the search converged.
+        out: .csv or .npy file to write: log-density (nats, by volume of the manifold in data units), energy,
+            distance, whether the search converged.
     """
-    data = read_points(points)
-    found = _to_file(out, lambda: score(storage.load(model), data))
-    columns = np.column_stack([found.energy, found.distance, found.converged])
-    _write(out, columns, ["energy", "distance", "converged"])
+    data, learned = read_points(points), storage.load(model)
+    found = _to_file(out, lambda: log_density(learned, data))
+    columns = np.column_stack([found.log_density, found.energy, found.distance, found.converged])
+    _write(out, columns, ["log_density", "energy", "distance", "converged"])
     _report(found.converged, out)
+    if learned.log_normalizer is None:
+        print("this manifold has no normaliser, so log_density is empty: energies compare points only")
+    else:
+        value, error = learned.log_normalizer
+        print(f"log Z = {value:.4f} ± {error:.4f} (standard error)")
+        good = found.log_density[found.converged]
+        print(f"mean log-density {good.mean():.4f} at projections {found.distance[found.converged].mean():.3g} away")
 
 
 def plot_command(model: PathArgument, out: Path, points: Path | None = None, seed: int = 0) -> None:

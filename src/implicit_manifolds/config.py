@@ -4,6 +4,7 @@ Defaults are in standardised units (one shift and one scale, which give data of 
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from .losses.manifold import ResidualNorm
 
@@ -38,7 +39,7 @@ class ManifoldConfig:
 
 @dataclass(frozen=True)
 class EnergyConfig:
-    """Step 2: the energy E, contrastive divergence, and the constrained chains on M."""
+    """Step 2 by contrastive divergence, and the constrained chains on M, which sampling uses too."""
 
     hidden: tuple[int, ...] = (32, 32)
     num_steps: int = 1000
@@ -57,11 +58,33 @@ class EnergyConfig:
 
 
 @dataclass(frozen=True)
+class LikelihoodConfig:
+    """Step 2 by maximum likelihood: the energies, and the uniform points they are normalised with."""
+
+    hidden: tuple[int, ...] = (32, 32)
+    features: int = 32  # Fourier features
+    bandwidths: tuple[float, ...] = (0.5, 1.0, 2.0)  # of the features, in radians per standard unit
+    members: int = 5  # energies trained side by side and averaged, each stopped early on a fold it does not see
+    num_steps: int = 1000
+    batch_size: int = 200
+    learning_rate: float = 0.005
+    decay: bool = True
+    pool_size: int = 10_000  # uniform points, redrawn twenty times
+    pool_batch: int = 1000
+    held_out: int = 20_000  # uniform points that validate
+
+
+EnergyLoss = Literal["likelihood", "contrastive"]
+
+
+@dataclass(frozen=True)
 class FitConfig:
     """Everything `fit` can be told."""
 
     manifold: ManifoldConfig = field(default_factory=ManifoldConfig)
     energy: EnergyConfig = field(default_factory=EnergyConfig)
+    likelihood: LikelihoodConfig = field(default_factory=LikelihoodConfig)
+    energy_loss: EnergyLoss | None = None  # unless given, likelihood where uniform points can be had
     standardize: bool = True
     box_margin: float = 0.1  # of the largest extent, added on each side of the data
     box: tuple[float, ...] | None = None  # half-widths about the origin of standardised space, instead

@@ -1,7 +1,7 @@
 """The energy-based implicit manifold as a value, and what one does with it: sample, project, score."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,14 +10,24 @@ import numpy as np
 from ._random import host_generator
 from ._types import MDF, Array, Energy, Float, RandomKey, Scalar, Vector
 from .manifold.projection import nearest_point, sampson_distance
+from .manifold.volume import pool_of_size
 from .mcmc.constrained_langevin import ConstrainedLangevin
 from .mcmc.run import run
 from .points import check_points
 from .scaling import Scaling
 
+Method = Literal["importance", "chains"]
 MAX_CHAINS = 10_000
+MAX_POOL = 1_000_000
 ON_MANIFOLD = 1e-4
 """Largest first-order distance, in units of the data's scale, of a point that counts as on M."""
+
+
+class LogNormalizer(NamedTuple):
+    """log Z, Z the integral of exp(-E) over M in the box by its volume, and the standard error of the estimate."""
+
+    value: float
+    standard_error: float
 
 
 @jax.tree_util.register_dataclass
@@ -28,6 +38,7 @@ class EBIM:
     mdf (n,) -> (k,) and energy (n,) -> () are callable pytrees. scaling takes data units to standardised
     ones. low, high (n,): the box inside which {F = 0} counts as the manifold. anchors (a, n): training points
     projected onto it, where chains start. noise_scale ε and step_size α (None: ε²) are those of training.
+    log_normalizer: log Z in standardised units, None where M has no uniform points to be had.
     """
 
     mdf: MDF
@@ -38,19 +49,23 @@ class EBIM:
     anchors: Float[Array, "anchors n"]
     noise_scale: float | Scalar
     step_size: float | Scalar | None
+    log_normalizer: LogNormalizer | None = None
 
 
 class Samples(NamedTuple):
     """Draws from a model.
 
     points (N, n) in data units. distance (N,): `sampson_distance` of each from M, in data units; on_manifold (N,): it
-    is at most 1e-4 of the data's scale. taken_fraction: mean share of steps that moved.
+    is at most 1e-4 of the data's scale. method: "importance" (independent points) or "chains". effective_size: of the
+    importance weights, (Σw)²/Σw², None for chains. taken_fraction: mean share of chain steps that moved, else None.
     """
 
     points: np.ndarray
     distance: np.ndarray
     on_manifold: np.ndarray
-    taken_fraction: float
+    method: Method
+    effective_size: float | None
+    taken_fraction: float | None
 
 
 class Projections(NamedTuple):
@@ -61,9 +76,14 @@ class Projections(NamedTuple):
     converged: np.ndarray
 
 
-class Scores(NamedTuple):
-    """energy (N,) E at the projection of each point, distance (N,) in data units, converged (N,)."""
+class Densities(NamedTuple):
+    """log_density (N,) and energy E (N,) at the projection of each point, distance (N,) of the point from it.
 
+    log_density is in nats per data unit to the power m, NaN where the model has no normaliser; distance in data units;
+    converged (N,), False where no nearest point was found.
+    """
+
+    log_density: np.ndarray
     energy: np.ndarray
     distance: np.ndarray
     converged: np.ndarray
@@ -75,8 +95,9 @@ def _nearest_all(mdf, points):
 
 
 @jax.jit
-def _energies(energy, points):
-    return jax.vmap(energy)(points)
+def energies_at(energy: Energy, points: Float[Array | np.ndarray, "points n"]) -> Float[Array, " points"]:
+    """E at standardised points (N, n), in blocks."""
+    return jax.lax.map(energy, points, batch_size=2**14)
 
 
 @jax.jit
@@ -90,27 +111,71 @@ def chain_sampler(model: EBIM) -> ConstrainedLangevin:
     return ConstrainedLangevin(model.mdf, model.energy, model.noise_scale, model.step_size, bounds=bounds)
 
 
-def sample(key: RandomKey, model: EBIM, count: int, num_steps: int = 300, *, progress: bool = False) -> Samples:
-    """`count` points of the model's density, each the end of `num_steps` constrained Langevin steps.
+def sample(
+    key: RandomKey,
+    model: EBIM,
+    count: int,
+    num_steps: int = 300,
+    *,
+    method: Method | None = None,
+    progress: bool = False,
+) -> Samples:
+    """`count` points of the model's density, independent where uniform points of M can be had, else from chains.
 
-    Chains start at the anchors, each used once before any is used again, so chains that cannot cross
-    between components keep the data's share of each. Above `MAX_CHAINS` points every chain gives several,
-    `num_steps` apart.
+    "importance" (the default where the model has a normaliser) resamples fresh uniform points by exp(-E), each used
+    once, and so crosses between components. "chains" are constrained Langevin chains of `num_steps` steps,
+    which keep the data's share of each component: they start at the anchors, each used once before any is used
+    again, and above `MAX_CHAINS` points every chain gives several, `num_steps` apart. `Samples` says which was used.
     """
+    if method is None:
+        method = "chains" if model.log_normalizer is None else "importance"
+    if method == "importance":
+        standard, effective_size = _resampled(key, model, count)
+        taken_fraction = None
+    else:
+        standard, taken_fraction = _chain_ends(key, model, count, num_steps, progress)
+        effective_size = None
+    distance = np.asarray(_first_order_distances(model.mdf, jnp.asarray(standard)))
+    return Samples(
+        model.scaling.restore(standard),
+        distance * float(model.scaling.scale),
+        distance <= ON_MANIFOLD,
+        method,
+        effective_size,
+        taken_fraction,
+    )
+
+
+def _chain_ends(key, model, count, num_steps, progress):
     chains = min(count, MAX_CHAINS)
     rows = -(-chains // len(model.anchors))
     random = host_generator(key)
     starts = np.concatenate([random.permutation(model.anchors) for _ in range(rows)])[:chains]
     rounds = -(-count // chains)
     result = run(chain_sampler(model), key, jnp.asarray(starts), rounds, num_steps, progress=progress, chunk_size=1)
-    standard = result.positions.reshape(-1, starts.shape[1])[:count]
-    distance = np.asarray(_first_order_distances(model.mdf, jnp.asarray(standard)))
-    return Samples(
-        model.scaling.restore(standard),
-        distance * float(model.scaling.scale),
-        distance <= ON_MANIFOLD,
-        float(result.info.taken.mean()),
-    )
+    return result.positions.reshape(-1, starts.shape[1])[:count], float(result.info.taken.mean())
+
+
+def _resampled(key, model, count):
+    """`count` of a fresh pool's points, drawn without replacement with weights exp(-E) (Efraimidis & Spirakis 2006).
+
+    The pool grows until its effective size is three times `count`: fewer would flatten the density.
+    """
+    pools, energies, size = [], [], 5 * count
+    while True:
+        pool = pool_of_size(jax.random.fold_in(key, len(pools)), model.mdf, (model.low, model.high), size)
+        pools.append(pool.points)
+        energies.append(np.asarray(energies_at(model.energy, pool.points), np.float64))
+        logs = -np.concatenate(energies)
+        weights = np.exp(logs - logs.max())
+        effective_size = float(weights.sum() ** 2 / (weights**2).sum())
+        if effective_size >= 3 * count or len(logs) >= MAX_POOL:
+            break
+        size = min(int(1.2 * len(logs) * (3 * count / effective_size - 1)) + count, MAX_POOL)
+    if len(logs) < count:
+        raise ArithmeticError("too few uniform points; sample with method='chains'")
+    order = logs + host_generator(key).gumbel(size=len(logs))
+    return np.concatenate(pools)[np.argsort(-order)[:count]], effective_size
 
 
 def project_points(model: EBIM, points) -> Projections:
@@ -122,15 +187,19 @@ def project_points(model: EBIM, points) -> Projections:
     )
 
 
-def score(model: EBIM, points) -> Scores:
-    """Energy at the nearest point of M, and the distance to it, for `points` (N, n). Raises InputError.
+def log_density(model: EBIM, points) -> Densities:
+    """Log p = -E - log Z at the nearest point of M, and the distance to it, for `points` (N, n). Raises InputError.
 
-    The energy is the negative log-density with respect to the volume of M up to a constant; it says nothing of
-    how far a point is from M, so read both.
+    The density is with respect to the Riemannian volume of the learned M in its box, in data units: volume goes by
+    scale^m under standardisation. It says nothing of how far a point is from M, so read both.
     """
     found = _nearest(model, points)
-    distance = np.asarray(found.distance) * float(model.scaling.scale)
-    return Scores(np.asarray(_energies(model.energy, found.position)), distance, np.asarray(found.converged))
+    scale = float(model.scaling.scale)
+    energy = np.asarray(energies_at(model.energy, found.position), np.float64)
+    dimension = len(model.low) - jax.eval_shape(model.mdf, model.low).shape[0]
+    log_z = np.nan if model.log_normalizer is None else float(model.log_normalizer.value)
+    density = -energy - log_z - dimension * np.log(scale)
+    return Densities(density, energy, np.asarray(found.distance) * scale, np.asarray(found.converged))
 
 
 def _nearest(model: EBIM, points):

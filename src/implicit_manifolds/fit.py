@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,15 +14,16 @@ import numpy as np
 from flax import nnx
 
 from ._random import derived_keys, host_generator
-from ._types import MDF, Array, Float, RandomKey, Vector
+from ._types import Array, Energy, Float, RandomKey, Vector
 from .anchors import nearest_fit, points_on_manifold
-from .config import EnergyConfig, FitConfig, ManifoldConfig
+from .config import FitConfig, ManifoldConfig
 from .ebim import EBIM
-from .models.mlp import MLP, EnergyMLP
+from .fit_energy import fit_contrastive, fit_likelihood, has_pools, log_normalizer
+from .models.mlp import MLP
 from .points import InputError, check_training_points
 from .scaling import Scaling
-from .training.loop import History, adam, initial_state, train
-from .training.objectives import ContrastiveObjective, ManifoldObjective, RestartsObjective
+from .training.loop import History, train_afresh
+from .training.objectives import ManifoldObjective, RestartsObjective
 
 MAX_ANCHORS = 10_000
 CHOICE_POINTS = 1000
@@ -75,9 +76,11 @@ def fit_manifold(
             learning_rate=config.warmup_learning_rate,
         )
         objective = RestartsObjective(ManifoldObjective(*box, calm), config.restarts)
-        models, _ = _train("warm-up", warm_key, models, objective, points, calm, **options)
+        models = train_afresh("warm-up", warm_key, models, objective, points, calm, **options)[0].model
     mdf = nearest_fit(choice_key, models, _some(choice_key, points, CHOICE_POINTS), box)
-    return _train("manifold", train_key, mdf, ManifoldObjective(*box, config), points, config, **options)
+    full = ManifoldObjective(*box, config)
+    state, history = train_afresh("manifold", train_key, mdf, full, points, config, **options)
+    return state.model, history
 
 
 @partial(jax.jit, static_argnames=("sizes", "count"))
@@ -89,52 +92,6 @@ def _initial_mlps(key, sizes, count):
 def _some(key, points, count):
     """At most `count` random rows of `points`, in random order."""
     return host_generator(key).permutation(np.asarray(points))[:count]
-
-
-def fit_energy(
-    key: RandomKey,
-    mdf: MDF,
-    points: Float[Array, "points n"],
-    starts: Float[Array, "starts n"],
-    box: tuple[Vector, Vector],
-    config: EnergyConfig = EnergyConfig(),
-    *,
-    progress: bool = False,
-    checkpoint_dir: Path | None = None,
-) -> tuple[EnergyMLP, History]:
-    """Step 2: learn E on the frozen {F = 0} from `points` (N, n), standardised; returns E and the history.
-
-    starts (s, n): points of M for fresh chains. Raises TrainingDiverged.
-    """
-    model_key, train_key = derived_keys(key, 2)
-    energy = _initial_energy(model_key, (points.shape[1], *config.hidden))
-    objective = ContrastiveObjective(mdf, starts, *box, config)
-    return _train(
-        "energy", train_key, energy, objective, points, config, progress=progress, checkpoint_dir=checkpoint_dir
-    )
-
-
-@partial(jax.jit, static_argnames="sizes")
-def _initial_energy(key, sizes):
-    return EnergyMLP(sizes, rngs=nnx.Rngs(key))
-
-
-def _train(name, key, model, objective, points, config, *, progress, checkpoint_dir):
-    """What both steps do: Adam on shuffled batches, with the objective's memory begun afresh."""
-    optimizer = adam(config.learning_rate, config.num_steps if config.decay else None, config.clip_norm)
-    state = initial_state(key, objective, optimizer, model)
-    state, history = train(
-        objective,
-        optimizer,
-        state,
-        points,
-        num_steps=config.num_steps,
-        batch_size=config.batch_size,
-        name=name,
-        progress=progress,
-        checkpoint_dir=None if checkpoint_dir is None else checkpoint_dir / name,
-    )
-    return state.model, history
 
 
 def fit(
@@ -152,6 +109,9 @@ def fit(
     killed goes on, bit for bit. Raises InputError for points that cannot be used and TrainingDiverged.
     """
     points = check_training_points(points, codimension)
+    pools = has_pools(points.shape[1], codimension)
+    if config.energy_loss == "likelihood" and not pools:
+        raise InputError("likelihood needs one constraint in at most 5 dimensions; choose --energy-loss contrastive")
     if checkpoint_dir is not None:
         _claim_checkpoints(checkpoint_dir, key, points, codimension, config)
     shift = points.mean(axis=0) if config.standardize else np.zeros(points.shape[1])
@@ -173,17 +133,25 @@ def fit(
     between = time.perf_counter()
     near = _some(start_key, standard, MAX_ANCHORS)
     anchors, starts = points_on_manifold(start_key, mdf, near, box, config.energy.starts)
-    energy, energy_history = fit_energy(
-        energy_key,
+    options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
+    energy: Energy
+    likelihood = pools if config.energy_loss is None else config.energy_loss == "likelihood"
+    normalizer_key, energy_key = derived_keys(energy_key, 2)
+    if likelihood:
+        energy, energy_history = fit_likelihood(energy_key, mdf, standard, box, config.likelihood, **options)
+    else:
+        energy, energy_history = fit_contrastive(energy_key, mdf, standard, starts, box, config.energy, **options)
+    normalizer = log_normalizer(normalizer_key, mdf, energy, box) if pools else None
+    model = EBIM(
         mdf,
-        standard,
-        starts,
-        box,
-        config.energy,
-        progress=progress,
-        checkpoint_dir=checkpoint_dir,
+        energy,
+        scaling,
+        *box,
+        anchors[:MAX_ANCHORS],
+        config.energy.noise_scale,
+        config.energy.step_size,
+        normalizer,
     )
-    model = EBIM(mdf, energy, scaling, *box, anchors[:MAX_ANCHORS], config.energy.noise_scale, config.energy.step_size)
     jax.block_until_ready(model.energy)
     ended = time.perf_counter()
     return Fit(model, manifold_history, energy_history, between - started, ended - between)

@@ -7,18 +7,20 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from .config import FitConfig
-from .ebim import EBIM
+from .ebim import EBIM, LogNormalizer
+from .models.energy import EnergyMixture, FourierEnergy
 from .models.mlp import MLP, EnergyMLP
 from .points import InputError
 from .scaling import Scaling
 from .training.checkpoint import load_tree, save_tree
 
-FORMAT = 1
+FORMAT = 2
 
 
 def refuse_existing(path: Path) -> None:
@@ -40,6 +42,8 @@ def save(path: Path, model: EBIM, config: FitConfig = FitConfig(), seed: int | N
         "dimension": len(model.low),
         "codimension": model.mdf(model.low).shape[0],
         "anchors": len(model.anchors),
+        "energy": "mixture" if isinstance(model.energy, EnergyMixture) else "perceptron",
+        "normalized": model.log_normalizer is not None,
         "seed": seed,
         "config": asdict(config),
     }
@@ -72,15 +76,26 @@ def load(path: Path) -> EBIM:
 def _template(description: dict) -> EBIM:
     """A model of the described shapes, whose values `load_tree` replaces."""
     dimension, config = description["dimension"], description["config"]
-    energy = config["energy"]
+    chains = config["energy"]
     side = jnp.zeros(dimension)
     return EBIM(
         MLP([dimension, *config["manifold"]["hidden"], description["codimension"]], rngs=nnx.Rngs(0)),
-        EnergyMLP([dimension, *energy["hidden"]], rngs=nnx.Rngs(0)),
+        _energy_template(description),
         Scaling(np.zeros(dimension), np.float64(1)),
         side,
         side,
         jnp.zeros((description["anchors"], dimension)),
-        energy["noise_scale"],
-        energy["step_size"],
+        chains["noise_scale"],
+        chains["step_size"],
+        LogNormalizer(0.0, 0.0) if description["normalized"] else None,
     )
+
+
+def _energy_template(description: dict):
+    dimension, config = description["dimension"], description["config"]
+    if description["energy"] == "perceptron":
+        return EnergyMLP([dimension, *config["energy"]["hidden"]], rngs=nnx.Rngs(0))
+    fitted = config["likelihood"]
+    one = FourierEnergy(dimension, fitted["hidden"], fitted["features"], fitted["bandwidths"], rngs=nnx.Rngs(0))
+    members = jax.tree.map(lambda leaf: jnp.zeros((fitted["members"], *leaf.shape)), one)
+    return EnergyMixture(members, jnp.zeros(fitted["members"]))

@@ -26,8 +26,11 @@ class MeanObjective:
 
     breaks_at: float = 1e9
 
-    def initial_memory(self, key):
+    def initial_memory(self, key, model):
         return jnp.zeros(())
+
+    def between(self, key, model, memory):
+        return memory
 
     def sample(self, key, model, memory, batch_size):
         return memory, memory + 1
@@ -90,7 +93,7 @@ def test_fewer_points_than_a_batch_are_one_batch():
 SCRIPT = """
 import sys, jax, numpy as np
 from pathlib import Path
-from implicit_manifolds import EnergyConfig, FitConfig, ManifoldConfig
+from implicit_manifolds import EnergyConfig, FitConfig, LikelihoodConfig, ManifoldConfig
 from implicit_manifolds.fit import fit
 from implicit_manifolds.training.checkpoint import flatten
 angle = np.random.default_rng(0).uniform(0, 2 * np.pi, 100)
@@ -99,6 +102,7 @@ steps = {"num_steps": 400, "batch_size": 20}
 config = FitConfig(
     ManifoldConfig(hidden=(8,), restarts=2, warmup_steps=400, langevin_steps=5, buffer_size=100, **steps),
     EnergyConfig(hidden=(8,), langevin_steps=3, buffer_size=100, starts=50, **steps),
+    LikelihoodConfig(hidden=(8,), features=4, members=2, pool_size=500, pool_batch=100, held_out=500, **steps),
 )
 folder = None if sys.argv[1] == "none" else Path(sys.argv[1])
 model = fit(jax.random.key(1), points, 1, config, checkpoint_dir=folder).model

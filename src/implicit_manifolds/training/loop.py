@@ -10,7 +10,7 @@ import optax
 
 from .._loops import chunk_sizes, collect, progress_bar
 from .._random import derived_keys, host_generator
-from .._types import Array, Float, RandomKey, Scalar
+from .._types import RandomKey, Scalar
 from ..models.normalization import power_iteration
 from . import checkpoint
 
@@ -21,7 +21,7 @@ MAX_BATCHES_PER_ROUND = 50
 class Objective(Protocol):
     """What a model is trained for; a pytree, so that its arrays travel through jit as arguments."""
 
-    def initial_memory(self, key: RandomKey) -> Any:
+    def initial_memory(self, key: RandomKey, model) -> Any:
         """The memory before the first update; called on the host, once."""
         ...
 
@@ -31,6 +31,10 @@ class Objective(Protocol):
 
     def loss(self, key: RandomKey, model, batch, negatives) -> tuple[Scalar, dict[str, Scalar]]:
         """The loss of a batch (batch, n), and the named terms to report."""
+        ...
+
+    def between(self, key: RandomKey, model, memory) -> Any:
+        """The memory to go on with; called on the host before each chunk of updates and after the last."""
         ...
 
 
@@ -74,7 +78,7 @@ def initial_state(
 ) -> TrainingState:
     """The state before the first update, with the objective's memory begun afresh."""
     memory_key, state_key = derived_keys(key, 2)
-    return TrainingState(model, _initialize(optimizer, model), objective.initial_memory(memory_key), state_key)
+    return TrainingState(model, _initialize(optimizer, model), objective.initial_memory(memory_key, model), state_key)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -83,9 +87,10 @@ def _initialize(optimizer, model):
 
 
 def _update(objective, optimizer, state: TrainingState, batch, keys):
+    batch_size = jax.tree.leaves(batch)[0].shape[0]
     sample_key, loss_key = keys
     model = power_iteration(state.model)
-    negatives, memory = objective.sample(sample_key, model, state.memory, batch.shape[0])
+    negatives, memory = objective.sample(sample_key, model, state.memory, batch_size)
     gradient_of = jax.value_and_grad(lambda model: objective.loss(loss_key, model, batch, negatives), has_aux=True)
     (loss, terms), gradient = gradient_of(model)
     updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, model)
@@ -98,7 +103,11 @@ def _train_chunk(objective, optimizer, state, data, orders, words, count):
     keys = jax.random.wrap_key_data(words, impl=jax.random.key_impl(state.key))
 
     def train_round(index, state):
-        body = lambda state, inputs: _update(objective, optimizer, state, data[inputs[0]], inputs[1])  # noqa: E731
+        def body(state, inputs):
+            order, keys = inputs
+            batch = jax.tree.map(lambda leaf: leaf[order], data)
+            return _update(objective, optimizer, state, batch, keys)
+
         return jax.lax.scan(body, state, (orders[index], keys[index]))
 
     return collect(train_round, state, 0, count, len(orders))
@@ -118,6 +127,11 @@ def _host_draws(key: RandomKey, first: int, size: int, num_points: int, shape: t
         orders[row] = random.permutation(num_points)[: batches * batch_size].reshape(shape)
         keys[row] = random.integers(0, 2**32, keys.shape[1:], np.uint32)
     return orders, keys
+
+
+def _between(objective, state: TrainingState, round_index: int) -> TrainingState:
+    key = jax.random.fold_in(state.key, round_index)
+    return state._replace(memory=objective.between(key, state.model, state.memory))
 
 
 def batches_per_round(num_points: int, batch_size: int) -> int:
@@ -142,7 +156,7 @@ def train(
     objective: Objective,
     optimizer: optax.GradientTransformation,
     state: TrainingState,
-    data: Float[Array, "points n"],
+    data: Any,
     *,
     num_steps: int,
     batch_size: int,
@@ -151,14 +165,16 @@ def train(
     checkpoint_dir: Path | None = None,
     chunks: int = 20,
 ) -> tuple[TrainingState, History]:
-    """Update the model `num_steps` times (rounded up to whole rounds) on shuffled batches of `data` (N, n).
+    """Update the model `num_steps` times (rounded up to whole rounds) on shuffled batches of `data`.
 
+    data: (N, n), or a pytree of arrays that share the leading axis, whose rows go together.
     A round visits the data once without replacement, or 50 batches of it. With `checkpoint_dir` the state is
     saved after each of `chunks` chunks, and a run that finds one there goes on from it, to parameters
     bit-identical with those of a run never stopped. Raises TrainingDiverged naming step and term.
     """
-    batch_size = min(batch_size, data.shape[0])
-    batches = batches_per_round(data.shape[0], batch_size)
+    count = jax.tree.leaves(data)[0].shape[0]
+    batch_size = min(batch_size, count)
+    batches = batches_per_round(count, batch_size)
     rounds = -(-num_steps // batches)
     size = -(-rounds // chunks)
     done, rows = 0, []
@@ -166,15 +182,34 @@ def train(
         done, state, rows = saved
     with progress_bar(name, rounds * batches, progress) as bar:
         bar.update(done * batches)
-        for first, count in chunk_sizes(done, rounds, size):
-            orders, words = _host_draws(state.key, first, size, len(data), (batches, batch_size))
-            state, terms = _train_chunk(objective, optimizer, state, data, orders, words, count)
-            terms = {term: np.asarray(values)[:count] for term, values in terms.items()}
+        for first, chunk in chunk_sizes(done, rounds, size):
+            state = _between(objective, state, first)
+            orders, words = _host_draws(state.key, first, size, count, (batches, batch_size))
+            state, terms = _train_chunk(objective, optimizer, state, data, orders, words, chunk)
+            terms = {term: np.asarray(values)[:chunk] for term, values in terms.items()}
             _raise_if_not_finite(name, terms, first)
             rows.append({term: values.mean(axis=1) for term, values in terms.items()})
             bar.set_postfix({term: f"{values[-1]:.3g}" for term, values in rows[-1].items()}, refresh=False)
-            bar.update(count * batches)
+            bar.update(chunk * batches)
             if checkpoint_dir is not None:
-                checkpoint.save(checkpoint_dir, first + count, state, rows)
+                checkpoint.save(checkpoint_dir, first + chunk, state, rows)
+    state = _between(objective, state, rounds)
     terms = {term: np.concatenate([row[term] for row in rows]) for term in rows[0]}
     return state, History(batches * np.arange(1, rounds + 1), terms)
+
+
+def train_afresh(name: str, key: RandomKey, model, objective: Objective, data, config, *, progress, checkpoint_dir):
+    """Train `model` from its first update with the Adam, batches and steps of `config`, as `train` does."""
+    clip_norm = getattr(config, "clip_norm", None)
+    optimizer = adam(config.learning_rate, config.num_steps if config.decay else None, clip_norm)
+    return train(
+        objective,
+        optimizer,
+        initial_state(key, objective, optimizer, model),
+        data,
+        num_steps=config.num_steps,
+        batch_size=config.batch_size,
+        name=name,
+        progress=progress,
+        checkpoint_dir=None if checkpoint_dir is None else checkpoint_dir / name,
+    )

@@ -39,7 +39,7 @@ class ManifoldObjective:
     def _has_negatives(self) -> bool:
         return self.config.negative_weight != 0 or self.config.square_weight != 0
 
-    def initial_memory(self, key: RandomKey) -> Float[Array, "size n"] | tuple[()]:
+    def initial_memory(self, key: RandomKey, model) -> Float[Array, "size n"] | tuple[()]:
         """A buffer of uniform noise in the box; nothing where the loss has no negatives."""
         if not self._has_negatives:
             return ()
@@ -77,6 +77,10 @@ class ManifoldObjective:
             negative_norm=config.negative_norm,
         )
 
+    def between(self, key: RandomKey, model, memory):
+        """The memory as it is."""
+        return memory
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class ContrastiveObjective:
     high: Vector
     config: EnergyConfig = field(metadata={"static": True})
 
-    def initial_memory(self, key: RandomKey) -> Float[Array, "size n"]:
+    def initial_memory(self, key: RandomKey, model) -> Float[Array, "size n"]:
         """A buffer of random starts."""
         return self.starts[host_generator(key).integers(0, len(self.starts), self.config.buffer_size)]
 
@@ -125,6 +129,10 @@ class ContrastiveObjective:
         """`contrastive_loss` with this objective's penalty."""
         return contrastive_loss(model, batch, negatives, square_weight=self.config.square_weight)
 
+    def between(self, key: RandomKey, model, memory):
+        """The memory as it is."""
+        return memory
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -138,9 +146,9 @@ class RestartsObjective:
     member: Any
     restarts: int = field(metadata={"static": True})
 
-    def initial_memory(self, key: RandomKey):
+    def initial_memory(self, key: RandomKey, model):
         """The members' memories, stacked."""
-        memories = [self.member.initial_memory(key) for key in derived_keys(key, self.restarts)]
+        memories = [self.member.initial_memory(key, model) for key in derived_keys(key, self.restarts)]
         return jax.tree.map(lambda *members: jnp.stack(members), *memories)
 
     def sample(self, key: RandomKey, model, memory, batch_size: int):
@@ -152,3 +160,7 @@ class RestartsObjective:
         """Summed loss, mean terms."""
         losses, terms = jax.vmap(lambda m, x: self.member.loss(key, m, batch, x))(model, negatives)
         return jnp.sum(losses), jax.tree.map(jnp.mean, terms)
+
+    def between(self, key: RandomKey, model, memory):
+        """The memory as it is."""
+        return memory
