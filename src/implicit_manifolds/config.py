@@ -62,16 +62,16 @@ class LikelihoodConfig:
     """Step 2 by maximum likelihood: the energies, and the uniform points they are normalised with."""
 
     hidden: tuple[int, ...] = (32, 32)
-    features: int = 32  # Fourier features
+    features: int = 16  # Fourier features
     bandwidths: tuple[float, ...] = (0.5, 1.0, 2.0)  # of the features, in radians per standard unit
-    members: int = 5  # energies trained side by side and averaged, each stopped early on a fold it does not see
-    num_steps: int = 1000
+    members: int = 4  # energies trained side by side and averaged, each stopped early on a fold it does not see
+    num_steps: int = 600
     batch_size: int = 200
     learning_rate: float = 0.005
     decay: bool = True
-    pool_size: int = 10_000  # uniform points, redrawn twenty times
-    pool_batch: int = 1000
-    held_out: int = 20_000  # uniform points that validate
+    pool_size: int = 5000  # uniform points, redrawn twenty times
+    pool_batch: int = 500
+    held_out: int = 10_000  # uniform points that validate
 
 
 EnergyLoss = Literal["likelihood", "contrastive"]
@@ -86,5 +86,5 @@ class FitConfig:
     likelihood: LikelihoodConfig = field(default_factory=LikelihoodConfig)
     energy_loss: EnergyLoss | None = None  # unless given, likelihood where uniform points can be had
     standardize: bool = True
-    box_margin: float = 0.1  # of the largest extent, added on each side of the data
+    box_margin: float = 0.25  # of the largest extent, added on each side of the data
     box: tuple[float, ...] | None = None  # half-widths about the origin of standardised space, instead
