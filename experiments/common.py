@@ -5,7 +5,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -15,16 +15,19 @@ import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
-from implicit_manifolds import EBIM, FitConfig, fit, project_points, sample, save
+from implicit_manifolds import EBIM, FitConfig, fit, log_density, project_points, sample, save
 from implicit_manifolds.anchors import points_on_manifold
 from implicit_manifolds.cli import run_safely
+from implicit_manifolds.config import EnergyLoss
 from implicit_manifolds.datasets.download import DataUnavailable
-from implicit_manifolds.ebim import Samples
+from implicit_manifolds.ebim import Method, Samples
+from implicit_manifolds.manifold.topology import describe, topology
 from implicit_manifolds.metrics.transport import original_cost, wasserstein1, wasserstein1_floor
 from implicit_manifolds.plot import plot_history
 from implicit_manifolds.points import InputError
 
 NUM_SAMPLES = 10_000
+LAW_POINTS = 100_000
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,20 @@ class Options:
 
     seed: of data, split and training. out: directory to write, runs/NAME-PRESET-seedS unless given. preset: our
     defaults, or the paper's hyperparameters with their meaning (chains at the temperature noise_scale²/step_size).
-    replace: a directory that an earlier run of an experiment wrote may be replaced.
+    energy_loss: instead of the preset's. replace: a directory that an earlier run of an experiment wrote may be
+    replaced.
     """
 
     seed: int = 0
     out: Path | None = None
     preset: Literal["default", "paper"] = "default"
+    energy_loss: EnergyLoss | None = None
     replace: bool = False
+
+    def chosen(self, presets: dict[str, FitConfig]) -> FitConfig:
+        """The preset, with the energy's loss as asked for."""
+        config = presets[self.preset]
+        return config if self.energy_loss is None else replace(config, energy_loss=self.energy_loss)
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,14 @@ class OriginalGrid:
     granularity: int
     truth: np.ndarray
     truth_density: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Law:
+    """A law in closed form: draw(random, count) (count, n), and log_density of points (N, n), by volume, (N,)."""
+
+    draw: Callable[[np.random.Generator, int], np.ndarray]
+    log_density: Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -69,13 +87,14 @@ class Problem:
     presets: dict[str, FitConfig]
     draw: Callable[[EBIM, Samples], Figure] = field(repr=False)
     codimension: int = 1
+    law: Law | None = None
 
 
-def claim(out: Path, replace: bool) -> Path:
+def claim(out: Path, replaceable: bool) -> Path:
     """The output directory, made anew; raises InputError where it exists and may not be replaced."""
     if out.exists():
         ours = (out / "metrics.json").is_file()
-        if not (replace and ours):
+        if not (replaceable and ours):
             raise InputError(f"{out} exists; name another --out, or pass --replace for one that an experiment wrote")
         shutil.rmtree(out)
     out.mkdir(parents=True)
@@ -85,20 +104,24 @@ def claim(out: Path, replace: bool) -> Path:
 def run_problem(problem: Problem, options: Options) -> dict:
     """Fit, sample, measure; write metrics.json, figures and the model under the output directory."""
     out = claim(output_directory(problem.name, options), options.replace)
-    config = problem.presets[options.preset]
+    config = options.chosen(problem.presets)
     started, cpu_started = time.perf_counter(), time.process_time()
     result = fit(jax.random.key(options.seed), problem.train, problem.codimension, config, progress=True)
     sampling_started = time.perf_counter()
-    drawn = sample(jax.random.key(options.seed + 1), result.model, NUM_SAMPLES, progress=True)
+    # Contrastive energies are judged by chains, as the paper does: with α ≠ ε² those have another temperature.
+    method: Method | None = "chains" if config.energy_loss == "contrastive" else None
+    drawn = sample(jax.random.key(options.seed + 1), result.model, NUM_SAMPLES, method=method, progress=True)
     ended, cpu_ended = time.perf_counter(), time.process_time()
     metrics = {
         "experiment": problem.name,
         "preset": options.preset,
         "seed": options.seed,
         "version": version("implicit-manifolds"),
-        "temperature": temperature(result.model),
+        "energy_loss": config.energy_loss or "likelihood",
+        "temperature": temperature(result.model) if config.energy_loss == "contrastive" else 1.0,
         **sample_metrics(problem, drawn, options.seed),
         **manifold_metrics(problem, result.model),
+        **density_metrics(problem, result.model, options.seed),
         "original_cost": grid_cost(problem, result.model, options.seed),
         "seconds_manifold": result.seconds_manifold,
         "seconds_energy": result.seconds_energy,
@@ -151,15 +174,42 @@ def sample_metrics(problem: Problem, drawn: Samples, seed: int) -> dict[str, Any
     }
 
 
-def manifold_metrics(problem: Problem, model: EBIM) -> dict[str, float]:
-    """How far held-out points lie from the learned manifold, where the search for the nearest point converged."""
+def manifold_metrics(problem: Problem, model: EBIM) -> dict[str, Any]:
+    """How far held-out points lie from the learned manifold, where the search converged, and its topology."""
     found = project_points(model, problem.test)
     distance = found.distance[found.converged]
+    certificate = topology(model.mdf, (model.low, model.high), model.anchors)
     return {
         "test_distance_mean": float(distance.mean()),
         "test_distance_max": float(distance.max()),
         "converged_fraction": float(found.converged.mean()),
+        "betti": list(certificate.betti),
+        "topology": describe(certificate),
     }
+
+
+def density_metrics(problem: Problem, model: EBIM, seed: int) -> dict[str, float]:
+    """Nats: -log p of held-out points (by volume in data units) at their projections, and what is known beside it.
+
+    log_ratio_mean is the mean of log p_true(x) - log p_model(π(x)) over `LAW_POINTS` fresh points of a known law.
+    """
+    if model.log_normalizer is None:
+        return {}
+    value, error = model.log_normalizer
+    metrics = {
+        "nll_test": -_mean_log_density(model, problem.test),
+        "log_normalizer": float(value),
+        "log_normalizer_standard_error": float(error),
+    }
+    if problem.law is not None:
+        fresh = problem.law.draw(np.random.default_rng([seed, 4]), LAW_POINTS)
+        metrics["log_ratio_mean"] = float(problem.law.log_density(fresh).mean()) - _mean_log_density(model, fresh)
+    return metrics
+
+
+def _mean_log_density(model: EBIM, points: np.ndarray) -> float:
+    found = log_density(model, points)
+    return float(found.log_density[found.converged].mean())
 
 
 def grid_cost(problem: Problem, model: EBIM, seed: int) -> float:

@@ -67,7 +67,7 @@ def intersected(key, first: EBIM, second: EBIM) -> EBIM:
     near = jnp.concatenate([first.anchors, second.anchors])
     anchors, _ = points_on_manifold(key, mdf, near, (low, high), 1)
     energy = Partial(_summed_energy, (first.energy, second.energy))
-    return replace(first, mdf=mdf, energy=energy, low=low, high=high, anchors=anchors)
+    return replace(first, mdf=mdf, energy=energy, low=low, high=high, anchors=anchors, log_normalizer=None)
 
 
 def sphere_density(points: np.ndarray) -> np.ndarray:
@@ -146,7 +146,7 @@ def density_at(model: EBIM, points: np.ndarray) -> np.ndarray:
 def run(options: Options) -> dict:
     """Learn one sphere, shift it both ways, and sample the union and the intersection."""
     out = claim(output_directory("manifold_arithmetic", options), options.replace)
-    config, seed = PRESETS[options.preset], options.seed
+    config, seed = options.chosen(PRESETS), options.seed
     started, cpu_started = time.perf_counter(), time.process_time()
     train = projected_normal_sphere(np.random.default_rng([seed, 0]), COUNT)
     result = fit(jax.random.key(seed), train, 1, config, progress=True)

@@ -26,6 +26,7 @@ COLUMNS = {
     "mean distance": "distance_mean",
     "largest distance": "distance_max",
     "held-out distance": "test_distance_mean",
+    "held-out NLL": "nll_test",
     "seconds": "seconds_total",
 }
 
@@ -53,12 +54,14 @@ def table() -> str:
         for preset in ("default", "paper"):
             group = runs.get((experiment, preset))
             if group:
-                cells = [_cell(column, [run[name] for run in group]) for column, name in COLUMNS.items()]
+                cells = [_cell(column, [run[name] for run in group if name in run]) for column, name in COLUMNS.items()]
                 lines.append(f"| {title} | {preset} | {len(group)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def _cell(column: str, values: list[float]) -> str:
+    if not values:
+        return ""
     value = np.max(values) if column.startswith("largest") else np.median(values)
     return f"{value:.0f}" if column == "seconds" else f"{value:.2g}"
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments.common import OriginalGrid, Problem, command
+from experiments.common import Law, OriginalGrid, Problem, command
 from experiments.paper import preset
 from implicit_manifolds import FitConfig
 from implicit_manifolds.datasets.synthetic import von_mises_circle, von_mises_circle_density
@@ -44,6 +44,7 @@ def problem(seed: int) -> Problem:
         OriginalGrid(np.array([[-1.3, 1.3]] * 2), 100, circle, density),
         {"default": FitConfig(), "paper": PAPER},
         lambda model, drawn: plot_curve(model, train, ([circle], [density]), "Von Mises on a circle"),
+        law=Law(von_mises_circle, lambda points: np.log(von_mises_circle_density(points))),
     )
 
 

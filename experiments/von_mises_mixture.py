@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments.common import OriginalGrid, Problem, command
+from experiments.common import Law, OriginalGrid, Problem, command
 from experiments.paper import preset
 from implicit_manifolds import FitConfig
 from implicit_manifolds.datasets.synthetic import von_mises_mixture, von_mises_mixture_density
@@ -51,6 +51,10 @@ def problem(seed: int) -> Problem:
         OriginalGrid(np.array([[-3.3, 3.3]] * 2), 100, np.concatenate(circles), np.concatenate(densities)),
         {"default": FitConfig(), "paper": PAPER},
         lambda model, drawn: plot_curve(model, train, (circles, densities), "Von Mises on two circles"),
+        law=Law(
+            lambda random, count: von_mises_mixture(random, count, offset=OFFSET),
+            lambda points: np.log(von_mises_mixture_density(points, offset=OFFSET)),
+        ),
     )
 
 

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from implicit_manifolds import EnergyConfig, FitConfig, LikelihoodConfig, ManifoldConfig, cli, storage
-from implicit_manifolds.cli import fit_command, plot_command, project_command, run_safely, sample_command, score_command
+from implicit_manifolds.cli import (
+    fit_command,
+    plot_command,
+    project_command,
+    run_safely,
+    sample_command,
+    score_command,
+    topology_command,
+)
 
 QUICK = FitConfig(
     ManifoldConfig(hidden=(16,), restarts=2, warmup_steps=500, num_steps=50, langevin_steps=5, buffer_size=100),
@@ -41,7 +49,7 @@ def outcome(capsys, call):
     return code, said
 
 
-def test_a_fitted_ring_is_sampled_projected_scored_and_drawn_in_data_units(model, tmp_path):
+def test_a_fitted_ring_is_sampled_projected_scored_and_drawn_in_data_units(model, tmp_path, capsys):
     for method in ("importance", "chains"):
         out = tmp_path / f"{method}.npy"
         assert (
@@ -57,9 +65,12 @@ def test_a_fitted_ring_is_sampled_projected_scored_and_drawn_in_data_units(model
     np.testing.assert_allclose(table["x0"], [1050, 1000], atol=2.5)
     assert table["converged"].all()
     assert run_safely(lambda: score_command(model, tmp_path / "far.csv", tmp_path / "e.csv")) == 0
+    capsys.readouterr()
     scores = np.genfromtxt(tmp_path / "e.csv", delimiter=",", names=True)
     np.testing.assert_allclose(scores["distance"], table["distance"], rtol=1e-6)
     np.testing.assert_allclose(np.exp(scores["log_density"]), 1 / (2 * np.pi * 50), rtol=0.3)  # uniform, per data unit
+    topology_command(model)
+    assert capsys.readouterr().out.startswith("1 component, closed; ")
     assert run_safely(lambda: plot_command(model, tmp_path / "m.png", tmp_path / "far.csv")) == 0
     assert (tmp_path / "m.png").stat().st_size > 5000
 

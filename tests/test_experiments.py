@@ -35,6 +35,7 @@ QUICK = FitConfig(
 KEYS = {
     "w1", "w1_floor", "original_cost", "distance_mean", "distance_max", "residual_max", "converged_fraction",
     "seconds_manifold", "seconds_energy", "seconds_total", "seed", "preset", "temperature",
+    "nll_test", "log_ratio_mean", "log_normalizer_standard_error", "method", "effective_size",
 }  # fmt: skip
 
 
@@ -48,6 +49,7 @@ def _offline_data(monkeypatch):
 
 def test_an_experiment_writes_metrics_figures_and_model_and_refuses_to_overwrite_others(tmp_path, monkeypatch):
     monkeypatch.setattr(common, "NUM_SAMPLES", 1200)
+    monkeypatch.setattr(common, "LAW_POINTS", 2000)
     problem = replace(von_mises.problem(0), presets={"default": QUICK})
     options = common.Options(out=tmp_path / "run")
     metrics = common.run_problem(problem, options)
@@ -60,10 +62,10 @@ def test_an_experiment_writes_metrics_figures_and_model_and_refuses_to_overwrite
         "metrics.json", "model", "density.png", "training.png",
     }  # fmt: skip
     with pytest.raises(InputError, match="exists"):
-        common.claim(tmp_path / "run", replace=False)
+        common.claim(tmp_path / "run", replaceable=False)
     (tmp_path / "mine").mkdir()
     with pytest.raises(InputError, match="exists"):
-        common.claim(tmp_path / "mine", replace=True)
+        common.claim(tmp_path / "mine", replaceable=True)
 
 
 def test_the_defaults_close_both_circles_of_the_mixture_and_sample_all_of_them():
@@ -152,4 +154,4 @@ def test_the_table_takes_medians_over_seeds_and_the_largest_distance(tmp_path, m
         (tmp_path / f"run{seed}").mkdir()
         (tmp_path / f"run{seed}" / "metrics.json").write_text(json.dumps(run))
     report.collect(sorted(tmp_path.glob("run*")))
-    assert "| Floods, sphere | default | 3 | 0.2 | 1 | 1 | 0.3 | 1 | 30 |" in report.table()
+    assert "| Floods, sphere | default | 3 | 0.2 | 1 | 1 | 0.3 | 1 | 1 | 30 |" in report.table()

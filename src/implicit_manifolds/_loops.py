@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from tqdm import tqdm
 
 
@@ -49,6 +50,19 @@ def chunk_sizes(first: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
     """(start, count) of the chunks that cover [first, stop)."""
     for start in range(first, stop, size):
         yield start, min(size, stop - start)
+
+
+def in_blocks(function, points, block: int):
+    """`function(points)` as host arrays, called on blocks of `block` rows so that any number compiles once.
+
+    points (N, n); the function maps rows to rows, its result any pytree.
+    """
+    points, pieces = np.asarray(points), []
+    for first in range(0, max(len(points), 1), block):
+        piece = points[first : first + block]
+        padded = np.concatenate([piece, np.zeros((block - len(piece), *points.shape[1:]), points.dtype)])
+        pieces.append(jax.tree.map(lambda leaf, rows=len(piece): np.asarray(leaf)[:rows], function(padded)))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *pieces)
 
 
 def progress_bar(title: str, total: int, show: bool) -> tqdm:

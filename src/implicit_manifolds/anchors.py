@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.spatial import KDTree
 
+from ._loops import in_blocks
 from ._random import Box, host_generator, uniform_in_box
 from ._types import MDF, Array, Bool, Float, RandomKey
 from .manifold.projection import project
@@ -66,15 +67,10 @@ def _count(stacked) -> int:
 
 def _projected(mdf, points, box) -> tuple[Float[np.ndarray, "points n"], Bool[np.ndarray, " points"]]:
     """Points (N, n) projected onto {F = 0}, and which of them reached it inside the box."""
-    points, (low, high) = np.asarray(points), jax.device_get(box)
-    pieces = []
-    for first in range(0, len(points), BLOCK):  # blocks of one size: any number of points compiles once
-        piece = points[first : first + BLOCK]
-        padded = np.concatenate([piece, np.repeat(piece[-1:], BLOCK - len(piece), axis=0)])
-        found = _project_block(mdf, padded)
-        pieces.append([np.asarray(leaf)[: len(piece)] for leaf in (found.position, found.converged)])
-    position, converged = (np.concatenate(column) for column in zip(*pieces, strict=True))
-    return position, converged & np.all((position >= low) & (position <= high), axis=1)
+    low, high = jax.device_get(box)
+    found = in_blocks(lambda rows: _project_block(mdf, rows), points, BLOCK)
+    inside = np.all((found.position >= low) & (found.position <= high), axis=1)
+    return found.position, found.converged & inside
 
 
 @jax.jit

@@ -1,4 +1,4 @@
-"""The command `implicit-manifolds`: fit, sample, project, score and plot one's own points."""
+"""The command `implicit-manifolds`: fit, sample, project, score, certify and plot one's own points."""
 
 import shutil
 import sys
@@ -14,8 +14,9 @@ import tyro
 
 from . import storage
 from .config import FitConfig
-from .ebim import Method, log_density, project_points, sample
+from .ebim import EBIM, Method, log_density, project_points, sample
 from .fit import fit
+from .manifold.topology import describe, topology
 from .plot import plot_model
 from .points import InputError, check_points, read_points
 from .training.loop import TrainingDiverged
@@ -56,6 +57,7 @@ def fit_command(
         print(f"{step}: {history.steps[-1]} updates; {terms}")
     found = distance.distance[distance.converged]
     print(f"distance of training points to the manifold: mean {found.mean():.3g}, largest {found.max():.3g}")
+    print(f"topology: {_certificate(result.model)}")
     print(f"model written to {out} after {time.perf_counter() - started:.1f} s")
 
 
@@ -132,6 +134,23 @@ def score_command(model: PathArgument, points: PathArgument, out: Path) -> None:
         print(f"mean log-density {good.mean():.4f} at projections {found.distance[found.converged].mean():.3g} away")
 
 
+def topology_command(model: PathArgument) -> None:
+    """Print components, genus and stray parts of the learned curve or surface, and how near its gradient comes to zero.
+
+    Args:
+        model: model directory.
+    """
+    print(_certificate(storage.load(model)))
+
+
+def _certificate(model: EBIM) -> str:
+    box = (model.low, model.high)
+    try:
+        return describe(topology(model.mdf, box, model.anchors))
+    except ValueError as error:
+        return f"no certificate: {error}"
+
+
 def plot_command(model: PathArgument, out: Path, points: Path | None = None, seed: int = 0) -> None:
     """Draw the manifold coloured by its density (curves, surfaces), or pairs of coordinates of samples.
 
@@ -179,6 +198,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "sample": sample_command,
     "project": project_command,
     "score": score_command,
+    "topology": topology_command,
     "plot": plot_command,
 }
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._loops import in_blocks
 from ._random import host_generator
 from ._types import MDF, Array, Energy, Float, RandomKey, Scalar, Vector
 from .manifold.projection import nearest_point, sampson_distance
@@ -18,6 +19,7 @@ from .scaling import Scaling
 
 Method = Literal["importance", "chains"]
 MAX_CHAINS = 10_000
+BLOCK = 4096
 MAX_POOL = 1_000_000
 ON_MANIFOLD = 1e-4
 """Largest first-order distance, in units of the data's scale, of a point that counts as on M."""
@@ -94,10 +96,14 @@ def _nearest_all(mdf, points):
     return jax.vmap(lambda x: nearest_point(mdf, x))(points)
 
 
+def energies_at(energy: Energy, points: Float[Array | np.ndarray, "points n"]) -> Float[np.ndarray, " points"]:
+    """E at standardised points (N, n), in double for the sums that follow."""
+    return in_blocks(lambda rows: _energies(energy, rows), points, BLOCK).astype(np.float64)
+
+
 @jax.jit
-def energies_at(energy: Energy, points: Float[Array | np.ndarray, "points n"]) -> Float[Array, " points"]:
-    """E at standardised points (N, n), in blocks."""
-    return jax.lax.map(energy, points, batch_size=2**14)
+def _energies(energy, points):
+    return jax.vmap(energy)(points)
 
 
 @jax.jit
@@ -165,7 +171,7 @@ def _resampled(key, model, count):
     while True:
         pool = pool_of_size(jax.random.fold_in(key, len(pools)), model.mdf, (model.low, model.high), size)
         pools.append(pool.points)
-        energies.append(np.asarray(energies_at(model.energy, pool.points), np.float64))
+        energies.append(energies_at(model.energy, pool.points))
         logs = -np.concatenate(energies)
         weights = np.exp(logs - logs.max())
         effective_size = float(weights.sum() ** 2 / (weights**2).sum())
@@ -195,7 +201,7 @@ def log_density(model: EBIM, points) -> Densities:
     """
     found = _nearest(model, points)
     scale = float(model.scaling.scale)
-    energy = np.asarray(energies_at(model.energy, found.position), np.float64)
+    energy = energies_at(model.energy, found.position)
     dimension = len(model.low) - jax.eval_shape(model.mdf, model.low).shape[0]
     log_z = np.nan if model.log_normalizer is None else float(model.log_normalizer.value)
     density = -energy - log_z - dimension * np.log(scale)

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from ._loops import in_blocks
 from ._random import Box, derived_keys, host_generator
 from ._types import MDF, Array, Energy, Float, RandomKey
 from .config import EnergyConfig, LikelihoodConfig
-from .ebim import LogNormalizer, energies_at
+from .ebim import BLOCK, LogNormalizer, energies_at
 from .manifold.volume import Pool, combined, integrate, pool_of_size, uniform_pool
 from .models.energy import EnergyMixture, FourierEnergy
 from .models.mlp import EnergyMLP
@@ -81,8 +82,8 @@ def fit_likelihood(
     )
     members = state.memory.best
     pool = pool_of_size(normalizer_key, mdf, box, config.held_out)
-    energies = np.asarray(_member_energies(members, pool.points), np.float64)
-    log_z = [log_integral(pool, -row).value for row in energies]
+    energies = in_blocks(lambda rows: _member_energies(members, rows), pool.points, BLOCK).astype(np.float64)
+    log_z = [log_integral(pool, -column).value for column in energies.T]
     return EnergyMixture(members, jnp.asarray(log_z, points.dtype)), history
 
 
@@ -99,7 +100,7 @@ def _initial_members(key, sizes, count):
 
 @jax.jit
 def _member_energies(members, points):
-    return jax.vmap(lambda member: jax.lax.map(member, points, batch_size=2**14))(members)
+    return jax.vmap(lambda x: jax.vmap(lambda member: member(x))(members))(points)
 
 
 def log_integral(pool: Pool, logarithms: Float[np.ndarray, " c"]) -> LogNormalizer:
@@ -122,6 +123,6 @@ def log_normalizer(
         pools.append(uniform_pool(jax.random.fold_in(key, len(pools)), mdf, box, lines))
         total += lines
         pool = combined(pools)
-        found = log_integral(pool, -np.asarray(energies_at(energy, pool.points), np.float64))
+        found = log_integral(pool, -energies_at(energy, pool.points))
         if found.standard_error <= target or total >= MAX_NORMALIZER_LINES:
             return found

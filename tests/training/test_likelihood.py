@@ -31,15 +31,17 @@ def von_mises(seed, count, kappa=2.0):
 def test_the_loss_is_the_negative_log_likelihood_less_the_log_volume():
     pool = circle(np.linspace(-np.pi, np.pi, 2001)[:-1])
     points = von_mises(0, 50)
-    loss, terms = likelihood_loss(lambda x: -2.0 * x[0], points, pool)
-    angle = np.arctan2(*np.asarray(points).T[::-1])
-    assert loss + np.log(2 * np.pi) == pytest.approx(-stats.vonmises.logpdf(angle, 2.0).mean(), abs=1e-4)
-    assert loss == pytest.approx(terms["data"] + terms["log_mean"])
-    weighted, _ = likelihood_loss(lambda x: -2.0 * x[0], points, pool, jnp.asarray([1.0] * 10 + [0.0] * 40))
-    alone, _ = likelihood_loss(lambda x: -2.0 * x[0], points[:10], pool)
-    assert weighted == pytest.approx(alone, abs=1e-5)
-    shifted, _ = likelihood_loss(lambda x: 1e4 - 2.0 * x[0], points, pool)  # no overflow, and no constant matters
-    assert shifted == pytest.approx(loss, abs=2e-2)
+
+    def loss(offset, points, weights=None):
+        total, terms = likelihood_loss(lambda x: offset - 2.0 * x[0], points, pool, weights)
+        assert float(total) == pytest.approx(float(terms["data"] + terms["log_mean"]))
+        return float(total)
+
+    exact = -stats.vonmises.logpdf(np.arctan2(*np.asarray(points).T[::-1]), 2.0).mean()
+    assert loss(0.0, points) + np.log(2 * np.pi) == pytest.approx(exact, abs=1e-4)
+    first_ten = jnp.asarray([1.0] * 10 + [0.0] * 40)
+    assert loss(0.0, points, first_ten) == pytest.approx(loss(0.0, points[:10]), abs=1e-5)
+    assert loss(1e4, points) == pytest.approx(loss(0.0, points), abs=1e-2)  # no overflow, and no constant matters
 
 
 def test_a_fit_comes_near_the_true_density_of_von_mises():

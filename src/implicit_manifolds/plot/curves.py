@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from skimage.measure import find_contours
 
 from .._types import Float
-from ..ebim import EBIM
+from ..ebim import EBIM, energies_at
+from ..manifold import topology
 from ..points import InputError, check_points
 from .style import DATA_COLOR, add_density_bar, blank_figure, coordinate, density_scale, thinned
 
@@ -97,15 +98,10 @@ def grid_values(
     Raises InputError unless the model has codimension 1 in `dimension` coordinates and F takes both signs.
     """
     check_hypersurface(model, dimension)
-    low, high = np.asarray(model.low, np.float64), np.asarray(model.high, np.float64)
-    cells = np.maximum(1, np.ceil(resolution * (high - low) / (high - low).max())).astype(int)
-    axes = [np.linspace(*ends) for ends in zip(low, high, cells + 1, strict=True)]
-    nodes = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    values = _values(model.mdf, jnp.asarray(nodes.reshape(-1, dimension), model.low.dtype))
-    values = np.array(values).reshape(nodes.shape[:-1])  # a copy: marching cubes refuses read-only arrays
+    low, spacing, values = topology.grid_values(model.mdf, (model.low, model.high), resolution)
     if not ((values > 0).any() and (values < 0).any()):
         raise InputError(NO_ZEROS)
-    return low, (high - low) / cells, values
+    return low, spacing, values
 
 
 def codimension(model: EBIM) -> int:
@@ -130,18 +126,8 @@ def polish(mdf, vertices: Float[np.ndarray, "vertices n"], reach: float) -> Floa
 
 def boltzmann_weights(model: EBIM, points: Float[np.ndarray, "points n"]) -> np.ndarray:
     """exp(-E) at `points` (N, n) in data units, (N,), over its largest value so that none overflows."""
-    energies = np.asarray(_energies(model.energy, model.scaling.standardize(points)), np.float64)
+    energies = energies_at(model.energy, model.scaling.standardize(points))
     return np.exp(energies.min() - energies)
-
-
-@jax.jit
-def _values(mdf, points):
-    return jax.lax.map(lambda x: mdf(x)[0], points, batch_size=2**15)
-
-
-@jax.jit
-def _energies(energy, points):
-    return jax.lax.map(energy, points, batch_size=2**15)
 
 
 @jax.jit

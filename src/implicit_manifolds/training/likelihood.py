@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._random import host_generator
-from .._types import MDF, Array, Float, Int, RandomKey, Vector
+from .._types import MDF, Array, Float, Int, RandomKey, Vector, select
 from ..config import LikelihoodConfig
 from ..losses.likelihood import likelihood_loss
 from ..manifold.volume import pool_of_size
@@ -54,12 +54,10 @@ class LikelihoodObjective:
 
     def between(self, key: RandomKey, model, memory: LikelihoodMemory) -> LikelihoodMemory:
         """A fresh pool, and whichever of each member's parameters validate best."""
-        losses = _validation(model, self.data, self.held_out)
-        better = losses < memory.losses  # False where a loss is not finite
-        best = jax.tree.map(lambda new, old: _rows(better, new, old), model, memory.best)
+        best, losses = _best(model, memory, self.data, self.held_out)
         pool = pool_of_size(key, self.mdf, (self.low, self.high), self.config.pool_size)
         picked = host_generator(key).choice(len(pool.points), self.config.pool_size, replace=False)
-        return LikelihoodMemory(jnp.asarray(pool.points[picked]), best, jnp.where(better, losses, memory.losses))
+        return LikelihoodMemory(jnp.asarray(pool.points[picked]), best, losses)
 
     def sample(self, key: RandomKey, model, memory, batch_size: int):
         """Uniform points (pool_batch, n) from the pool, the same for all members; the memory as it is."""
@@ -78,17 +76,16 @@ class LikelihoodObjective:
 
 
 @jax.jit
-def _validation(members, data: Folded, held_out) -> Float[Array, " members"]:
-    """Each member's loss on its own fold."""
+def _best(members, memory: LikelihoodMemory, data: Folded, held_out):
+    """Of each member, whichever of its present and best parameters validate better, and their loss."""
 
-    def loss(member, j):
-        return likelihood_loss(member, data.points, held_out, (data.fold == j).astype(held_out.dtype))[0]
+    def one(member, best, least, j):
+        fold = (data.fold == j).astype(held_out.dtype)
+        loss = likelihood_loss(member, data.points, held_out, fold)[0]
+        better = loss < least  # False where the loss is not finite
+        return select(better, member, best), jnp.where(better, loss, least)
 
-    return jax.vmap(loss)(members, jnp.arange(jax.tree.leaves(members)[0].shape[0]))
-
-
-def _rows(better, new, old):
-    return jnp.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+    return jax.vmap(one)(members, memory.best, memory.losses, jnp.arange(len(memory.losses)))
 
 
 def folds(random: np.random.Generator, points: Float[np.ndarray, "points n"], count: int) -> Int[np.ndarray, " points"]:

@@ -1,0 +1,77 @@
+"""Components, genus and stray parts of level sets whose topology is known."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.tree_util import Partial
+
+from implicit_manifolds.manifold.analytic import circle_in_space, sphere, torus
+from implicit_manifolds.manifold.topology import describe, topology
+
+
+def box(*half):
+    half = jnp.asarray(half)
+    return -half, half
+
+
+def _balls(shift, x):
+    return (jnp.sum((x - shift) ** 2, keepdims=True) - 1) * (jnp.sum((x + shift) ** 2) - 0.25)
+
+
+def _double_torus(x):
+    u = x[0] ** 2
+    return ((u * (1 - u) - x[1] ** 2) ** 2 + x[2] ** 2 - 0.01)[None]
+
+
+def two(dimension):
+    return Partial(_balls, jnp.eye(dimension)[0] * 1.5)
+
+
+@pytest.mark.parametrize(
+    ("mdf", "region", "point", "betti", "said"),
+    [
+        (sphere(1.0), box(1.5, 1.3), [1.0, 0.0], (1, 1), "1 component, closed; "),
+        (sphere(1.0), box(1.5, 0.9), [1.0, 0.0], (2, 0), "2 components, open at the box; "),
+        (sphere(1.0), box(1.5, 1.3, 1.4), [1.0, 0.0, 0.0], (1, 0, 1), "1 component, genus 0 (sphere); "),
+        (sphere(1.0), box(1.5, 1.3, 0.9), [1.0, 0.0, 0.0], (1, 0, 0), "1 component, open at the box; "),
+        (torus(), box(4.5, 4.4, 1.4), [4.0, 0.0, 0.0], (1, 2, 1), "1 component, genus 1 (torus); "),
+        (Partial(_double_torus), box(1.3, 0.8, 0.3), [1.0, 0.0, 0.1], (1, 4, 1), "1 component, genus 2; "),
+        (sphere(9.0), box(1.0, 1.0), [1.0, 0.0], (0, 0), "0 components"),
+    ],
+)
+def test_betti_numbers_are_those_of_the_known_sets(mdf, region, point, betti, said):
+    found = topology(mdf, region, np.asarray([point]))
+    assert found.betti == betti
+    assert found.settled
+    assert describe(found).startswith(said)
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_a_component_without_data_is_stray_and_its_share_is_told(dimension):
+    region = box(*[2.8] + [1.3] * (dimension - 1))
+    large = np.eye(dimension)[[0]] * 2.5
+    found = topology(two(dimension), region, large)
+    small_share = 0.5 ** (dimension - 1) / (1 + 0.5 ** (dimension - 1))
+    assert [part.data_share for part in found.components] == [1.0, 0.0]
+    assert found.components[1].volume_share == pytest.approx(small_share, abs=0.01)
+    assert "1 stray" in describe(found)
+    both = topology(two(dimension), region, np.concatenate([large, -np.eye(dimension)[[0]]]))
+    assert "no stray components" in describe(both)
+
+
+def test_the_gradient_ratio_sees_a_zero_set_near_a_fold():
+    flat = topology(Partial(lambda x: (x[:1] ** 2 + 0.01 * x[1:] ** 2) - 1), box(1.5, 11.0), np.asarray([[1.0, 0.0]]))
+    assert flat.gradient_ratio == pytest.approx(0.1, rel=0.05)  # ‖∇F‖ is 2 at (1, 0) and 0.2 at (0, 10)
+
+
+def test_what_differs_at_every_resolution_is_not_called_settled(monkeypatch):
+    monkeypatch.setattr("implicit_manifolds.manifold.topology.RESOLUTIONS", {2: (2, 64)})
+    found = topology(two(2), box(2.8, 1.3), np.asarray([[2.5, 0.0]]))
+    assert not found.settled
+    assert "not settled" in describe(found)
+
+
+def test_other_dimensions_are_refused():
+    for mdf, region in ((circle_in_space(), box(1.5, 1.5, 1.5)), (sphere(1.0), box(*[1.5] * 4))):
+        with pytest.raises(ValueError, match="one constraint"):
+            topology(mdf, region, np.zeros((1, len(region[0]))))
