@@ -14,7 +14,7 @@ from ._random import Box, derived_keys, host_generator
 from ._types import MDF, Array, Energy, Float, RandomKey
 from .config import EnergyConfig, LikelihoodConfig
 from .ebim import BLOCK, LogNormalizer, energies_at
-from .manifold.volume import Pool, combined, integrate, pool_of_size, uniform_pool
+from .manifold.volume import Pool, integrate, pool_of_size, uniform_pool
 from .models.energy import EnergyMixture, FourierEnergy
 from .models.mlp import EnergyMLP
 from .training.likelihood import Folded, LikelihoodObjective, folds
@@ -22,7 +22,7 @@ from .training.loop import History, train_afresh
 from .training.objectives import ContrastiveObjective
 
 NORMALIZER_ERROR = 0.003
-MAX_NORMALIZER_LINES = 2**21
+MIN_NORMALIZER_LINES, MAX_NORMALIZER_LINES = 2**15, 2**20
 
 
 def has_pools(dimension: int, codimension: int) -> bool:
@@ -115,14 +115,13 @@ def log_normalizer(
 ) -> LogNormalizer:
     """Log Z over {F = 0} in the box, one constraint, from fresh pools until its standard error is at most `target`.
 
-    In the units of the box, with respect to Riemannian volume. Gives up at 2²¹ lines and reports the error reached.
+    In the units of the box, with respect to Riemannian volume. Gives up at 2²⁰ lines and reports the error reached.
     """
-    pools: list[Pool] = []
-    lines, total = 2**15, 0
+    lines = MIN_NORMALIZER_LINES
     while True:
-        pools.append(uniform_pool(jax.random.fold_in(key, len(pools)), mdf, box, lines))
-        total += lines
-        pool = combined(pools)
+        # One evenly spread pool of twice the lines is worth more than two pools.
+        pool = uniform_pool(jax.random.fold_in(key, lines), mdf, box, lines)
         found = log_integral(pool, -energies_at(energy, pool.points))
-        if found.standard_error <= target or total >= MAX_NORMALIZER_LINES:
+        if found.standard_error <= target or lines >= MAX_NORMALIZER_LINES:
             return found
+        lines *= 2
