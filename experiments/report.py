@@ -63,7 +63,7 @@ def _cell(column: str, values: list[float]) -> str:
     if not values:
         return ""
     value = np.max(values) if column.startswith("largest") else np.median(values)
-    return f"{value:.0f}" if column == "seconds" else f"{value:.2g}"
+    return format(value, {"seconds": ".0f", "held-out NLL": ".2f"}.get(column, ".2g"))
 
 
 def main() -> None:

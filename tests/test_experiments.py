@@ -154,4 +154,4 @@ def test_the_table_takes_medians_over_seeds_and_the_largest_distance(tmp_path, m
         (tmp_path / f"run{seed}").mkdir()
         (tmp_path / f"run{seed}" / "metrics.json").write_text(json.dumps(run))
     report.collect(sorted(tmp_path.glob("run*")))
-    assert "| Floods, sphere | default | 3 | 0.2 | 1 | 1 | 0.3 | 1 | 1 | 30 |" in report.table()
+    assert "| Floods, sphere | default | 3 | 0.2 | 1 | 1 | 0.3 | 1 | 1.00 | 30 |" in report.table()
