@@ -1,5 +1,6 @@
 """Fixtures every test may use: the two precisions, and level sets with known answers."""
 
+import os
 import types
 
 import jax
@@ -9,6 +10,9 @@ import pytest
 from jax.tree_util import Partial
 
 from implicit_manifolds.manifold.analytic import torus, torus_point
+
+# Most of the suite's time is compilation of small programs, which splitting for more cores only slows.
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_parallel_codegen_split_count=1")
 
 
 @pytest.fixture(params=["float32", "float64"])
