@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats.qmc import Sobol
 
+from .._loops import in_blocks
 from .._random import Box, host_generator
 from .._types import MDF, Array, Bool, Float, Int, RandomKey
 
@@ -192,12 +193,10 @@ class _Search:
         """The points (c, n) where F vanishes in the given cells."""
         origins, spans = (part.reshape(-1, part.shape[2])[rows] for part in self.chords)
         ends = np.stack([left, left + 1], axis=1).astype(origins.dtype) / self.cells
-        padding = -len(rows) % LINES
-        found = [np.empty((0, origins.shape[1]), origins.dtype)]
-        blocks = [np.pad(part, ((0, padding), (0, 0))) for part in (origins, spans, ends)]
-        for first in range(0, len(blocks[0]), LINES):
-            found.append(np.asarray(_block_roots(self.mdf, *(part[first : first + LINES] for part in blocks))))
-        return np.concatenate(found)[: len(rows)]
+        size = origins.shape[1]
+        joined = np.concatenate([origins, spans, ends], axis=1)
+        split = lambda block: (block[:, :size], block[:, size : 2 * size], block[:, 2 * size :])  # noqa: E731
+        return in_blocks(lambda block: _block_roots(self.mdf, *split(block)), joined, LINES)
 
 
 @jax.jit
