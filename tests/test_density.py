@@ -11,10 +11,11 @@ from jax.tree_util import Partial
 from scipy import stats
 from scipy.special import i0
 
-from implicit_manifolds import EBIM, log_density, sample
-from implicit_manifolds.ebim import LogNormalizer
+from implicit_manifolds import EBIM, FitConfig, InputError, fit, log_density, sample
+from implicit_manifolds.ebim import LogNormalizer, _kept_once
 from implicit_manifolds.fit_energy import log_normalizer
-from implicit_manifolds.manifold.analytic import circle_in_space, sphere
+from implicit_manifolds.manifold.analytic import sphere
+from implicit_manifolds.manifold.charts import cover
 from implicit_manifolds.scaling import Scaling
 
 KAPPA = 2.0
@@ -35,12 +36,16 @@ def von_mises(scale=1.0, shift=(0.0, 0.0)):
     mdf, energy = sphere(1.0), Partial(_tilted, jnp.asarray(KAPPA))
     anchors = jnp.asarray([[1.0, 0.0], [-1.0, 0.0]])
     exact = LogNormalizer(math.log(2 * math.pi * i0(KAPPA)), 0.0)
-    return EBIM(mdf, energy, Scaling(np.asarray(shift), scale), *BOX, anchors, 0.1, None, exact)
+    return EBIM(mdf, energy, Scaling(np.asarray(shift), scale), *BOX, anchors, 0.1, None, atlas_of(mdf, BOX), exact)
+
+
+def atlas_of(mdf, box):
+    return cover(jax.random.key(5), mdf, box, np.zeros((0, 2), np.float32))
 
 
 def test_the_normaliser_is_that_of_von_mises_to_its_standard_error():
     model = von_mises()
-    found = log_normalizer(jax.random.key(0), model.mdf, model.energy, BOX)
+    found = log_normalizer(jax.random.key(0), model.mdf, model.energy, model.atlas, BOX)
     assert found.standard_error <= 0.003
     assert abs(found.value - model.log_normalizer.value) <= 4 * found.standard_error
 
@@ -76,17 +81,27 @@ def test_independent_samples_follow_the_law_and_none_is_used_twice():
 
 
 def test_samples_cross_between_components_wherever_the_anchors_are():
+    region = jnp.asarray([-2.7, -1.3]), jnp.asarray([2.7, 1.3])
     model = replace(
         von_mises(),
         mdf=Partial(_two_circles),
-        low=jnp.asarray([-2.7, -1.3]),
-        high=jnp.asarray([2.7, 1.3]),
+        low=region[0],
+        high=region[1],
+        atlas=atlas_of(Partial(_two_circles), region),
         energy=Partial(_tilted, jnp.asarray(0.5)),
         anchors=jnp.asarray([[0.5, 0.0]]),  # on the right circle alone
     )
     right = (sample(jax.random.key(1), model, 3000).points[:, 0] > 0).mean()
     expected = 1 / (1 + math.exp(-0.5 * 3))  # I₀ cancels: the circles differ by exp(κ · shift)
     assert abs(right - expected) <= 4 * math.sqrt(expected * (1 - expected) / 3000)
+
+
+def test_a_point_that_weighs_too_much_is_kept_for_certain_and_once():
+    weights = np.asarray([100.0, 3.0, 2.0, 1.0, 1.0, 1.0])
+    kept = np.asarray([_kept_once(np.random.default_rng(seed), weights, 3) for seed in range(4000)])
+    assert all(len(set(row)) == 3 for row in kept)
+    shares = np.bincount(kept.ravel(), minlength=6) / 4000
+    np.testing.assert_allclose(shares, [1, 0.75, 0.5, 0.25, 0.25, 0.25], atol=0.03)  # 3/8 · 2 and so on
 
 
 def test_chains_can_be_asked_for_and_say_so():
@@ -96,10 +111,7 @@ def test_chains_can_be_asked_for_and_say_so():
     assert drawn.taken_fraction > 0.9
 
 
-def test_without_pools_there_is_no_likelihood_fit():
-    from implicit_manifolds import FitConfig, InputError, fit
-
-    points = np.random.default_rng(0).normal(size=(20, 3))
-    with pytest.raises(InputError, match="contrastive"):
+def test_in_eleven_dimensions_there_is_no_likelihood_fit():
+    points = np.random.default_rng(0).normal(size=(20, 11))
+    with pytest.raises(InputError, match="energy-loss"):
         fit(jax.random.key(0), points, 2, FitConfig(energy_loss="likelihood"))
-    assert jax.eval_shape(circle_in_space(), jnp.zeros(3)).shape == (2,)

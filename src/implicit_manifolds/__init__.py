@@ -4,6 +4,7 @@ from .config import EnergyConfig as EnergyConfig
 from .config import FitConfig as FitConfig
 from .config import LikelihoodConfig as LikelihoodConfig
 from .config import ManifoldConfig as ManifoldConfig
+from .config import ScoreMatchingConfig as ScoreMatchingConfig
 from .ebim import EBIM as EBIM
 from .ebim import log_density as log_density
 from .ebim import project_points as project_points

@@ -59,7 +59,7 @@ class EnergyConfig:
 
 @dataclass(frozen=True)
 class LikelihoodConfig:
-    """Step 2 by maximum likelihood: the energies, and the uniform points they are normalised with."""
+    """Step 2 by maximum likelihood: the energies, and the points of M they are normalised with."""
 
     hidden: tuple[int, ...] = (32, 32)
     features: int = 16  # Fourier features
@@ -69,12 +69,27 @@ class LikelihoodConfig:
     batch_size: int = 200
     learning_rate: float = 0.005
     decay: bool = True
-    pool_size: int = 5000  # uniform points, redrawn twenty times
+    pool_size: int = 5000  # points of M, redrawn twenty times
     pool_batch: int = 500
-    held_out: int = 10_000  # uniform points that validate
+    held_out: int = 10_000  # points of M that validate
+    kernel: bool = True  # mix in an adaptive kernel density, as far as held-out folds ask for it
 
 
-EnergyLoss = Literal["likelihood", "contrastive"]
+@dataclass(frozen=True)
+class ScoreMatchingConfig:
+    """Step 2 by tangential score matching: the same energies, without points of M."""
+
+    hidden: tuple[int, ...] = (32, 32)
+    features: int = 16
+    bandwidths: tuple[float, ...] = (0.5, 1.0, 2.0)
+    members: int = 4
+    num_steps: int = 1000
+    batch_size: int = 200
+    learning_rate: float = 0.003
+    decay: bool = True
+
+
+EnergyLoss = Literal["likelihood", "contrastive", "score-matching"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +99,8 @@ class FitConfig:
     manifold: ManifoldConfig = field(default_factory=ManifoldConfig)
     energy: EnergyConfig = field(default_factory=EnergyConfig)
     likelihood: LikelihoodConfig = field(default_factory=LikelihoodConfig)
-    energy_loss: EnergyLoss | None = None  # unless given, likelihood where uniform points can be had
+    score_matching: ScoreMatchingConfig = field(default_factory=ScoreMatchingConfig)
+    energy_loss: EnergyLoss | None = None  # unless given, likelihood where points of known volume can be had
     standardize: bool = True
     box_margin: float = 0.25  # of the largest extent, added on each side of the data
     box: tuple[float, ...] | None = None  # half-widths about the origin of standardised space, instead

@@ -10,8 +10,8 @@ import numpy as np
 from ._loops import in_blocks
 from ._random import host_generator
 from ._types import MDF, Array, Energy, Float, RandomKey, Scalar, Vector
+from .manifold.charts import Atlas, draw
 from .manifold.projection import nearest_point, sampson_distance
-from .manifold.volume import pool_of_size
 from .mcmc.constrained_langevin import ConstrainedLangevin
 from .mcmc.run import run
 from .points import check_points
@@ -40,7 +40,8 @@ class EBIM:
     mdf (n,) -> (k,) and energy (n,) -> () are callable pytrees. scaling takes data units to standardised
     ones. low, high (n,): the box inside which {F = 0} counts as the manifold. anchors (a, n): training points
     projected onto it, where chains start. noise_scale ε and step_size α (None: ε²) are those of training.
-    log_normalizer: log Z in standardised units, None where M has no uniform points to be had.
+    atlas: charts that points of known volume are drawn from; log_normalizer: log Z in standardised units. Both are None
+    where there are none to be had.
     """
 
     mdf: MDF
@@ -51,6 +52,7 @@ class EBIM:
     anchors: Float[Array, "anchors n"]
     noise_scale: float | Scalar
     step_size: float | Scalar | None
+    atlas: Atlas | None = None
     log_normalizer: LogNormalizer | None = None
 
 
@@ -126,10 +128,10 @@ def sample(
     method: Method | None = None,
     progress: bool = False,
 ) -> Samples:
-    """`count` points of the model's density, independent where uniform points of M can be had, else from chains.
+    """`count` points of the model's density, independent where the model has charts, else from chains.
 
-    "importance" (the default where the model has a normaliser) resamples fresh uniform points by exp(-E), each used
-    once, and so crosses between components. "chains" are constrained Langevin chains of `num_steps` steps,
+    "importance" (the default where the model has a normaliser) resamples fresh points of known volume by exp(-E), each
+    used once, and so crosses between components. "chains" are constrained Langevin chains of `num_steps` steps,
     which keep the data's share of each component: they start at the anchors, each used once before any is used
     again, and above `MAX_CHAINS` points every chain gives several, `num_steps` apart. `Samples` says which was used.
     """
@@ -163,25 +165,43 @@ def _chain_ends(key, model, count, num_steps, progress):
 
 
 def _resampled(key, model, count):
-    """`count` of a fresh pool's points, drawn without replacement with weights exp(-E) (Efraimidis & Spirakis 2006).
+    """`count` of a fresh pool's points, each kept once at most and with probability proportional to V exp(-E).
 
-    The pool grows until its effective size is three times `count`: fewer would flatten the density.
+    The pool grows until no point would have to be kept twice and its effective size is three times `count`. At
+    `MAX_POOL` it stops; points that still weigh more than one are kept for certain, and the density is flattened there.
     """
-    pools, energies, size = [], [], 5 * count
+    points, logs, size = [], [], 5 * count
     while True:
-        pool = pool_of_size(jax.random.fold_in(key, len(pools)), model.mdf, (model.low, model.high), size)
-        pools.append(pool.points)
-        energies.append(energies_at(model.energy, pool.points))
-        logs = -np.concatenate(energies)
-        weights = np.exp(logs - logs.max())
+        pool = draw(jax.random.fold_in(key, len(points)), model.mdf, model.atlas, (model.low, model.high), size)
+        points.append(pool.points)
+        # Weights are volumes over the number of draws, which differs between pools.
+        logs.append(np.log(size * pool.weights) - energies_at(model.energy, pool.points))
+        joined = np.concatenate(logs)
+        weights = np.exp(joined - joined.max())
         effective_size = float(weights.sum() ** 2 / (weights**2).sum())
-        if effective_size >= 3 * count or len(logs) >= MAX_POOL:
+        lack = max(count / weights.sum(), 3 * count / effective_size)
+        if lack <= 1 or len(weights) >= MAX_POOL:
             break
-        size = min(int(1.2 * len(logs) * (3 * count / effective_size - 1)) + count, MAX_POOL)
-    if len(logs) < count:
-        raise ArithmeticError("too few uniform points; sample with method='chains'")
-    order = logs + host_generator(key).gumbel(size=len(logs))
-    return np.concatenate(pools)[np.argsort(-order)[:count]], effective_size
+        size = min(int(1.2 * len(weights) * (lack - 1)) + count, MAX_POOL)
+    if len(weights) < count:
+        raise ArithmeticError("too few points of known volume; sample with method='chains'")
+    return np.concatenate(points)[_kept_once(host_generator(key), weights, count)], effective_size
+
+
+def _kept_once(random, weights, count: int):
+    """Indices of `count` rows in random order, each with probability `weights` over their sum times `count`, or 1.
+
+    Systematic sampling of rows in random order (Madow 1949).
+    """
+    share = weights * count / weights.sum()
+    while (share > 1 + 1e-9).any():
+        certain = share >= 1
+        rest = weights * ~certain
+        share = np.where(certain, 1.0, rest * (count - certain.sum()) / rest.sum())
+    order = random.permutation(len(weights))
+    ends = np.cumsum(share[order])
+    teeth = (np.arange(count) + random.random()) * ends[-1] / count
+    return random.permutation(order[np.searchsorted(ends, teeth)])
 
 
 def project_points(model: EBIM, points) -> Projections:

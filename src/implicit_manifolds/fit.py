@@ -18,7 +18,7 @@ from ._types import Array, Energy, Float, RandomKey, Vector
 from .anchors import nearest_fit, points_on_manifold
 from .config import FitConfig, ManifoldConfig
 from .ebim import EBIM
-from .fit_energy import fit_contrastive, fit_likelihood, has_pools, log_normalizer
+from .fit_energy import Survey, fit_contrastive, fit_likelihood, fit_score_matching, has_pools, log_normalizer, survey
 from .models.mlp import MLP
 from .points import InputError, check_training_points
 from .scaling import Scaling
@@ -111,7 +111,7 @@ def fit(
     points = check_training_points(points, codimension)
     pools = has_pools(points.shape[1], codimension)
     if config.energy_loss == "likelihood" and not pools:
-        raise InputError("likelihood needs one constraint in at most 5 dimensions; choose --energy-loss contrastive")
+        raise InputError("likelihood needs at most 5 constraints in 10 dimensions; choose another --energy-loss")
     if checkpoint_dir is not None:
         _claim_checkpoints(checkpoint_dir, key, points, codimension, config)
     shift = points.mean(axis=0) if config.standardize else np.zeros(points.shape[1])
@@ -131,17 +131,13 @@ def fit(
         checkpoint_dir=checkpoint_dir,
     )
     between = time.perf_counter()
-    near = _some(start_key, standard, MAX_ANCHORS)
+    near = _some(start_key, standard, len(standard))
     anchors, starts = points_on_manifold(start_key, mdf, near, box, config.energy.starts)
     options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
-    energy: Energy
-    likelihood = pools if config.energy_loss is None else config.energy_loss == "likelihood"
-    normalizer_key, energy_key = derived_keys(energy_key, 2)
-    if likelihood:
-        energy, energy_history = fit_likelihood(energy_key, mdf, standard, box, config.likelihood, **options)
-    else:
-        energy, energy_history = fit_contrastive(energy_key, mdf, standard, starts, box, config.energy, **options)
-    normalizer = log_normalizer(normalizer_key, mdf, energy, box) if pools else None
+    survey_key, normalizer_key, energy_key = derived_keys(energy_key, 3)
+    found = survey(survey_key, mdf, anchors, starts, box, config.likelihood.members) if pools else None
+    energy, energy_history = _fit_energy(energy_key, mdf, standard, anchors, starts, found, box, config, options)
+    normalizer = None if found is None else log_normalizer(normalizer_key, mdf, energy, found.atlas, box)
     model = EBIM(
         mdf,
         energy,
@@ -150,11 +146,25 @@ def fit(
         anchors[:MAX_ANCHORS],
         config.energy.noise_scale,
         config.energy.step_size,
+        None if found is None else found.atlas,
         normalizer,
     )
     jax.block_until_ready(model.energy)
     ended = time.perf_counter()
     return Fit(model, manifold_history, energy_history, between - started, ended - between)
+
+
+def _fit_energy(
+    key, mdf, points, anchors, starts, found: Survey | None, box, config, options
+) -> tuple[Energy, History]:
+    """The energy by the loss asked for; unless asked, by likelihood where there are charts."""
+    loss = config.energy_loss or ("contrastive" if found is None else "likelihood")
+    if loss == "contrastive":
+        return fit_contrastive(key, mdf, points, starts, box, config.energy, **options)
+    if loss == "score-matching":
+        return fit_score_matching(key, mdf, anchors, found, box, config.score_matching, **options)
+    assert found is not None
+    return fit_likelihood(key, mdf, found, box, config.likelihood, **options)
 
 
 def _claim_checkpoints(directory: Path, key, points, codimension, config) -> None:

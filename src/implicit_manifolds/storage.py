@@ -14,13 +14,14 @@ from flax import nnx
 
 from .config import FitConfig
 from .ebim import EBIM, LogNormalizer
-from .models.energy import EnergyMixture, FourierEnergy
+from .manifold.charts import Atlas
+from .models.energy import EnergyMixture, FourierEnergy, KernelEnergy, PiecewiseMixture
 from .models.mlp import MLP, EnergyMLP
 from .points import InputError
 from .scaling import Scaling
 from .training.checkpoint import load_tree, save_tree
 
-FORMAT = 2
+FORMAT = 3
 
 
 def refuse_existing(path: Path) -> None:
@@ -42,7 +43,8 @@ def save(path: Path, model: EBIM, config: FitConfig = FitConfig(), seed: int | N
         "dimension": len(model.low),
         "codimension": model.mdf(model.low).shape[0],
         "anchors": len(model.anchors),
-        "energy": "mixture" if isinstance(model.energy, EnergyMixture) else "perceptron",
+        "charts": None if model.atlas is None else len(model.atlas.bases),
+        "energy": _energy_description(model.energy),
         "normalized": model.log_normalizer is not None,
         "seed": seed,
         "config": asdict(config),
@@ -87,15 +89,45 @@ def _template(description: dict) -> EBIM:
         jnp.zeros((description["anchors"], dimension)),
         chains["noise_scale"],
         chains["step_size"],
+        _atlas_template(description),
         LogNormalizer(0.0, 0.0) if description["normalized"] else None,
     )
 
 
+def _energy_description(energy) -> dict:
+    """What `_energy_template` needs to build an energy of the same shapes."""
+    if isinstance(energy, EnergyMixture):
+        kernel = None if energy.kernel is None else energy.kernel.bandwidths.shape
+        return {"kind": "mixture", "kernel": kernel}
+    if isinstance(energy, PiecewiseMixture):
+        return {"kind": "piecewise", "parts": energy.log_weights.shape[0], "bases": len(energy.bases)}
+    return {"kind": "fourier" if isinstance(energy, FourierEnergy) else "perceptron"}
+
+
 def _energy_template(description: dict):
-    dimension, config = description["dimension"], description["config"]
-    if description["energy"] == "perceptron":
+    dimension, config, energy = description["dimension"], description["config"], description["energy"]
+    if energy["kind"] == "perceptron":
         return EnergyMLP([dimension, *config["energy"]["hidden"]], rngs=nnx.Rngs(0))
-    fitted = config["likelihood"]
+    fitted = config["likelihood" if energy["kind"] == "mixture" else "score_matching"]
     one = FourierEnergy(dimension, fitted["hidden"], fitted["features"], fitted["bandwidths"], rngs=nnx.Rngs(0))
-    members = jax.tree.map(lambda leaf: jnp.zeros((fitted["members"], *leaf.shape)), one)
-    return EnergyMixture(members, jnp.zeros(fitted["members"]))
+    if energy["kind"] == "fourier":
+        return one
+    count = fitted["members"]
+    members = jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape)), one)
+    if energy["kind"] == "piecewise":
+        bases, parts = jnp.zeros((energy["bases"], dimension)), jnp.zeros(energy["bases"], int)
+        return PiecewiseMixture(members, bases, parts, jnp.zeros((energy["parts"], count)))
+    if energy["kernel"] is None:
+        return EnergyMixture(members, None, jnp.zeros(count))
+    rows, centres = energy["kernel"]
+    inner = dimension - description["codimension"]
+    kernel = KernelEnergy(jnp.zeros((centres, dimension)), jnp.zeros((rows, centres)), jnp.zeros(rows), inner)
+    return EnergyMixture(members, kernel, jnp.zeros(count + 1))
+
+
+def _atlas_template(description: dict) -> Atlas | None:
+    charts, dimension = description["charts"], description["dimension"]
+    if charts is None:
+        return None
+    normals = np.zeros((charts, description["codimension"], dimension), np.float32)
+    return Atlas(np.zeros((charts, dimension), np.float32), normals, np.zeros(charts), np.zeros(charts), 0.0, 0.0)

@@ -37,6 +37,27 @@ def circle_in_space(radius: float = 1.0) -> Partial:
     return Partial(_circle_in_space, radius)
 
 
+def _trefoil(radius, tube, x: Vector) -> Residual:
+    ring = jnp.sqrt(x[0] ** 2 + x[1] ** 2)
+    around, about = (x[0] + 1j * x[1]) / ring, (ring - radius + 1j * x[2]) / tube
+    turn = around**3 * jnp.conj(about) ** 2
+    return jnp.stack([_torus(radius, tube, x)[0], jnp.arctan2(turn.imag, turn.real)])
+
+
+def trefoil(radius: float = 2.0, tube: float = 1.0) -> Partial:
+    """The trefoil knot on `torus` whose ring angle turns twice while its tube angle turns thrice, (3,) -> (2,)."""
+    return Partial(_trefoil, radius, tube)
+
+
+def _clifford_torus(radii, x: Vector) -> Residual:
+    return jnp.stack([x[0] ** 2 + x[1] ** 2 - radii[0] ** 2, x[2] ** 2 + x[3] ** 2 - radii[1] ** 2])
+
+
+def clifford_torus(first: float = 1.0, second: float = 1.0) -> Partial:
+    """The flat torus, a product of two circles of these radii, of area 4π² · first · second, (4,) -> (2,)."""
+    return Partial(_clifford_torus, (first, second))
+
+
 def torus_point(ring_angle, tube_angle, radius: float = 3.0, tube: float = 1.0):
     """The point of `torus` at two angles in radians; shapes broadcast, (...) -> (..., 3)."""
     ring = radius + tube * jnp.cos(tube_angle)

@@ -1,5 +1,6 @@
-"""Step 2 by maximum likelihood: several energies side by side, each judged on a fold it does not see."""
+"""Step 2 by maximum likelihood or score matching: members side by side, each judged on a fold it does not see."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -7,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._random import host_generator
-from .._types import MDF, Array, Float, Int, RandomKey, Vector, select
-from ..config import LikelihoodConfig
+from .._types import MDF, Array, Float, Int, RandomKey, select
+from ..config import LikelihoodConfig, ScoreMatchingConfig
 from ..losses.likelihood import likelihood_loss
-from ..manifold.volume import pool_of_size
+from ..losses.score_matching import score_matching_loss
+from ..manifold.volume import Pool
 
 
 class Folded(NamedTuple):
@@ -21,71 +22,156 @@ class Folded(NamedTuple):
     fold: Int[Array, " points"]
 
 
-class LikelihoodMemory(NamedTuple):
-    """pool (m, n), the uniform points in use; of each member the best parameters so far, with their validation
-    loss (members,).
+class VolumePoints(NamedTuple):
+    """points (m, n) of M, and log V (m,), V / m the volume each stands for; -inf for rows that hold no point."""
+
+    points: Float[Array, "m n"]
+    log_volumes: Float[Array, " m"]
+
+
+def volume_points(pool: Pool, rows: int) -> VolumePoints:
+    """A pool of at most `rows` points as arrays of that many rows, so that no new size compiles again."""
+    missing = rows - len(pool.points)
+    log_volumes = np.append(np.log(rows * pool.weights), np.full(missing, -np.inf))
+    points = np.pad(pool.points, ((0, missing), (0, 0)))
+    return VolumePoints(jnp.asarray(points), jnp.asarray(log_volumes, points.dtype))
+
+
+@dataclass(frozen=True)
+class PoolSource:
+    """draw(key, count) gives a fresh pool from at most `count` draws.
+
+    Host code alone reads it: to `jit` all are equal, so that an atlas of another size compiles nothing again.
     """
 
-    pool: Float[Array, "m n"]
-    best: Any
+    draw: Callable[[RandomKey, int], Pool]
+
+    def __eq__(self, other):
+        """True for any other source."""
+        return isinstance(other, PoolSource)
+
+    def __hash__(self):
+        """The same for all sources."""
+        return hash(PoolSource)
+
+
+class Best(NamedTuple):
+    """Of each member the best parameters so far, and their validation loss (members,)."""
+
+    members: Any
     losses: Float[Array, " members"]
+
+
+def untrained(members, count: int) -> Best:
+    """Members none of which has been judged."""
+    return Best(members, jnp.full(count, jnp.inf))
+
+
+def better(members, losses: Float[Array, " members"], best: Best) -> Best:
+    """Of each member, whichever of its present and best parameters has less loss; one that is not finite never has."""
+    improved = losses < best.losses
+    kept = jax.vmap(select)(improved, members, best.members)
+    return Best(kept, jnp.where(improved, losses, best.losses))
+
+
+class LikelihoodMemory(NamedTuple):
+    """pool, the points of M in use; best, what early stopping keeps."""
+
+    pool: VolumePoints
+    best: Best
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class LikelihoodObjective:
-    """Maximum likelihood of stacked energies against uniform pools redrawn between chunks.
+    """Maximum likelihood of stacked energies against pools redrawn between chunks.
 
     Member j trains on the data of all folds but j, and its parameters with the least loss on fold j, against
-    `held_out` (v, n), uniform points that no member trains on, are kept: early stopping.
+    `held_out`, points of M that no member trains on, are kept: early stopping.
     """
 
-    mdf: MDF
-    low: Vector
-    high: Vector
     data: Folded
-    held_out: Float[Array, "v n"]
+    held_out: VolumePoints
+    source: PoolSource = field(metadata={"static": True})
     config: LikelihoodConfig = field(metadata={"static": True})
 
     def initial_memory(self, key: RandomKey, model) -> LikelihoodMemory:
         """No pool yet, and untrained members."""
-        pool = jnp.zeros((self.config.pool_size, len(self.low)), self.low.dtype)
-        return LikelihoodMemory(pool, model, jnp.full(self.config.members, jnp.inf, self.low.dtype))
+        empty = jax.tree.map(lambda leaf: jnp.zeros((self.config.pool_size, *leaf.shape[1:])), self.held_out)
+        return LikelihoodMemory(empty, untrained(model, self.config.members))
 
     def between(self, key: RandomKey, model, memory: LikelihoodMemory) -> LikelihoodMemory:
         """A fresh pool, and whichever of each member's parameters validate best."""
-        best, losses = _best(model, memory, self.data, self.held_out)
-        pool = pool_of_size(key, self.mdf, (self.low, self.high), self.config.pool_size)
-        picked = host_generator(key).choice(len(pool.points), self.config.pool_size, replace=False)
-        return LikelihoodMemory(jnp.asarray(pool.points[picked]), best, losses)
+        best = _judged_by_likelihood(model, memory.best, self.data, self.held_out)
+        pool = self.source.draw(key, self.config.pool_size)
+        return LikelihoodMemory(volume_points(pool, self.config.pool_size), best)
 
     def sample(self, key: RandomKey, model, memory, batch_size: int):
-        """Uniform points (pool_batch, n) from the pool, the same for all members; the memory as it is."""
-        picked = jax.random.uniform(key, (self.config.pool_batch,)) * memory.pool.shape[0]
-        return memory.pool[picked.astype(int)], memory
+        """`pool_batch` points of M from the pool, the same for all members; the memory as it is."""
+        picked = jax.random.uniform(key, (self.config.pool_batch,)) * memory.pool.points.shape[0]
+        return jax.tree.map(lambda leaf: leaf[picked.astype(int)], memory.pool), memory
+
+    def loss(self, key: RandomKey, model, batch: Folded, negatives: VolumePoints):
+        """Summed `likelihood_loss` of the members, so that each has the gradient of its own; terms are means."""
+        return _summed(lambda member, seen: likelihood_loss(member, batch.points, *negatives, seen), model, batch)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class ScoreMatchingObjective:
+    """Tangential score matching of stacked energies on M, no pool needed; early stopping as in `LikelihoodObjective`.
+
+    The memory is `Best`.
+    """
+
+    mdf: MDF
+    data: Folded
+    config: ScoreMatchingConfig = field(metadata={"static": True})
+
+    def initial_memory(self, key: RandomKey, model) -> Best:
+        """Untrained members."""
+        return untrained(model, self.config.members)
+
+    def between(self, key: RandomKey, model, memory: Best) -> Best:
+        """Whichever of each member's parameters validate best, judged by the same probes each time."""
+        return _judged_by_score(jax.random.key(0), self.mdf, model, memory, self.data)
+
+    def sample(self, key: RandomKey, model, memory, batch_size: int):
+        """No negatives."""
+        return (), memory
 
     def loss(self, key: RandomKey, model, batch: Folded, negatives):
-        """Summed `likelihood_loss` of the members, so that each has the gradient of its own; terms are means."""
+        """Summed `score_matching_loss` of the members; terms are means."""
+        one = lambda member, seen: score_matching_loss(key, self.mdf, member, batch.points, seen)  # noqa: E731
+        return _summed(one, model, batch)
 
-        def one(member, j):
-            seen = (batch.fold != j).astype(batch.points.dtype)
-            return likelihood_loss(member, batch.points, negatives, seen)
 
-        losses, terms = jax.vmap(one)(model, jnp.arange(self.config.members))
-        return jnp.sum(losses), jax.tree.map(jnp.mean, terms)
+def _summed(loss, members, batch: Folded):
+    """The sum of each member's loss on what of the batch it may see, and the terms' means."""
+
+    def one(member, j):
+        return loss(member, (batch.fold != j).astype(batch.points.dtype))
+
+    losses, terms = jax.vmap(one)(members, jnp.arange(jax.tree.leaves(members)[0].shape[0]))
+    return jnp.sum(losses), jax.tree.map(jnp.mean, terms)
 
 
 @jax.jit
-def _best(members, memory: LikelihoodMemory, data: Folded, held_out):
-    """Of each member, whichever of its present and best parameters validate better, and their loss."""
+def _judged_by_likelihood(members, best: Best, data: Folded, held_out: VolumePoints) -> Best:
+    def one(member, j):
+        fold = (data.fold == j).astype(data.points.dtype)
+        return likelihood_loss(member, data.points, *held_out, fold)[0]
 
-    def one(member, best, least, j):
-        fold = (data.fold == j).astype(held_out.dtype)
-        loss = likelihood_loss(member, data.points, held_out, fold)[0]
-        better = loss < least  # False where the loss is not finite
-        return select(better, member, best), jnp.where(better, loss, least)
+    return better(members, jax.vmap(one)(members, jnp.arange(len(best.losses))), best)
 
-    return jax.vmap(one)(members, memory.best, memory.losses, jnp.arange(len(memory.losses)))
+
+@jax.jit
+def _judged_by_score(key, mdf, members, best: Best, data: Folded) -> Best:
+    def one(member, j):
+        fold = (data.fold == j).astype(data.points.dtype)
+        return score_matching_loss(key, mdf, member, data.points, fold)[0]
+
+    return better(members, jax.vmap(one)(members, jnp.arange(len(best.losses))), best)
 
 
 def folds(random: np.random.Generator, points: Float[np.ndarray, "points n"], count: int) -> Int[np.ndarray, " points"]:

@@ -1,0 +1,67 @@
+"""Adaptive kernel densities of points on a manifold: an energy of their own, and where to look for mass."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ._loops import in_blocks
+from ._types import Float, Int
+from .manifold.charts import neighbour_distance
+from .models.energy import KernelEnergy, kernel_densities
+
+NEIGHBOUR = 3
+MULTIPLES = 2.0 ** np.arange(-2, 5)
+NARROWEST, WIDEST = 0.005, 1.0
+"""Bounds of bandwidths in standard units: below, rounding of the data would be learned."""
+LEAST_WEIGHT = 0.01
+BLOCK = 512
+
+
+def bandwidths(points: Float[np.ndarray, "a n"]) -> Float[np.ndarray, "s a"]:
+    """Multiples of each point's distance to its third nearest other, within bounds: small where points are dense."""
+    return np.clip(MULTIPLES[:, None] * neighbour_distance(points, NEIGHBOUR), NARROWEST, WIDEST)
+
+
+def held_out_densities(
+    points: Float[np.ndarray, "a n"], fold: Int[np.ndarray, " a"], dimension: int
+) -> Float[np.ndarray, "a s"]:
+    """At each point the kernel density, for each multiple, of the points of the other folds."""
+    densities = np.empty((len(points), len(MULTIPLES)))
+    for number in range(fold.max() + 1):
+        out = fold == number
+        # As many centres in every fold, so that one program serves all: a centre of infinite width adds nothing.
+        centres = np.where(out[:, None], 0, points)
+        widths = np.full((len(MULTIPLES), len(points)), np.inf, points.dtype)
+        widths[:, ~out] = bandwidths(points[~out])
+        found = in_blocks(lambda rows, c=centres, w=widths: _densities(rows, c, w, dimension), points[out], BLOCK)
+        densities[out] = found * (len(points) / (~out).sum())
+    return densities
+
+
+@partial(jax.jit, static_argnames="dimension")
+def _densities(points, centres, widths, dimension):
+    return jax.vmap(lambda x: kernel_densities(x, centres, widths, dimension))(points)
+
+
+def mixture_weights(densities: Float[np.ndarray, "a s"], iterations: int = 300) -> Float[np.ndarray, " s"]:
+    """Weights of the mixture of densities, given at points that none of them has seen, of greatest likelihood.
+
+    By expectation maximisation (Dempster, Laird & Rubin 1977); this is stacking (Smyth & Wolpert 1999).
+    """
+    densities = densities + np.finfo(np.float32).tiny
+    weights = np.full(densities.shape[1], 1 / densities.shape[1])
+    for _ in range(iterations):
+        shares = densities * weights
+        weights = (shares / shares.sum(axis=1, keepdims=True)).mean(axis=0)
+    return weights
+
+
+def kernel_energy(points: Float[np.ndarray, "a n"], weights: Float[np.ndarray, " s"], dimension: int):
+    """The kernel energy of all points with the multiples that weigh at least 1 %."""
+    kept = weights >= LEAST_WEIGHT * weights.sum()
+    widths = bandwidths(points)[kept]
+    shares = weights[kept] / weights[kept].sum()
+    dtype = points.dtype
+    return KernelEnergy(jnp.asarray(points), jnp.asarray(widths, dtype), jnp.asarray(shares, dtype), dimension)

@@ -1,0 +1,81 @@
+"""Tangential score matching: its loss against a closed form, and fits on one and on two circles."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.tree_util import Partial
+from scipy import stats
+
+from implicit_manifolds import ScoreMatchingConfig
+from implicit_manifolds.fit_energy import Survey, fit_score_matching, log_normalizer
+from implicit_manifolds.losses.score_matching import score_matching_loss
+from implicit_manifolds.manifold.analytic import sphere
+from implicit_manifolds.manifold.charts import cover
+
+BOX = (jnp.asarray([-2.9, -1.3]), jnp.asarray([2.9, 1.3]))
+QUICK = ScoreMatchingConfig(hidden=(16,), features=8, members=2, num_steps=400)
+
+
+def _tilted(slope, x):
+    return -jnp.vdot(slope, x)
+
+
+def test_the_loss_of_a_tilted_energy_on_the_sphere_is_that_of_the_closed_form():
+    # E = -κ x₀ on S²: P∇E has squared norm κ²(1 - x₀²), and its divergence is that of -κ x₀, 2κ x₀.
+    kappa, random = 1.7, np.random.default_rng(0)
+    points = random.normal(size=(20_000, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    energy = Partial(_tilted, jnp.asarray([kappa, 0.0, 0.0]))
+    weights = jnp.asarray(1 + points[:, 0], jnp.float32)
+    loss, terms = score_matching_loss(jax.random.key(0), sphere(1.0), energy, jnp.asarray(points, jnp.float32), weights)
+    average = lambda values: np.average(values, weights=weights)  # noqa: E731
+    assert float(terms["square"]) == pytest.approx(average(kappa**2 * (1 - points[:, 0] ** 2)) / 2, rel=1e-3)
+    assert float(terms["divergence"]) == pytest.approx(average(2 * kappa * points[:, 0]), abs=0.05)
+    assert float(loss) == pytest.approx(float(terms["square"] - terms["divergence"]))
+
+
+def test_its_minimum_among_von_mises_is_at_the_true_concentration():
+    angle = np.random.default_rng(0).vonmises(0.5, 2.0, 20_000)
+    points = jnp.asarray(np.column_stack([np.cos(angle), np.sin(angle)]), jnp.float32)
+
+    def loss(slope):
+        return score_matching_loss(jax.random.key(0), sphere(1.0), Partial(_tilted, slope), points)[0]
+
+    truth = 2 * jnp.asarray([np.cos(0.5), np.sin(0.5)], jnp.float32)
+    # The loss is quadratic in the slope, so one Newton step from anywhere is the minimum.
+    start = jnp.zeros(2)
+    found = start - jnp.linalg.solve(jax.hessian(loss)(start), jax.grad(loss)(start))
+    np.testing.assert_allclose(found, truth, atol=0.08)
+
+
+def _circles(x):
+    shift = jnp.asarray([1.5, 0.0])
+    return (jnp.sum((x - shift) ** 2, keepdims=True) - 1) * (jnp.sum((x + shift) ** 2) - 1)
+
+
+def test_shares_of_components_are_set_from_the_data_and_each_density_from_its_score():
+    mdf, random = Partial(_circles), np.random.default_rng(0)
+    side = np.where(random.random(1200) < 0.8, 1.5, -1.5)
+    angle = random.vonmises(0.0, 1.5, 1200)
+    points = (np.column_stack([np.cos(angle) + side, np.sin(angle)])).astype(np.float32)
+    atlas = cover(jax.random.key(0), mdf, BOX, np.zeros((0, 2), np.float32))
+    found = Survey(atlas, points, np.zeros(1200, int), np.zeros((0, 1)))
+    energy, _ = fit_score_matching(jax.random.key(1), mdf, jnp.asarray(points), found, BOX, QUICK)
+    assert abs(log_normalizer(jax.random.key(2), mdf, energy, atlas, BOX).value) <= 0.01
+    grid = np.linspace(-np.pi, np.pi, 401)[:-1]
+    for centre, share in ((1.5, (side > 0).mean()), (-1.5, (side < 0).mean())):
+        circle = jnp.asarray(np.column_stack([np.cos(grid) + centre, np.sin(grid)]), jnp.float32)
+        density = np.exp(-np.asarray(jax.vmap(energy)(circle), np.float64))
+        assert density.mean() * 2 * np.pi == pytest.approx(share, abs=0.01)
+        true = stats.vonmises.pdf(grid, 1.5)
+        gap = np.mean(true * np.log(true / (density / density.mean() / 2 / np.pi))) * 2 * np.pi
+        assert gap < 0.05
+
+
+def test_without_charts_the_member_that_validates_best_is_kept():
+    angle = np.random.default_rng(0).vonmises(0.0, 2.0, 300)
+    points = jnp.asarray(np.column_stack([np.cos(angle), np.sin(angle)]), jnp.float32)
+    energy, history = fit_score_matching(jax.random.key(0), sphere(1.0), points, None, BOX, QUICK)
+    assert energy(points[0]).shape == ()
+    assert history.terms["loss"][-1] < history.terms["loss"][0]
