@@ -21,13 +21,16 @@ from implicit_manifolds.cli import run_safely
 from implicit_manifolds.config import EnergyLoss
 from implicit_manifolds.datasets.download import DataUnavailable
 from implicit_manifolds.ebim import Method, Samples
+from implicit_manifolds.manifold.lines import uniform_pool
 from implicit_manifolds.manifold.topology import describe, topology
+from implicit_manifolds.manifold.volume import volume
 from implicit_manifolds.metrics.transport import original_cost, wasserstein1, wasserstein1_floor
 from implicit_manifolds.plot import plot_history
 from implicit_manifolds.points import InputError
 
 NUM_SAMPLES = 10_000
 LAW_POINTS = 100_000
+VOLUME_LINES = 100_000
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Options:
 
     def chosen(self, presets: dict[str, FitConfig]) -> FitConfig:
         """The preset, with the energy's loss as asked for."""
+        if self.preset not in presets:
+            raise InputError(f"this experiment has no preset {self.preset}; it is not in the paper")
         config = presets[self.preset]
         return config if self.energy_loss is None else replace(config, energy_loss=self.energy_loss)
 
@@ -75,7 +80,8 @@ class Problem:
     """Data with what is known of their law.
 
     train (N, n) to fit; test (M, n) to hold samples against; true_pair(i), two disjoint true samples of M points;
-    distance, (N, n) to distances from the true manifold (N,).
+    distance, (N, n) to distances from the true manifold (N,). volume of the true manifold. baselines: further metrics,
+    of other methods on the same split.
     """
 
     name: str
@@ -88,6 +94,8 @@ class Problem:
     draw: Callable[[EBIM, Samples], Figure] = field(repr=False)
     codimension: int = 1
     law: Law | None = None
+    volume: float | None = None
+    baselines: Callable[[], dict[str, float]] = dict
 
 
 def claim(out: Path, replaceable: bool) -> Path:
@@ -122,6 +130,7 @@ def run_problem(problem: Problem, options: Options) -> dict:
         **sample_metrics(problem, drawn, options.seed),
         **manifold_metrics(problem, result.model),
         **density_metrics(problem, result.model, options.seed),
+        **problem.baselines(),
         "original_cost": grid_cost(problem, result.model, options.seed),
         "seconds_manifold": result.seconds_manifold,
         "seconds_energy": result.seconds_energy,
@@ -179,13 +188,20 @@ def manifold_metrics(problem: Problem, model: EBIM) -> dict[str, Any]:
     found = project_points(model, problem.test)
     distance = found.distance[found.converged]
     certificate = topology(model.mdf, (model.low, model.high), model.anchors)
-    return {
+    return volume_metrics(problem, model) | {
         "test_distance_mean": float(distance.mean()),
         "test_distance_max": float(distance.max()),
         "converged_fraction": float(found.converged.mean()),
         "betti": list(certificate.betti),
         "topology": describe(certificate),
     }
+
+
+def volume_metrics(problem: Problem, model: EBIM) -> dict[str, float]:
+    """The learned manifold's volume in data units, from random lines, and over the true one where that is known."""
+    pool = uniform_pool(jax.random.key(0), model.mdf, (model.low, model.high), VOLUME_LINES)
+    found = volume(pool).value * float(model.scaling.scale) ** (len(model.low) - problem.codimension)
+    return {"volume": found} if problem.volume is None else {"volume": found, "volume_ratio": found / problem.volume}
 
 
 def density_metrics(problem: Problem, model: EBIM, seed: int) -> dict[str, float]:
@@ -222,17 +238,17 @@ def grid_cost(problem: Problem, model: EBIM, seed: int) -> float:
     return original_cost(data, density, grid.truth, grid.truth_density, grid.limits, grid.granularity)
 
 
-def command(problem_of_seed: Callable[[int], Problem]) -> None:
+def command(problem_of: Callable[[Any], Problem], options: type[Options] = Options) -> None:
     """Entry point of an experiment's file: options from the command line, exit code 2 for what the user can mend."""
-    main(lambda options: run_problem(problem_of_seed(options.seed), options))
+    main(lambda chosen: run_problem(problem_of(chosen), chosen), options)
 
 
-def main(run: Callable[[Options], object]) -> None:
-    """Parse `Options`, run, and exit as the command line does."""
+def main(run: Callable[[Any], object], options: type[Options] = Options) -> None:
+    """Parse the options, run, and exit as the command line does."""
 
     def call() -> None:
         try:
-            run(tyro.cli(Options))
+            run(tyro.cli(options))
         except DataUnavailable as error:
             raise InputError(str(error)) from error
 

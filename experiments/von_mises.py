@@ -44,9 +44,10 @@ def problem(seed: int) -> Problem:
         OriginalGrid(np.array([[-1.3, 1.3]] * 2), 100, circle, density),
         {"default": FitConfig(), "paper": PAPER},
         lambda model, drawn: plot_curve(model, train, ([circle], [density]), "Von Mises on a circle"),
+        volume=2 * np.pi,
         law=Law(von_mises_circle, lambda points: np.log(von_mises_circle_density(points))),
     )
 
 
 if __name__ == "__main__":
-    command(problem)
+    command(lambda options: problem(options.seed))

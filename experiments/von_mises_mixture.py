@@ -51,6 +51,7 @@ def problem(seed: int) -> Problem:
         OriginalGrid(np.array([[-3.3, 3.3]] * 2), 100, np.concatenate(circles), np.concatenate(densities)),
         {"default": FitConfig(), "paper": PAPER},
         lambda model, drawn: plot_curve(model, train, (circles, densities), "Von Mises on two circles"),
+        volume=4 * np.pi,
         law=Law(
             lambda random, count: von_mises_mixture(random, count, offset=OFFSET),
             lambda points: np.log(von_mises_mixture_density(points, offset=OFFSET)),
@@ -59,4 +60,4 @@ def problem(seed: int) -> Problem:
 
 
 if __name__ == "__main__":
-    command(problem)
+    command(lambda options: problem(options.seed))

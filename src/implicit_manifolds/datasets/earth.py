@@ -9,7 +9,10 @@ from .download import fetch
 _HEADER_LINES = {"flood": 2, "fire": 1, "quakes_all": 4, "volerup": 2}
 
 
-def load_earth(name: Literal["flood", "fire", "quakes_all", "volerup"]) -> np.ndarray:
+EarthData = Literal["flood", "fire", "quakes_all", "volerup"]
+
+
+def load_earth(name: EarthData) -> np.ndarray:
     """Unit vectors (N, 3) float64; N is 4875, 12809, 6120 and 827, repeated events included.
 
     Raises DataUnavailable as `fetch` does. Source: Mathieu & Nickel 2020; files of oxcsml/riemannian-score-sde.

@@ -1,7 +1,7 @@
 """Exact samples of known laws on circles, the sphere and the torus, and the circles' exact densities."""
 
 import numpy as np
-from scipy.special import i0e
+from scipy.special import comb, i0e, iv, ndtr
 
 from .proteins import torus_embedding
 
@@ -51,6 +51,15 @@ def projected_normal_sphere(
     return _normalised(means[rng.integers(len(means), size=count)] + rng.normal(size=(count, means.shape[1])))
 
 
+def projected_normal_sphere_density(points: np.ndarray, means=((1.0, 0.0, 0.0), (-1.0, 0.0, 0.0))) -> np.ndarray:
+    """Density by area of `projected_normal_sphere` at unit vectors (N, 3), (N,) (Mardia & Jupp 2000, §9.3.3)."""
+    means = np.asarray(means, np.float64)
+    along = points @ means.T
+    # ∫ r² exp(-(r - t)²/2) dr over r > 0, and what is left of the normal density
+    radial = along * np.exp(-(along**2) / 2) + (1 + along**2) * np.sqrt(2 * np.pi) * ndtr(along)
+    return np.mean(radial * np.exp((along**2 - np.sum(means**2, axis=1)) / 2), axis=1) / (2 * np.pi) ** 1.5
+
+
 def uniform_sphere(rng: np.random.Generator, count: int) -> np.ndarray:
     """Points (count, 3) uniform on the unit sphere."""
     return _normalised(rng.normal(size=(count, 3)))
@@ -61,6 +70,49 @@ def von_mises_torus(
 ) -> np.ndarray:
     """Points (count, 3) of `torus_embedding` at two independent angles, each von Mises about 0."""
     return torus_embedding(rng.vonmises(0.0, concentration, (count, 2)), radius, tube)
+
+
+def sine_torus(
+    rng: np.random.Generator,
+    count: int,
+    concentrations: tuple[float, float] = (2.0, 2.0),
+    correlation: float = 1.0,
+    radius: float = 3.0,
+    tube: float = 1.0,
+) -> np.ndarray:
+    """Points (count, 3) of `torus_embedding` at angles of the sine law, ∝ exp(κ₁ cos φ + κ₂ cos ψ + λ sin φ sin ψ).
+
+    The bivariate von Mises of Singh, Hnizdo & Demchuk (2002), exactly, by rejection.
+    """
+    peak = sum(concentrations) + abs(correlation)
+    drawn: list[np.ndarray] = []
+    while sum(map(len, drawn)) < count:
+        angles = rng.uniform(-np.pi, np.pi, (16 * count, 2))
+        kept = np.log(rng.random(len(angles))) < _sine_exponent(angles, concentrations, correlation) - peak
+        drawn.append(angles[kept])
+    return torus_embedding(np.concatenate(drawn)[:count], radius, tube)
+
+
+def sine_torus_density(
+    points: np.ndarray,
+    concentrations: tuple[float, float] = (2.0, 2.0),
+    correlation: float = 1.0,
+    radius: float = 3.0,
+    tube: float = 1.0,
+) -> np.ndarray:
+    """Density of `sine_torus` by area, (N, 3) to (N,); a point off the torus counts as the one at its angles."""
+    phi = np.arctan2(points[:, 1], points[:, 0])
+    psi = np.arctan2(points[:, 2], np.hypot(points[:, 0], points[:, 1]) - radius)
+    first, second = concentrations
+    order = np.arange(60)
+    terms = comb(2 * order, order) * (correlation**2 / (4 * first * second)) ** order * iv(order, first)
+    normalizer = 4 * np.pi**2 * np.sum(terms * iv(order, second))
+    exponent = _sine_exponent(np.column_stack([phi, psi]), concentrations, correlation)
+    return np.exp(exponent) / normalizer / (tube * (radius + tube * np.cos(psi)))
+
+
+def _sine_exponent(angles, concentrations, correlation):
+    return np.cos(angles) @ np.asarray(concentrations) + correlation * np.prod(np.sin(angles), axis=1)
 
 
 def _circle_point(angle: np.ndarray) -> np.ndarray:
