@@ -187,7 +187,7 @@ def manifold_metrics(problem: Problem, model: EBIM) -> dict[str, Any]:
     """How far held-out points lie from the learned manifold, where the search converged, and its topology."""
     found = project_points(model, problem.test)
     distance = found.distance[found.converged]
-    certificate = topology(model.mdf, (model.low, model.high), model.anchors)
+    certificate = topology(model.mdf, (model.low, model.high), model.anchors, model.atlas)
     return volume_metrics(problem, model) | {
         "test_distance_mean": float(distance.mean()),
         "test_distance_max": float(distance.max()),

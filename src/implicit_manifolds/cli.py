@@ -146,8 +146,8 @@ def topology_command(model: PathArgument) -> None:
 def _certificate(model: EBIM) -> str:
     box = (model.low, model.high)
     try:
-        return describe(topology(model.mdf, box, model.anchors))
-    except ValueError as error:
+        return describe(topology(model.mdf, box, model.anchors, model.atlas))
+    except (ValueError, ImportError) as error:
         return f"no certificate: {error}"
 
 

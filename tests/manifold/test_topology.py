@@ -1,11 +1,14 @@
 """Components, genus and stray parts of level sets whose topology is known."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.tree_util import Partial
 
-from implicit_manifolds.manifold.analytic import circle_in_space, sphere, torus
+from implicit_manifolds.manifold.analytic import circle_in_space, clifford_torus, sphere, torus
+from implicit_manifolds.manifold.charts import cover
+from implicit_manifolds.manifold.homology import betti_numbers
 from implicit_manifolds.manifold.topology import describe, topology
 
 
@@ -59,9 +62,9 @@ def test_a_component_without_data_is_stray_and_its_share_is_told(dimension):
     assert "no stray components" in describe(both)
 
 
-def test_the_gradient_ratio_sees_a_zero_set_near_a_fold():
+def test_the_ratio_of_singular_values_sees_a_zero_set_near_a_fold():
     flat = topology(Partial(lambda x: (x[:1] ** 2 + 0.01 * x[1:] ** 2) - 1), box(1.5, 11.0), np.asarray([[1.0, 0.0]]))
-    assert flat.gradient_ratio == pytest.approx(0.1, rel=0.05)  # ‖∇F‖ is 2 at (1, 0) and 0.2 at (0, 10)
+    assert flat.singular_ratio == pytest.approx(0.1, rel=0.05)  # ‖∇F‖ is 2 at (1, 0) and 0.2 at (0, 10)
 
 
 def test_what_differs_at_every_resolution_is_not_called_settled(monkeypatch):
@@ -71,7 +74,45 @@ def test_what_differs_at_every_resolution_is_not_called_settled(monkeypatch):
     assert "not settled" in describe(found)
 
 
-def test_other_dimensions_are_refused():
+def spread(mdf, region, seen):
+    return cover(jax.random.key(0), mdf, region, np.asarray(seen, np.float32))
+
+
+def test_curves_in_space_need_no_homology():
+    angle = np.random.default_rng(0).uniform(0, 2 * np.pi, 600)
+    ring = np.column_stack([np.cos(angle), np.sin(angle), 0 * angle])
+    for half, betti, said in ((1.5, (1, 1), "1 component, closed; "), (0.9, (2, 0), "2 components, open at the box; ")):
+        region = box(1.5, half, 1.0)
+        inside = ring[np.abs(ring[:, 1]) < half]
+        atlas = spread(circle_in_space(), region, inside)
+        found = topology(circle_in_space(), region, inside, atlas)
+        assert found.betti == betti
+        assert describe(found).startswith(said)
+    assert found.singular_ratio == pytest.approx(0.5, abs=0.01)  # J has rows of length 2 and 1
+
+
+def test_persistent_homology_finds_the_flat_torus_in_four_dimensions():
+    pytest.importorskip("gudhi")
+    mdf, region = clifford_torus(1.0, 0.5), box(1.2, 1.2, 0.7, 0.7)
+    angle = np.random.default_rng(0).uniform(0, 2 * np.pi, (2, 500))
+    seen = np.column_stack([np.cos(angle[0]), np.sin(angle[0]), np.cos(angle[1]) / 2, np.sin(angle[1]) / 2])
+    found = topology(mdf, region, seen, spread(mdf, region, seen))
+    assert found.betti == (1, 2, 1)
+    assert found.settled
+    assert describe(found).startswith("1 component, genus 1 (torus); ")
+
+
+def test_betti_numbers_of_points_that_fill_known_sets():
+    pytest.importorskip("gudhi")
+    random = np.random.default_rng(1)
+    points = random.normal(size=(5000, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    assert betti_numbers(points, 2) == ((1, 0, 1), True)
+    angle = random.uniform(0, 2 * np.pi, 3000)
+    assert betti_numbers(np.column_stack([np.cos(angle), np.sin(angle)]), 1) == ((1, 1), True)
+
+
+def test_without_charts_other_dimensions_are_refused():
     for mdf, region in ((circle_in_space(), box(1.5, 1.5, 1.5)), (sphere(1.0), box(*[1.5] * 4))):
-        with pytest.raises(ValueError, match="one constraint"):
+        with pytest.raises(ValueError, match="charts"):
             topology(mdf, region, np.zeros((1, len(region[0]))))

@@ -1,4 +1,4 @@
-"""Components, Betti numbers and stray parts of a curve in the plane or a surface in space, from its mesh."""
+"""Components, Betti numbers and stray parts of a level set: from its mesh, or from charts and persistent homology."""
 
 from typing import NamedTuple
 
@@ -8,25 +8,29 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
-from skimage.measure import find_contours, marching_cubes
 
 from .._loops import in_blocks
 from .._random import Box
-from .._types import MDF, Array, Float, Int
+from .._types import MDF, Array, Float
+from .charts import Atlas, components, draw
+from .homology import betti_numbers
+from .mesh import Mesh, genus_of, is_closed, level_mesh, simplex_volumes
 
 BLOCK = 2**15
 RESOLUTIONS = {2: (64, 128, 256, 512), 3: (32, 48, 64, 96, 128)}
+DRAWS = 20_000
 
 
 class Component(NamedTuple):
     """A connected part of {F = 0} in the box.
 
-    closed: it does not end at the box. genus: of a closed surface, None otherwise. volume_share and data_share: its
-    parts of the volume and of the data, each point counted with the component nearest to it.
+    closed: it does not end at the box. betti (β₀, ..., β_d) of it, d = min(m, 2); None for a mesh that is open, whose
+    handles say nothing. volume_share and data_share: its parts of the volume and of the data, each point counted with
+    the component nearest to it.
     """
 
     closed: bool
-    genus: int | None
+    betti: tuple[int, ...] | None
     volume_share: float
     data_share: float
 
@@ -34,9 +38,10 @@ class Component(NamedTuple):
 class Topology(NamedTuple):
     """What the zero set is.
 
-    dimension m of it. components, largest first. betti (β₀, ..., β_m), of closed parts only. settled: the last two
-    resolutions agree on number, ends and genus of the components. resolution: cells along the box's longest side.
-    gradient_ratio: least ‖∇F‖ on the zero set over the greatest.
+    dimension m of it. components, largest first. betti (β₀, ..., β_d) of all, open meshes counting as one component
+    each. settled: the last two resolutions agree on number, ends and Betti numbers. resolution: cells along
+    the box's longest side; 0 where charts were read instead. singular_ratio: the least singular value of J on the
+    zero set over the largest.
     """
 
     dimension: int
@@ -44,105 +49,96 @@ class Topology(NamedTuple):
     betti: tuple[int, ...]
     settled: bool
     resolution: int
-    gradient_ratio: float
+    singular_ratio: float
 
 
-class Mesh(NamedTuple):
-    """vertices (v, n) near M, simplices (s, m + 1) of them, and F's grid spacing (n,)."""
+def topology(mdf: MDF, box: Box, data: Float[np.ndarray | Array, "points n"], atlas: Atlas | None = None) -> Topology:
+    """Components and Betti numbers of {F = 0} in the box; data (N, n) decide which components are stray.
 
-    vertices: Float[np.ndarray, "v n"]
-    simplices: Int[np.ndarray, "s corners"]
-    spacing: Float[np.ndarray, " n"]
-
-
-def topology(mdf: MDF, box: Box, data: Float[np.ndarray | Array, "points n"]) -> Topology:
-    """Components and Betti numbers of {F = 0} in the box, one constraint in two or three dimensions.
-
-    Marching squares or cubes on ever finer grids until two agree; data (N, n) decide which components are stray:
-    those nearest to none. Raises ValueError for other dimensions or more constraints.
+    One constraint in two or three dimensions: marching squares or cubes on ever finer grids until two agree. Else
+    from an atlas: charts that overlap are one component, whose Betti numbers are counted on ever more landmarks; curves
+    need no counting, surfaces and more the extra `homology` (ImportError). Raises ValueError where there is no atlas.
     """
-    dimension = len(box[0])
-    constraints = jax.eval_shape(mdf, box[0]).shape
-    if constraints != (1,) or dimension not in RESOLUTIONS:
-        raise ValueError("topology is read off meshes: one constraint in two or three dimensions")
+    if jax.eval_shape(mdf, box[0]).shape == (1,) and len(box[0]) in RESOLUTIONS:
+        return _of_meshes(mdf, box, np.asarray(data))
+    if atlas is None:
+        raise ValueError("the topology of more constraints or dimensions is read off charts, and there are none")
+    return _of_charts(mdf, box, np.asarray(data), atlas)
+
+
+def _of_meshes(mdf, box, data) -> Topology:
     before = None
-    for resolution in RESOLUTIONS[dimension]:
+    for resolution in RESOLUTIONS[len(box[0])]:
         mesh = level_mesh(mdf, box, resolution)
-        components = _components(mesh, np.asarray(data))
-        shape = [component[:2] for component in components]
-        settled = before is not None and sorted(map(str, shape)) == before
-        before = sorted(map(str, shape))
+        parts = _mesh_components(mesh, data)
+        shape = sorted(str(part[:2]) for part in parts)
+        settled, before = shape == before, shape
         if settled:
             break
-    slopes = in_blocks(lambda rows: _slopes(mdf, rows), mesh.vertices.astype(jnp.result_type(float)), BLOCK)
-    ratio = float(slopes.min() / slopes.max()) if len(slopes) else 0.0
-    return Topology(dimension - 1, components, _betti(components, dimension - 1), settled, resolution, ratio)
+    dimension = len(box[0]) - 1
+    ratio = _singular_ratio(mdf, mesh.vertices)
+    return Topology(dimension, parts, _total(parts, dimension), settled, resolution, ratio)
+
+
+def _of_charts(mdf, box, data, atlas: Atlas) -> Topology:
+    everywhere = (jnp.full(len(box[0]), -jnp.inf), jnp.full(len(box[0]), jnp.inf))
+    pool, part = draw(jax.random.key(0), mdf, atlas, everywhere, DRAWS), components(atlas)
+    tree, dimension = KDTree(atlas.bases), atlas.bases.shape[1] - atlas.normals.shape[1]
+    of_pool, of_data = (part[tree.query(points)[1]] for points in (pool.points, data))
+    low, high = (np.asarray(bound) for bound in box)
+    inside = np.all((pool.points >= low) & (pool.points <= high), axis=1)
+    parts, settled = [], True
+    for number in range(part.max() + 1):
+        mine, closed = inside & (of_pool == number), bool(inside[of_pool == number].all())
+        betti, steady = ((1, int(closed)), True) if dimension == 1 else betti_numbers(pool.points[mine], dimension)
+        settled &= steady
+        share = float(pool.weights[mine].sum() / pool.weights[inside].sum())
+        parts.append(Component(closed, betti, share, float(np.mean(of_data == number))))
+    parts.sort(key=lambda one: -one.volume_share)
+    ratio = _singular_ratio(mdf, pool.points[inside])
+    return Topology(dimension, tuple(parts), _total(parts, dimension), settled, 0, ratio)
+
+
+def _total(parts, dimension: int) -> tuple[int, ...]:
+    """Betti numbers of a union of disjoint parts."""
+    size = min(dimension, 2) + 1
+    rows = [part.betti or (1,) + (0,) * (size - 1) for part in parts]
+    return tuple(int(column) for column in np.sum(np.reshape(rows, (-1, size)), axis=0))
 
 
 def describe(found: Topology) -> str:
-    """One line: "1 component, genus 1 (torus); smallest over largest gradient 0.31; no stray components"."""
+    """One line: "1 component, genus 1 (torus); smallest over largest singular value 0.31; no stray components"."""
     count = len(found.components)
     parts = [f"{count} component{'' if count == 1 else 's'}"]
     if count:
         parts[0] += ", " + _kinds(found)
-        parts.append(f"smallest over largest gradient {found.gradient_ratio:.2g}")
+        parts.append(f"smallest over largest singular value {found.singular_ratio:.2g}")
         stray = [component.volume_share for component in found.components if component.data_share == 0]
         parts.append(f"{len(stray)} stray, {sum(stray):.2g} of the volume" if stray else "no stray components")
     if not found.settled:
-        parts.append(f"not settled at {found.resolution} cells a side")
+        parts.append("not settled at the finest resolution")
     return "; ".join(parts)
 
 
 def _kinds(found: Topology) -> str:
-    names = {0: "genus 0 (sphere)", 1: "genus 1 (torus)"}
-    kinds = []
-    for component in found.components:
-        if not component.closed:
-            kinds.append("open at the box")
-        elif component.genus is None:
-            kinds.append("closed")
-        else:
-            kinds.append(names.get(component.genus, f"genus {component.genus}"))
+    kinds = [_kind(component, found.dimension) for component in found.components]
     distinct = sorted(set(kinds))
     return distinct[0] if len(distinct) == 1 else ", ".join(f"{kinds.count(kind)} {kind}" for kind in distinct)
 
 
-def grid_values(mdf: MDF, box: Box, resolution: int):
-    """F on a grid over the box: the first node (n,), the spacing (n,), and the values, one axis a coordinate.
-
-    Cells are 1/resolution of the box's longest side, or a little less.
-    """
-    low, high = (np.asarray(bound, np.float64) for bound in box)
-    cells = np.maximum(1, np.ceil(resolution * (high - low) / (high - low).max())).astype(int)
-    axes = [np.linspace(*ends) for ends in zip(low, high, cells + 1, strict=True)]
-    nodes = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    flat = nodes.reshape(-1, len(low)).astype(jnp.result_type(float))
-    values = in_blocks(lambda rows: _values(mdf, rows), flat, BLOCK)
-    return low, (high - low) / cells, values.reshape(nodes.shape[:-1])
+def _kind(component: Component, dimension: int) -> str:
+    if not component.closed:
+        return "open at the box"
+    if dimension == 1 or component.betti is None:
+        return "closed"
+    if dimension > 2:
+        return f"closed, Betti numbers {', '.join(map(str, component.betti))}"
+    # Zero sets are orientable, so a closed surface has β₁ = 2 · genus.
+    genus = component.betti[1] // 2
+    return {0: "genus 0 (sphere)", 1: "genus 1 (torus)"}.get(genus, f"genus {genus}")
 
 
-def level_mesh(mdf: MDF, box: Box, resolution: int) -> Mesh:
-    """Segments or triangles of {F = 0} in the box, by marching squares or cubes; empty where F has one sign."""
-    low, spacing, values = grid_values(mdf, box, resolution)
-    dimension = len(low)
-    values = np.where(values == 0, np.finfo(values.dtype).tiny, values)  # no vertex on a node: meshes stay manifold
-    if not ((values > 0).any() and (values < 0).any()):
-        return Mesh(np.empty((0, dimension)), np.empty((0, dimension), int), spacing)
-    if dimension == 3:
-        vertices, faces, _, _ = marching_cubes(values, 0.0, spacing=tuple(spacing), allow_degenerate=True)
-        return Mesh(low + vertices, faces, spacing)
-    contours = find_contours(values, 0.0)
-    starts = np.cumsum([0, *(len(contour) for contour in contours)])
-    segments = []
-    for start, contour in zip(starts, contours, strict=False):
-        rows = start + np.arange(len(contour))
-        if np.array_equal(contour[0], contour[-1]):
-            rows[-1] = start
-        segments.append(np.column_stack([rows[:-1], rows[1:]]))
-    return Mesh(low + np.concatenate(contours) * spacing, np.concatenate(segments), spacing)
-
-
-def _components(mesh: Mesh, data) -> tuple[Component, ...]:
+def _mesh_components(mesh: Mesh, data) -> tuple[Component, ...]:
     """The parts of a mesh, largest first."""
     if len(mesh.simplices) == 0:
         return ()
@@ -151,49 +147,32 @@ def _components(mesh: Mesh, data) -> tuple[Component, ...]:
     _, label = connected_components(sum(links[1:], links[0]), directed=False)
     used = np.unique(mesh.simplices)
     nearest = label[used[KDTree(mesh.vertices[used]).query(data)[1]]]
-    volumes, owner = _volumes(mesh), label[first]
+    volumes, owner = simplex_volumes(mesh), label[first]
     parts = []
     for name in np.unique(owner):
         simplices = mesh.simplices[owner == name]
-        closed = _is_closed(simplices)
-        genus = _genus(simplices) if closed and simplices.shape[1] == 3 else None
+        closed = is_closed(simplices)
+        surface = simplices.shape[1] == 3
+        betti = None if not closed else (1, 2 * genus_of(simplices), 1) if surface else (1, 1)
         share = float(volumes[owner == name].sum() / volumes.sum())
-        parts.append(Component(closed, genus, share, float(np.mean(nearest == name))))
+        parts.append(Component(closed, betti, share, float(np.mean(nearest == name))))
     return tuple(sorted(parts, key=lambda part: -part.volume_share))
 
 
-def _is_closed(simplices) -> bool:
-    """Whether every facet belongs to two simplices."""
-    corners = simplices.shape[1]
-    facets = np.concatenate([np.delete(simplices, corner, axis=1) for corner in range(corners)])
-    return bool((np.unique(np.sort(facets, axis=1), axis=0, return_counts=True)[1] == 2).all())
-
-
-def _genus(triangles) -> int:
-    """1 - χ/2 of a closed orientable surface, χ = V - E + F with E = 3F/2."""
-    characteristic = len(np.unique(triangles)) - len(triangles) // 2
-    return 1 - characteristic // 2
-
-
-def _volumes(mesh: Mesh) -> np.ndarray:
-    corners = mesh.vertices[mesh.simplices]
-    if corners.shape[1] == 2:
-        return np.linalg.norm(corners[:, 1] - corners[:, 0], axis=1)
-    return np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
-
-
-def _betti(components, dimension: int) -> tuple[int, ...]:
-    closed = [component for component in components if component.closed]
-    if dimension == 1:
-        return len(components), len(closed)
-    return len(components), sum(2 * (component.genus or 0) for component in closed), len(closed)
+def _singular_ratio(mdf, points) -> float:
+    if len(points) == 0:
+        return 0.0
+    values = in_blocks(lambda rows: _singular_values(mdf, rows), points.astype(jnp.result_type(float)), BLOCK)
+    return float(values.min() / values.max())
 
 
 @jax.jit
-def _values(mdf, points):
-    return jax.vmap(lambda x: mdf(x)[0])(points)
+def _singular_values(mdf, points):
+    """Those of J, (points, k), as roots of the eigenvalues of J Jᵀ."""
 
+    def one(x):
+        jacobian = jax.jacrev(mdf)(x)
+        gram = jacobian @ jacobian.T
+        return jnp.sqrt(gram[0] if len(gram) == 1 else jnp.maximum(jnp.linalg.eigvalsh(gram), 0))
 
-@jax.jit
-def _slopes(mdf, points):
-    return jax.vmap(lambda x: jnp.linalg.norm(jax.grad(lambda x: mdf(x)[0])(x)))(points)
+    return jax.vmap(one)(points)

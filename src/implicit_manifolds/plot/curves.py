@@ -13,7 +13,7 @@ from skimage.measure import find_contours
 
 from .._types import Float
 from ..ebim import EBIM, energies_at
-from ..manifold import topology
+from ..manifold import mesh
 from ..points import InputError, check_points
 from .style import DATA_COLOR, add_density_bar, blank_figure, coordinate, density_scale, thinned
 
@@ -98,7 +98,7 @@ def grid_values(
     Raises InputError unless the model has codimension 1 in `dimension` coordinates and F takes both signs.
     """
     check_hypersurface(model, dimension)
-    low, spacing, values = topology.grid_values(model.mdf, (model.low, model.high), resolution)
+    low, spacing, values = mesh.grid_values(model.mdf, (model.low, model.high), resolution)
     if not ((values > 0).any() and (values < 0).any()):
         raise InputError(NO_ZEROS)
     return low, spacing, values
