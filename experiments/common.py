@@ -243,7 +243,7 @@ def command(problem_of: Callable[[Any], Problem], options: type[Options] = Optio
     main(lambda chosen: run_problem(problem_of(chosen), chosen), options)
 
 
-def main(run: Callable[[Any], object], options: type[Options] = Options) -> None:
+def main(run: Callable[[Any], object], options: type = Options) -> None:
     """Parse the options, run, and exit as the command line does."""
 
     def call() -> None:

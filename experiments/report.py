@@ -13,20 +13,26 @@ import numpy as np
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
-BEGIN, END = "<!-- results: made by `python -m experiments.report` -->", "<!-- end of results -->"
+DOCS = README.parent / "docs"
 TITLES = {
     "von_mises": "Circle, von Mises",
     "von_mises_mixture": "Two circles, von Mises",
+    "projected_normals": "Sphere, projected normals",
+    "torus": "Torus, sine law",
     "floods": "Floods, sphere",
+    "fires": "Fires, sphere",
+    "earthquakes": "Earthquakes, sphere",
+    "volcanoes": "Eruptions, sphere",
     "amino_acids": "Glycine, torus",
 }
 COLUMNS = {
     "W1": "w1",
     "W1 of perfect samples": "w1_floor",
     "mean distance": "distance_mean",
-    "largest distance": "distance_max",
-    "held-out distance": "test_distance_mean",
     "held-out NLL": "nll_test",
+    "NLL of kernels on the true manifold": "nll_kernel",
+    "log ratio": "log_ratio_mean",
+    "volume": "volume_ratio",
     "seconds": "seconds_total",
 }
 
@@ -41,7 +47,7 @@ def collect(directories: list[Path]) -> None:
 
 
 def table() -> str:
-    """Markdown: for each experiment and preset the median over seeds of each column; largest distance: the largest."""
+    """Markdown: for each experiment and preset the median over seeds of each column."""
     runs = defaultdict(list)
     for path in sorted(RESULTS.glob("*-seed*.json")):
         run = json.loads(path.read_text())
@@ -62,16 +68,22 @@ def table() -> str:
 def _cell(column: str, values: list[float]) -> str:
     if not values:
         return ""
-    value = np.max(values) if column.startswith("largest") else np.median(values)
-    return format(value, {"seconds": ".0f", "held-out NLL": ".2f"}.get(column, ".2g"))
+    value = np.median(values)
+    return format(value, {"seconds": ".0f", "volume": ".3f"}.get(column, ".2f" if "NLL" in column else ".2g"))
 
 
 def main() -> None:
     """Collect, then rewrite the part of the README between the two marks."""
     collect([Path(argument) for argument in sys.argv[1:]])
-    text = README.read_text()
-    before, rest = text.split(BEGIN)
-    README.write_text(f"{before}{BEGIN}\n{table()}\n{END}{rest.split(END)[1]}")
+    replace_between_marks(README, "results", table())
+
+
+def replace_between_marks(path: Path, name: str, text: str) -> None:
+    """Put `text` between the lines <!-- NAME: ... --> and <!-- end of NAME --> of a file."""
+    before, rest = path.read_text().split(f"<!-- {name}:")
+    mark = rest.split("-->")[0]
+    after = rest.split(f"<!-- end of {name} -->")[1]
+    path.write_text(f"{before}<!-- {name}:{mark}-->\n{text}\n<!-- end of {name} -->{after}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ._random import derived_keys, host_generator
+from ._random import Box, derived_keys, host_generator
 from ._types import Array, Energy, Float, RandomKey, Vector
 from .anchors import nearest_fit, points_on_manifold
 from .config import FitConfig, ManifoldConfig
@@ -114,11 +114,7 @@ def fit(
         raise InputError("likelihood needs at most 5 constraints in 10 dimensions; choose another --energy-loss")
     if checkpoint_dir is not None:
         _claim_checkpoints(checkpoint_dir, key, points, codimension, config)
-    shift = points.mean(axis=0) if config.standardize else np.zeros(points.shape[1])
-    scale = math.sqrt(((points - shift) ** 2).mean()) if config.standardize else 1.0
-    scaling = Scaling(shift, scale)
-    standard = scaling.standardize(points)
-    box = _box(standard, config)
+    scaling, standard, box = standardization(points, config)
     started = time.perf_counter()
     manifold_key, start_key, energy_key = derived_keys(key, 3)
     mdf, manifold_history = fit_manifold(
@@ -179,8 +175,13 @@ def _claim_checkpoints(directory: Path, key, points, codimension, config) -> Non
         raise InputError(f"{directory} holds checkpoints of another run; remove it or name another output")
 
 
-def _box(points, config: FitConfig) -> tuple[Vector, Vector]:
+def standardization(points: np.ndarray, config: FitConfig = FitConfig()) -> tuple[Scaling, Array, Box]:
+    """The scaling of `points` (N, n), the points in its units, and the box of step 1 and 2 around them."""
+    shift = points.mean(axis=0) if config.standardize else np.zeros(points.shape[1])
+    scale = math.sqrt(((points - shift) ** 2).mean()) if config.standardize else 1.0
+    scaling = Scaling(shift, scale)
+    standard = scaling.standardize(points)
     if config.box is None:
-        return box_around(points, config.box_margin)
-    half = jnp.asarray(config.box, points.dtype)
-    return -half, half
+        return scaling, standard, box_around(standard, config.box_margin)
+    half = jnp.asarray(config.box, standard.dtype)
+    return scaling, standard, (-half, half)
