@@ -88,3 +88,14 @@ def test_stray_zeros_count_against_a_network_that_fits_the_data_as_well(order):
 def test_a_network_that_is_not_finite_is_not_chosen():
     models = Partial(_circle, jnp.asarray([np.nan, 1.1, np.nan]), jnp.zeros((3, 2)))
     assert nearest_fit(jax.random.key(0), models, ring(300), BOX).args[0] == np.float32(1.1)
+
+
+def _uneven(lean, x):
+    """The unit circle whose ‖∇F‖ ranges over (1 - lean, 1 + lean)."""
+    return _circle(1.0, 0.0, x) * (1 + lean * x[0])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_among_networks_with_the_same_zeros_the_best_conditioned_is_chosen(order):
+    models = Partial(_uneven, jnp.asarray([0.6, 0.1][::order]))
+    assert nearest_fit(jax.random.key(0), models, ring(300), BOX).args[0] == np.float32(0.1)

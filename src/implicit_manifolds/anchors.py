@@ -10,9 +10,11 @@ from scipy.spatial import KDTree
 from ._loops import in_blocks
 from ._random import Box, host_generator, uniform_in_box
 from ._types import MDF, Array, Bool, Float, RandomKey
+from .losses.manifold import singular_values
 from .manifold.projection import project
 
 BLOCK = 1000
+SLACK = 1.15
 
 
 def points_on_manifold(
@@ -38,27 +40,33 @@ def points_on_manifold(
 
 
 def nearest_fit(key: RandomKey, models, data: Float[Array | np.ndarray, "points n"], box: Box) -> MDF:
-    """The one of the stacked models whose zeros in the box and data (N, n) are nearest to each other.
+    """Of the stacked models whose zeros in the box and data (N, n) are near to each other, the best conditioned.
 
-    Its misfit is the root mean square distance from data to the zeros they project to, plus the mean distance
+    A model's misfit is the root mean square distance from data to the zeros they project to, plus the mean distance
     from zeros (noise, projected) to data: stray zeros count by share and remoteness. A point that reaches no zero
-    counts as far as the box is wide.
+    counts as far as the box is wide. Among those within `SLACK` of the least misfit the one with the largest ratio of
+    least to largest singular value of J on its zeros is taken: where that is small, sheets are about to tear or join.
     """
     data = np.asarray(data)
     noise = uniform_in_box(host_generator(key), box, len(data))
     width = float(np.linalg.norm(box[1] - box[0]))
     tree = KDTree(data)
 
-    def misfit(mdf) -> float:
+    def judged(mdf) -> tuple[float, float]:
         reached, usable = _projected(mdf, data, box)
         to_zeros = np.where(usable, np.linalg.norm(reached - data, axis=1), width)
         zeros, usable = _projected(mdf, noise, box)
-        to_data = tree.query(zeros[usable])[0].mean() if usable.any() else width
-        return float(np.sqrt((to_zeros**2).mean()) + to_data)
+        if not usable.any():
+            return 2 * width, 0.0
+        misfit = float(np.sqrt((to_zeros**2).mean()) + tree.query(zeros[usable])[0].mean())
+        values = in_blocks(lambda rows: _singular_values(mdf, rows, key), zeros, BLOCK)[usable]
+        return misfit, float(values.min() / values.max())
 
     models = jax.device_get(models)
     members = [jax.tree.map(lambda leaf, row=row: leaf[row], models) for row in range(_count(models))]
-    return jax.tree.map(jnp.asarray, min(members, key=misfit))
+    misfits, ratios = np.transpose([judged(member) for member in members])
+    chosen = int(np.argmax(np.where(misfits <= SLACK * misfits.min(), ratios, -1.0)))
+    return jax.tree.map(jnp.asarray, members[chosen])
 
 
 def _count(stacked) -> int:
@@ -76,3 +84,8 @@ def _projected(mdf, points, box) -> tuple[Float[np.ndarray, "points n"], Bool[np
 @jax.jit
 def _project_block(mdf, points):
     return jax.vmap(lambda x: project(mdf, x))(points)
+
+
+@jax.jit
+def _singular_values(mdf, points, key):
+    return singular_values(mdf, points, key)[0]

@@ -24,7 +24,7 @@ class ManifoldConfig:
     clip_norm: float | None = None
     negative_weight: float = 0.3
     rank_weight: float = 1.0
-    square_weight: float = 1.0
+    square_weight: float = 0.3
     minimum_singular_value: float = 1.0
     maximum_singular_value: float | None = None
     norm: ResidualNorm = "l2"
