@@ -9,13 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 from matplotlib.figure import Figure
-from scipy.special import ndtr
 
 from experiments.common import NUM_SAMPLES, Options, claim, main, output_directory, temperature, write_metrics
 from experiments.paper import preset
 from implicit_manifolds import EBIM, FitConfig, fit, sample, save
 from implicit_manifolds.anchors import points_on_manifold
-from implicit_manifolds.datasets.synthetic import projected_normal_sphere
+from implicit_manifolds.datasets.synthetic import projected_normal_sphere, projected_normal_sphere_density
 from implicit_manifolds.manifold import intersection, translate
 from implicit_manifolds.metrics.transport import wasserstein1, wasserstein1_floor
 from implicit_manifolds.plot.style import density_scale
@@ -70,24 +69,12 @@ def intersected(key, first: EBIM, second: EBIM) -> EBIM:
     return replace(first, mdf=mdf, energy=energy, low=low, high=high, anchors=anchors, log_normalizer=None)
 
 
-def sphere_density(points: np.ndarray) -> np.ndarray:
-    """Density on the unit sphere of the equal mixture of projected N((±1, 0, 0), I), unnormalised, (N,).
-
-    For x = r u with mean μ the integral over r of r² φ(r u - μ) is proportional to (1 + t²) Φ(t) + t φ(t), t = u·μ,
-    times exp(t²/2).
-    """
-    total = np.zeros(len(points))
-    for t in (points[:, 0], -points[:, 0]):
-        total += (1 + t**2) * ndtr(t) * np.exp(t**2 / 2) + t / np.sqrt(2 * np.pi)
-    return total
-
-
 def true_intersection(random: np.random.Generator, count: int) -> np.ndarray:
     """Exact draws of the product density on the circle where the spheres meet, (count, 3), by inversion on a grid."""
     angle = np.linspace(0, 2 * np.pi, 20_001)
     radius = np.sqrt(1 - SHIFT @ SHIFT)
     circle = np.column_stack([radius * np.cos(angle), radius * np.sin(angle), np.zeros_like(angle)])
-    weight = sphere_density(circle - SHIFT) * sphere_density(circle + SHIFT)
+    weight = projected_normal_sphere_density(circle - SHIFT) * projected_normal_sphere_density(circle + SHIFT)
     law = np.concatenate([[0], np.cumsum((weight[1:] + weight[:-1]) / 2)])
     drawn = np.interp(random.uniform(0, law[-1], count), law, angle)
     return np.column_stack([radius * np.cos(drawn), radius * np.sin(drawn), np.zeros(count)])

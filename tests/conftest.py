@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 
+from implicit_manifolds import EnergyConfig, FitConfig, LikelihoodConfig, ManifoldConfig, ScoreMatchingConfig
 from implicit_manifolds.manifold.analytic import torus, torus_point
 
 # Most of the suite's time is compilation of small programs, which splitting for more cores only slows.
@@ -159,3 +160,16 @@ def _linear_energy(slope, x):
 def linear_energy():
     """slope -> (x -> slope · x), a callable pytree."""
     return lambda slope: Partial(_linear_energy, slope)
+
+
+@pytest.fixture(scope="session")
+def quick():
+    """Settings under which a fit takes seconds and is still roughly right."""
+    return FitConfig(
+        ManifoldConfig(hidden=(16,), restarts=2, warmup_steps=500, num_steps=50, langevin_steps=5, buffer_size=100),
+        EnergyConfig(hidden=(8,), num_steps=50, langevin_steps=3, buffer_size=100, starts=50),
+        LikelihoodConfig(
+            hidden=(8,), features=4, members=2, num_steps=100, pool_size=1000, pool_batch=200, held_out=999
+        ),
+        ScoreMatchingConfig(hidden=(8,), features=4, members=2, num_steps=50),
+    )

@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
-from implicit_manifolds import EnergyConfig, FitConfig, LikelihoodConfig, ManifoldConfig, cli, storage
+from implicit_manifolds import cli, storage
 from implicit_manifolds.cli import (
     fit_command,
     plot_command,
@@ -19,12 +19,6 @@ from implicit_manifolds.cli import (
     topology_command,
 )
 
-QUICK = FitConfig(
-    ManifoldConfig(hidden=(16,), restarts=2, warmup_steps=500, num_steps=50, langevin_steps=5, buffer_size=100),
-    EnergyConfig(hidden=(8,), num_steps=50, langevin_steps=3, buffer_size=100, starts=50),
-    LikelihoodConfig(hidden=(8,), features=4, members=2, num_steps=100, pool_size=1000, pool_batch=200, held_out=1000),
-)
-
 
 def ring(count=200, offset=1000.0, scale=50.0):
     angle = np.random.default_rng(0).uniform(0, 2 * np.pi, count)
@@ -32,10 +26,10 @@ def ring(count=200, offset=1000.0, scale=50.0):
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
+def model(tmp_path_factory, quick):
     folder = tmp_path_factory.mktemp("cli")
     np.savetxt(folder / "ring.csv", ring(), delimiter=",", header="x,y", comments="")
-    assert run_safely(lambda: fit_command(folder / "ring.csv", 1, folder / "model", config=QUICK)) == 0
+    assert run_safely(lambda: fit_command(folder / "ring.csv", 1, folder / "model", config=quick)) == 0
     return folder / "model"
 
 
@@ -102,26 +96,28 @@ def test_a_model_directory_describes_itself_and_holds_no_pickle(model):
         ("broken.npy", "1,2\n3,4\n5,7\n", 1, "is not a numeric .npy file"),
     ],
 )
-def test_points_that_cannot_be_used_are_refused_in_one_line(tmp_path, capsys, name, content, codimension, expected):
+def test_points_that_cannot_be_used_are_refused_in_one_line(
+    tmp_path, capsys, name, content, codimension, expected, quick
+):
     (tmp_path / name).write_text(content)
-    code, said = outcome(capsys, lambda: fit_command(tmp_path / name, codimension, tmp_path / "out", config=QUICK))
+    code, said = outcome(capsys, lambda: fit_command(tmp_path / name, codimension, tmp_path / "out", config=quick))
     assert code == 2
     assert expected in said
     assert not (tmp_path / "out").exists()
 
 
-def test_a_missing_file_and_an_object_array_are_refused(tmp_path, capsys):
-    code, said = outcome(capsys, lambda: fit_command(tmp_path / "no.csv", 1, tmp_path / "out", config=QUICK))
+def test_a_missing_file_and_an_object_array_are_refused(tmp_path, capsys, quick):
+    code, said = outcome(capsys, lambda: fit_command(tmp_path / "no.csv", 1, tmp_path / "out", config=quick))
     assert (code, "is not a file" in said) == (2, True)
     np.save(tmp_path / "o.npy", np.array([{}, {}], dtype=object), allow_pickle=True)
-    code, said = outcome(capsys, lambda: fit_command(tmp_path / "o.npy", 1, tmp_path / "out", config=QUICK))
+    code, said = outcome(capsys, lambda: fit_command(tmp_path / "o.npy", 1, tmp_path / "out", config=quick))
     assert (code, "numeric .npy" in said) == (2, True)
 
 
-def test_nothing_that_exists_is_overwritten(model, tmp_path, capsys):
+def test_nothing_that_exists_is_overwritten(model, tmp_path, capsys, quick):
     before = {path: path.stat().st_mtime_ns for path in model.rglob("*")}
     np.save(tmp_path / "ring.npy", ring())
-    code, said = outcome(capsys, lambda: fit_command(tmp_path / "ring.npy", 1, model, config=QUICK))
+    code, said = outcome(capsys, lambda: fit_command(tmp_path / "ring.npy", 1, model, config=quick))
     assert (code, "exists; name a new path" in said) == (2, True)
     assert before == {path: path.stat().st_mtime_ns for path in model.rglob("*")}
     (tmp_path / "s.csv").write_text("mine")
@@ -164,13 +160,13 @@ def test_points_of_another_dimension_are_refused(model, tmp_path, capsys):
     assert (code, "points have 3 coordinates, the model has 2" in said) == (2, True)
 
 
-def test_repeated_points_and_constant_columns_are_counted_and_kept(tmp_path, capsys):
+def test_repeated_points_and_constant_columns_are_counted_and_kept(tmp_path, capsys, quick):
     flat = np.column_stack([ring(100), np.full(100, 7.0)])
     np.save(tmp_path / "flat.npy", np.concatenate([flat, flat[:3]]))
     capsys.readouterr()
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        assert run_safely(lambda: fit_command(tmp_path / "flat.npy", 2, tmp_path / "model", config=QUICK)) == 0
+        assert run_safely(lambda: fit_command(tmp_path / "flat.npy", 2, tmp_path / "model", config=quick)) == 0
     said = capsys.readouterr().err
     assert "warning: 3 of 103 points repeat others; they are kept" in said
     assert "warning: 1 of 3 coordinates are constant; they are kept" in said

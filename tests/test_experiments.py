@@ -10,15 +10,22 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from scipy import integrate
 
-from experiments import amino_acids, common, floods, manifold_arithmetic, report, von_mises, von_mises_mixture
+from experiments import (
+    amino_acids,
+    common,
+    earth,
+    manifold_arithmetic,
+    projected_normals,
+    report,
+    sweep,
+    topology_seeds,
+    torus,
+    von_mises,
+    von_mises_mixture,
+)
 from implicit_manifolds import (
-    EnergyConfig,
-    FitConfig,
     InputError,
-    LikelihoodConfig,
-    ManifoldConfig,
     fit,
     log_density,
     project_points,
@@ -27,11 +34,6 @@ from implicit_manifolds import (
 from implicit_manifolds.datasets.synthetic import von_mises_mixture_density
 from implicit_manifolds.metrics.transport import wasserstein1, wasserstein1_floor
 
-QUICK = FitConfig(
-    ManifoldConfig(hidden=(16,), restarts=2, warmup_steps=500, num_steps=50, langevin_steps=5, buffer_size=100),
-    EnergyConfig(hidden=(8,), num_steps=50, langevin_steps=3, buffer_size=100, starts=50),
-    LikelihoodConfig(hidden=(8,), features=4, members=2, num_steps=100, pool_size=1000, pool_batch=200, held_out=1000),
-)
 KEYS = {
     "w1", "w1_floor", "original_cost", "distance_mean", "distance_max", "residual_max", "converged_fraction",
     "seconds_manifold", "seconds_energy", "seconds_total", "seed", "preset", "temperature",
@@ -47,10 +49,10 @@ def _offline_data(monkeypatch):
     monkeypatch.setenv("IMPLICIT_MANIFOLDS_DATA", folder)
 
 
-def test_an_experiment_writes_metrics_figures_and_model_and_refuses_to_overwrite_others(tmp_path, monkeypatch):
+def test_an_experiment_writes_metrics_figures_and_model_and_refuses_to_overwrite_others(tmp_path, monkeypatch, quick):
     monkeypatch.setattr(common, "NUM_SAMPLES", 1200)
     monkeypatch.setattr(common, "LAW_POINTS", 2000)
-    problem = replace(von_mises.problem(0), presets={"default": QUICK})
+    problem = replace(von_mises.problem(0), presets={"default": quick})
     options = common.Options(out=tmp_path / "run")
     metrics = common.run_problem(problem, options)
     written = json.loads((tmp_path / "run" / "metrics.json").read_text())
@@ -86,10 +88,10 @@ def test_the_defaults_close_both_circles_of_the_mixture_and_sample_all_of_them()
     assert project_points(model, np.concatenate(circles)).distance.max() <= 0.1  # no gap where data are few
 
 
-@pytest.mark.parametrize("module", [von_mises, von_mises_mixture, floods, amino_acids])
-def test_a_problem_holds_disjoint_data_on_its_manifold_and_both_presets(module):
+@pytest.mark.parametrize("module", [von_mises, von_mises_mixture, earth, amino_acids, projected_normals, torus])
+def test_a_problem_holds_disjoint_data_on_its_manifold_and_its_presets(module):
     problem = module.problem(3)
-    assert set(problem.presets) == {"default", "paper"}
+    assert set(problem.presets) == ({"default", "paper"} if hasattr(module, "PAPER") else {"default"})
     assert problem.distance(problem.train).max() < 1e-9
     assert problem.distance(problem.test).max() < 1e-9
     assert {tuple(row) for row in problem.true_pair(0)[0]} != {tuple(row) for row in problem.true_pair(1)[0]}
@@ -102,20 +104,35 @@ def test_the_papers_temperatures_are_what_their_hyperparameters_imply():
     energies = {name: module.PAPER.energy for name, module in (("circle", von_mises), ("mixture", von_mises_mixture))}
     assert energies["circle"].step_size / energies["circle"].noise_scale ** 2 == pytest.approx(11.1, abs=0.05)
     assert energies["mixture"].step_size / energies["mixture"].noise_scale ** 2 == 4
-    assert floods.PAPER.energy.step_size is None
+    assert earth.PAPER.energy.step_size is None
 
 
-def test_the_density_of_projected_normals_is_that_of_their_draws():
-    total, _ = integrate.quad(lambda z: 2 * np.pi * float(_density_at_height(z)), -1, 1)
-    above, _ = integrate.quad(lambda z: 2 * np.pi * float(_density_at_height(z)), 0.5, 1)
-    draws = manifold_arithmetic.projected_normal_sphere(np.random.default_rng(0), 200_000)
-    # 200,000 draws: standard error of the share is below 0.001; four of them.
-    assert np.mean(draws[:, 0] > 0.5) == pytest.approx(above / total, abs=0.004)
+def test_kernels_on_the_true_manifolds_are_normalised():
+    random = np.random.default_rng(0)
+    sphere = random.normal(size=(200_000, 3))
+    sphere /= np.linalg.norm(sphere, axis=1, keepdims=True)
+    found = earth.von_mises_fisher_densities(sphere[:5], sphere, np.array([1.0, 30.0]))
+    np.testing.assert_allclose(found.mean(axis=0) * 4 * np.pi, 1, atol=0.02)
+    grid = np.stack(np.meshgrid(*[np.linspace(-np.pi, np.pi, 101)[:-1]] * 2), axis=-1).reshape(-1, 2)
+    found = amino_acids.von_mises_densities(grid[:5], grid, np.array([1.0, 30.0]))
+    np.testing.assert_allclose(found.mean(axis=0) * 4 * np.pi**2, 1, rtol=1e-6)
 
 
-def _density_at_height(x0):
-    ring = np.sqrt(1 - x0**2)
-    return manifold_arithmetic.sphere_density(np.array([[x0, ring, 0.0]]))[0]
+def test_tables_are_made_of_runs():
+    runs = [
+        {"data": "Floods", "loss": "likelihood", "nll_test": x, "w1": x, "w1_floor": 1.0, "seconds": 3.0}
+        for x in (0.2, 0.4, 0.3)
+    ]
+    assert "| Floods | likelihood | 0.300 (0.200 to 0.400) | 0.300 | 1.000 | 3.0 |" in sweep.table(runs)
+    right = {"data": "circle", "betti": [1, 1], "settled": True, "topology": "1 component, closed; and so on"}
+    wrong = right | {"betti": [1, 0], "topology": "1 component, open at the box; and so on"}
+    assert "| circle | 2 of 3 | 1 component, open at the box |" in topology_seeds.table([right, right, wrong])
+
+
+def test_text_between_marks_is_replaced_and_the_rest_kept(tmp_path):
+    (tmp_path / "a.md").write_text("before\n<!-- x: made by this -->\nold\n<!-- end of x -->\nafter\n")
+    report.replace_between_marks(tmp_path / "a.md", "x", "new")
+    assert (tmp_path / "a.md").read_text() == "before\n<!-- x: made by this -->\nnew\n<!-- end of x -->\nafter\n"
 
 
 def test_the_true_intersection_and_union_lie_where_they_should():
@@ -138,7 +155,7 @@ def test_without_data_and_network_an_experiment_says_one_sentence_and_exits_with
         "https_proxy": "http://127.0.0.1:9",
         "HTTPS_PROXY": "http://127.0.0.1:9",
     }
-    words = [sys.executable, "-m", "experiments.floods", "--out", str(tmp_path / "run")]
+    words = [sys.executable, "-m", "experiments.earth", "--out", str(tmp_path / "run")]
     ended = subprocess.run(words, env=environment, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
     assert ended.returncode == 2, ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
@@ -146,12 +163,12 @@ def test_without_data_and_network_an_experiment_says_one_sentence_and_exits_with
     assert not (tmp_path / "run").exists()
 
 
-def test_the_table_takes_medians_over_seeds_and_the_largest_distance(tmp_path, monkeypatch):
+def test_the_table_takes_medians_over_seeds(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
     for seed, w1 in enumerate([0.3, 0.1, 0.2]):
         run = dict.fromkeys(report.COLUMNS.values(), 1.0) | {"experiment": "floods", "preset": "default", "seed": seed}
-        run |= {"w1": w1, "distance_max": w1, "seconds_total": 30.4}
+        run |= {"w1": w1, "seconds_total": 30.4}
         (tmp_path / f"run{seed}").mkdir()
         (tmp_path / f"run{seed}" / "metrics.json").write_text(json.dumps(run))
     report.collect(sorted(tmp_path.glob("run*")))
-    assert "| Floods, sphere | default | 3 | 0.2 | 1 | 1 | 0.3 | 1 | 1.00 | 30 |" in report.table()
+    assert "| Floods, sphere | default | 3 | 0.2 | 1 | 1 | 1.00 | 1.00 | 1 | 1.000 | 30 |" in report.table()

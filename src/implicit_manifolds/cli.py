@@ -90,7 +90,7 @@ def sample_command(
         rows = ", ".join(str(row + 1) for row in stray[:10]) + (", ..." if stray.size > 10 else "")
         print(f"{stray.size} of {n} points are not on the manifold: rows {rows}", file=sys.stderr)
     if drawn.method == "importance":
-        note = f"independent, resampled from uniform points of effective size {drawn.effective_size:.0f}"
+        note = f"independent, drawn from points of known volume, effective size {drawn.effective_size:.0f}"
     else:
         note = f"ends of chains, {drawn.taken_fraction:.1%} of whose steps moved"
     print(f"{n} points written to {out}: {note}")

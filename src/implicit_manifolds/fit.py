@@ -3,6 +3,7 @@
 import hashlib
 import math
 import time
+import warnings
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -131,7 +132,7 @@ def fit(
     anchors, starts = points_on_manifold(start_key, mdf, near, box, config.energy.starts)
     options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
     survey_key, normalizer_key, energy_key = derived_keys(energy_key, 3)
-    found = survey(survey_key, mdf, anchors, starts, box, config.likelihood.members) if pools else None
+    found = _surveyed(survey_key, mdf, anchors, starts, box, config) if pools else None
     energy, energy_history = _fit_energy(energy_key, mdf, standard, anchors, starts, found, box, config, options)
     normalizer = None if found is None else log_normalizer(normalizer_key, mdf, energy, found.atlas, box)
     model = EBIM(
@@ -148,6 +149,17 @@ def fit(
     jax.block_until_ready(model.energy)
     ended = time.perf_counter()
     return Fit(model, manifold_history, energy_history, between - started, ended - between)
+
+
+def _surveyed(key, mdf, anchors, starts, box, config: FitConfig) -> Survey | None:
+    """What charts tell of M; None, with a warning, where there are none and nobody asked for what needs them."""
+    try:
+        return survey(key, mdf, anchors, starts, box, config.likelihood.members)
+    except ArithmeticError as error:
+        if config.energy_loss == "likelihood":
+            raise
+        warnings.warn(f"{error}; densities stay unnormalised", stacklevel=3)
+        return None
 
 
 def _fit_energy(

@@ -1,6 +1,7 @@
 """Step 2: an energy on a frozen manifold by maximum likelihood, score matching or contrastive divergence, and its Z."""
 
 import math
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +34,7 @@ from .training.loop import History, train_afresh
 from .training.objectives import ContrastiveObjective
 
 NORMALIZER_ERROR = 0.003
+WORST_SHARE = 0.01
 MIN_NORMALIZER_DRAWS, MAX_NORMALIZER_DRAWS = 2**15, 2**20
 MAX_CENTRES = 20_000
 OVERLAP = 16
@@ -74,6 +76,9 @@ def survey(key: RandomKey, mdf: MDF, points, starts, box: Box, members: int) -> 
     densities = held_out_densities(centres, fold[:MAX_CENTRES], dimension)
     base, radii, share = _focus(random, centres, mixture_weights(densities), dimension)
     atlas = focused(focus_key, mdf, atlas, centres[base], share, radii)
+    for share_of, what in ((atlas.uncovered, "is on no chart"), (atlas.inconsistent, "is on charts that disagree")):
+        if share_of > WORST_SHARE:
+            warnings.warn(f"{share_of:.1%} of the manifold {what}: densities are off by as much", stacklevel=2)
     return Survey(atlas, points, fold, densities)
 
 

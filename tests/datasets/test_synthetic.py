@@ -6,6 +6,9 @@ from scipy import stats
 
 from implicit_manifolds.datasets.synthetic import (
     projected_normal_sphere,
+    projected_normal_sphere_density,
+    sine_torus,
+    sine_torus_density,
     uniform_sphere,
     von_mises_circle,
     von_mises_circle_density,
@@ -134,3 +137,29 @@ def test_a_seed_gives_the_same_sample_again(sample):
     first, second = (sample(np.random.default_rng(9), 10) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert first.dtype == np.float64
+
+
+def test_projected_normals_have_their_density():
+    # The density is symmetric about the first axis, so its height there has 2π times the density as its own.
+    heights = np.linspace(-1, 1, 20_001)
+    points = np.column_stack([heights, np.sqrt(1 - heights**2), 0 * heights])
+    density = 2 * np.pi * projected_normal_sphere_density(points)
+    law = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2 * np.diff(heights))])
+    assert law[-1] == pytest.approx(1, abs=1e-6)
+    drawn = projected_normal_sphere(np.random.default_rng(0), COUNT)
+    assert_law(drawn[:, 0], lambda x: np.interp(x, heights, law))
+
+
+def test_the_sine_law_has_its_density():
+    grid = np.stack(np.meshgrid(GRID[::20], GRID[::20], indexing="ij"), axis=-1).reshape(-1, 2)
+    ring = 3 + np.cos(grid[:, 1])
+    points = np.column_stack([ring * np.cos(grid[:, 0]), ring * np.sin(grid[:, 0]), np.sin(grid[:, 1])])
+    by_angle = sine_torus_density(points) * ring
+    assert by_angle.mean() * 4 * np.pi**2 == pytest.approx(1, rel=1e-6)
+    drawn = sine_torus(np.random.default_rng(0), COUNT)
+    phi, psi = np.arctan2(drawn[:, 1], drawn[:, 0]), np.arctan2(drawn[:, 2], np.hypot(drawn[:, 0], drawn[:, 1]) - 3)
+    share = by_angle / by_angle.sum()
+    for values, of_grid in ((phi, grid[:, 0]), (psi, grid[:, 1]), (phi * psi, grid[:, 0] * grid[:, 1])):
+        mean, square = share @ of_grid, share @ of_grid**2
+        # Means within four standard errors: one run in sixteen thousand is beyond.
+        assert abs(values.mean() - mean) <= 4 * np.sqrt((square - mean**2) / COUNT)

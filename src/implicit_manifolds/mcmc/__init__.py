@@ -4,3 +4,4 @@ from .constrained_langevin import ConstrainedLangevin as ConstrainedLangevin
 from .langevin import Langevin as Langevin
 from .run import Chains as Chains
 from .run import run as run
+from .uniform import uniform_chains as uniform_chains

@@ -39,7 +39,7 @@ def plot_curve(
     panels = {"learned": (polylines, density_along(model, polylines))}
     if truth is not None:
         panels["true"] = _checked_truth(*truth)
-    scale = density_scale(max(values.max() for _, densities in panels.values() for values in densities))
+    scale = density_scale(np.concatenate([values for _, densities in panels.values() for values in densities]))
     figure = blank_figure(*_size(panels, points), layout="compressed")
     count = len(panels) + (points is not None)
     axes = figure.subplots(1, count, sharex=True, sharey=True, squeeze=False)[0]

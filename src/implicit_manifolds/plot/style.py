@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -18,13 +18,22 @@ MAX_DOTS = 2000
 """Points drawn at most of any one set; more are only a blot, and slow."""
 
 
+PEAKED = 200
+
+
 def blank_figure(width: float, height: float, layout: Layout | None = "constrained") -> Figure:
     """A figure of `width` x `height` inches at 100 dots an inch, tied to no window and no global state."""
     return Figure(figsize=(width, height), dpi=100, layout=layout)
 
 
-def density_scale(largest: float) -> ScalarMappable:
-    """Colours of densities from zero to `largest`, one scale for all the panels of a figure."""
+def density_scale(densities: np.ndarray) -> ScalarMappable:
+    """Colours of densities (N,), one scale for all the panels of a figure.
+
+    From zero, or over four decades where the largest is `PEAKED` times the median: all else would be one colour.
+    """
+    largest = densities.max()
+    if largest > PEAKED * np.median(densities):
+        return ScalarMappable(LogNorm(largest / 1e4, largest, clip=True), colormaps[COLORMAP])
     return ScalarMappable(Normalize(0, largest), colormaps[COLORMAP])
 
 

@@ -32,7 +32,7 @@ def plot_surface(model: EBIM, points=None, title: str | None = None, resolution:
     points = np.empty((0, 3)) if points is None else thinned(check_points(points, dimension=3))
     triangles = surface_triangles(model, resolution)
     densities = density_over(model, triangles)
-    scale = density_scale(densities.max())
+    scale = density_scale(densities)
     colors = scale.to_rgba(densities)
     low, high = _limits(np.concatenate([triangles.reshape(-1, 3), points]))
     figure, panels, bar = _page(high - low, title)
