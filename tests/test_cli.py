@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
-from implicit_manifolds import cli, storage
+from implicit_manifolds import FitConfig, ManifoldConfig, cli, storage
 from implicit_manifolds.cli import (
     fit_command,
     plot_command,

@@ -13,6 +13,7 @@ from implicit_manifolds.manifold.algebra import translate, union
 from implicit_manifolds.manifold.analytic import circle_in_space, sphere, torus
 from implicit_manifolds.plot import plot_curve, plot_history, plot_model, plot_pairs, plot_surface
 from implicit_manifolds.plot.curves import contour_segments, density_along
+from implicit_manifolds.plot.style import density_scale
 from implicit_manifolds.plot.surfaces import density_over, surface_triangles, triangle_areas
 from implicit_manifolds.points import InputError
 from implicit_manifolds.scaling import Scaling
@@ -189,3 +190,10 @@ def test_the_figure_of_a_model_follows_its_shape(monkeypatch, mdf, half, panels)
     monkeypatch.setattr("implicit_manifolds.ebim.sample", two_draws)
     figure = plot_model(jax.random.key(0), model_of(mdf, half), np.eye(len(half)))
     assert len(figure.axes) == panels
+
+
+def test_a_peaked_density_gets_a_scale_of_decades_and_a_smooth_one_starts_at_zero():
+    smooth, peaked = density_scale(np.linspace(0.5, 2, 50)), density_scale(np.geomspace(1e-6, 10, 51))
+    assert (smooth.norm.vmin, smooth.norm.vmax) == (0, 2)
+    np.testing.assert_allclose((peaked.norm.vmin, peaked.norm.vmax), (1e-3, 10))
+    assert peaked.norm(1e-9) == 0
