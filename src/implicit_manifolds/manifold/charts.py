@@ -82,15 +82,14 @@ def cover(key: RandomKey, mdf: MDF, box: Box, seen: Float[np.ndarray, "points n"
 
 def focused(key: RandomKey, mdf: MDF, atlas: Atlas, bases, probabilities, radii) -> Atlas:
     """The atlas with half of its draws moved to further charts, with the given `probabilities` (b,) and radii (b,)."""
-    narrow = make_atlas(key, mdf, bases, probabilities, radii)
-    return Atlas(
-        np.concatenate([atlas.bases, narrow.bases]),
-        np.concatenate([atlas.normals, narrow.normals]),
-        np.concatenate([atlas.radii, narrow.radii]),
-        np.concatenate([atlas.probabilities, narrow.probabilities]) / 2,
-        atlas.uncovered,
-        max(atlas.inconsistent, narrow.inconsistent),
+    joined = make_atlas(
+        key,
+        mdf,
+        np.concatenate([atlas.bases, bases]),
+        np.concatenate([atlas.probabilities, probabilities]) / 2,
+        np.concatenate([atlas.radii, radii]),
     )
+    return joined._replace(uncovered=atlas.uncovered)
 
 
 def _even_atlas(key, mdf, points) -> Atlas:
