@@ -112,7 +112,7 @@ def measure(name: str, points: np.ndarray, truth, distance, seed: int) -> dict[s
 def draw(panels: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """One 3-D panel of samples each, coloured by exp(-E) relative to its largest value there."""
     figure = Figure(figsize=(11, 4.2), layout="constrained")
-    scale = density_scale(1.0)
+    scale = density_scale(np.ones(1))
     for index, (title, (points, density)) in enumerate(panels.items()):
         axes = figure.add_subplot(1, len(panels), index + 1, projection="3d")
         axes.scatter(*points.T, c=density / density.max(), s=3, cmap=scale.cmap, norm=scale.norm)

@@ -69,7 +69,7 @@ def sample_command(
     num_steps: int = 300,
     method: Method | None = None,
 ) -> None:
-    """Draw points from a model: independent ones where its manifold's uniform points can be had, else from chains.
+    """Draw points from a model: independent ones where its manifold has charts, else ends of chains.
 
     Args:
         model: model directory.

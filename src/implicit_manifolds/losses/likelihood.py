@@ -1,4 +1,4 @@
-"""Maximum likelihood on a level set whose uniform points are at hand: no Markov chain in the loop."""
+"""Maximum likelihood on a level set with points of known volume: no Markov chain in the loop."""
 
 import jax
 import jax.numpy as jnp
