@@ -6,12 +6,12 @@ density on the true torus, its two bandwidths and their weight chosen by the 10 
 
 from dataclasses import dataclass
 from functools import partial
-from itertools import combinations
 
 import numpy as np
 from scipy.special import i0e
 
 from experiments.common import Options, OriginalGrid, Problem, command
+from experiments.kernels import two_bandwidths
 from experiments.paper import preset
 from implicit_manifolds import FitConfig
 from implicit_manifolds.datasets.proteins import load_dihedral, torus_embedding
@@ -45,7 +45,6 @@ def distance_to_torus(points: np.ndarray) -> np.ndarray:
 
 
 CONCENTRATIONS = np.geomspace(1.0, 3000.0, 12)
-SHARES = np.linspace(0.05, 0.95, 19)
 
 
 @dataclass(frozen=True)
@@ -77,17 +76,9 @@ def problem(seed: int, amino_acid: str = "G") -> Problem:
 
 def baselines(train, validation, test) -> dict[str, float]:
     """Mean negative log-density of test angles (M, 2), by area of the true torus, under kernels on it."""
-    pairs = combinations(range(len(CONCENTRATIONS)), 2)
-    options = [(share, i, j) for i, j in pairs for share in SHARES]
     judged, tested = (von_mises_densities(train, angles, CONCENTRATIONS) for angles in (validation, test))
-
-    def log_density(densities, option):
-        share, i, j = option
-        return np.log(share * densities[:, i] + (1 - share) * densities[:, j] + 1e-300)
-
-    best = max(options, key=lambda option: log_density(judged, option).mean())
     area = TUBE * (RADIUS + TUBE * np.cos(test[:, 1]))
-    return {"nll_kernel": float(-(log_density(tested, best) - np.log(area)).mean())}
+    return {"nll_kernel": float(-(two_bandwidths(judged, tested) - np.log(area)).mean())}
 
 
 def von_mises_densities(centres, angles, concentrations) -> np.ndarray:

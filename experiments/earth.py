@@ -6,12 +6,12 @@ stands a kernel density on the true sphere, its two bandwidths and their weight 
 
 from dataclasses import dataclass
 from functools import partial
-from itertools import combinations
 from typing import Literal
 
 import numpy as np
 
 from experiments.common import Options, OriginalGrid, Problem, command
+from experiments.kernels import two_bandwidths
 from experiments.paper import preset
 from implicit_manifolds import FitConfig
 from implicit_manifolds.datasets.earth import EarthData, load_earth
@@ -38,7 +38,6 @@ PAPER = preset(
 
 FILES: dict[str, EarthData] = {"floods": "flood", "fires": "fire", "earthquakes": "quakes_all", "volcanoes": "volerup"}
 CONCENTRATIONS = np.geomspace(3.0, 30_000.0, 13)
-SHARES = np.linspace(0.05, 0.95, 19)
 
 
 @dataclass(frozen=True)
@@ -69,16 +68,8 @@ def problem(seed: int, data: str = "floods") -> Problem:
 
 def baselines(train, validation, test) -> dict[str, float]:
     """Mean negative log-density of test points under kernels on the true sphere, given as such."""
-    judged = von_mises_fisher_densities(train, validation, CONCENTRATIONS)
-    pairs = combinations(range(len(CONCENTRATIONS)), 2)
-    options = [(share, i, j) for i, j in pairs for share in SHARES]
-
-    def mean_log(densities, option):
-        share, i, j = option
-        return np.log(share * densities[:, i] + (1 - share) * densities[:, j] + 1e-300).mean()
-
-    best = max(options, key=lambda option: mean_log(judged, option))
-    return {"nll_kernel": -float(mean_log(von_mises_fisher_densities(train, test, CONCENTRATIONS), best))}
+    judged, tested = (von_mises_fisher_densities(train, points, CONCENTRATIONS) for points in (validation, test))
+    return {"nll_kernel": -float(two_bandwidths(judged, tested).mean())}
 
 
 def von_mises_fisher_densities(centres, points, concentrations) -> np.ndarray:
