@@ -68,7 +68,9 @@ def problem(seed: int, amino_acid: str = "G") -> Problem:
         distance_to_torus,
         OriginalGrid(np.array([[-4.1, 4.1], [-4.1, 4.1], [-2.7, 2.7]]), 30, test),
         {"default": FitConfig(), "paper": PAPER},
-        lambda model, drawn: plot_surface(model, title=f"Dihedral angles of {amino_acid} on a learned torus"),
+        lambda model, drawn: plot_surface(
+            model, title=f"Dihedral angles of amino acid {amino_acid} on a learned torus"
+        ),
         volume=4 * np.pi**2 * RADIUS * TUBE,
         baselines=partial(baselines, *split(angles, seed)),
     )

@@ -18,7 +18,7 @@ MAX_DOTS = 2000
 """Points drawn at most of any one set; more are only a blot, and slow."""
 
 
-PEAKED = 200
+PEAKED = 50
 
 
 def blank_figure(width: float, height: float, layout: Layout | None = "constrained") -> Figure:
