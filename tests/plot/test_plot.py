@@ -123,12 +123,12 @@ def test_a_model_of_another_shape_gives_a_sentence(draw, mdf):
 def test_curve_beside_the_truth_shares_one_colour_scale():
     angle = np.linspace(0, 2 * np.pi, 100)
     curves = [np.stack([offset + np.cos(angle), np.sin(angle)], axis=1) for offset in (-1.5, 1.5)]
-    densities = [np.full(100, 7.0)] * 2
+    densities = [np.full(100, 0.7)] * 2
     figure = plot_curve(two_circles(), curves[0], truth=(curves, densities), title="Two circles")
     *panels, bar = figure.axes
     assert [panel.get_title() for panel in panels] == ["data", "learned", "true"]
     assert "per\nunit length" in bar.get_ylabel()
-    assert bar.get_ylim() == (0, 7)
+    assert bar.get_ylim() == (0, 0.7)
     assert png_width(figure) <= 900
 
 
