@@ -10,6 +10,7 @@ from jax.tree_util import Partial
 from scipy import stats
 from scipy.special import ellipe
 
+from implicit_manifolds.manifold.algebra import translate
 from implicit_manifolds.manifold.analytic import circle_in_space, sphere, torus
 from implicit_manifolds.manifold.lines import crossing_volume, pool_of_size, uniform_pool
 from implicit_manifolds.manifold.volume import combined, integrate, volume
@@ -86,6 +87,13 @@ def test_only_what_lies_in_the_box_counts():
     half = (jnp.asarray([0.0, -2.0, -2.0]), jnp.asarray([2.0, 2.0, 2.0]))
     found = volume(uniform_pool(jax.random.key(0), sphere(1.5), half, 2**15))
     assert found.value == pytest.approx(2 * math.pi * 1.5**2, rel=0.02)
+
+
+def test_what_lies_in_a_corner_of_the_box_counts_though_fewer_lines_meet_it():
+    corner = translate(sphere(0.4), jnp.full(3, 1.5))  # farther from the centre than the box is wide
+    found = volume(uniform_pool(jax.random.key(0), corner, box(2.0, 2.0, 2.0), 2**16))
+    assert abs(found.value - 4 * math.pi * 0.16) <= 4 * found.standard_error
+    assert found.value == pytest.approx(4 * math.pi * 0.16, rel=0.04)
 
 
 def test_grazing_crossings_are_found_by_halving_the_cells():
