@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from scipy.spatial import KDTree
 
 from ._loops import in_blocks
 from ._random import Box, derived_keys, host_generator
@@ -18,7 +17,7 @@ from ._types import MDF, Array, Energy, Float, Int, RandomKey
 from .config import EnergyConfig, LikelihoodConfig, ScoreMatchingConfig
 from .ebim import BLOCK, LogNormalizer, energies_at
 from .kernel import LEAST_WEIGHT, MULTIPLES, NEIGHBOUR, bandwidths, held_out_densities, kernel_energy, mixture_weights
-from .manifold.charts import Atlas, components, cover, draw, focused
+from .manifold.charts import Atlas, components, cover, draw, focused, part_of
 from .manifold.volume import log_integral
 from .models.energy import EnergyMixture, FourierEnergy, PiecewiseMixture
 from .models.mlp import EnergyMLP
@@ -210,8 +209,8 @@ def fit_score_matching(
 def _weighed_by_part(key, mdf, members, found: Survey, box) -> PiecewiseMixture:
     """The mean of the members' densities, each connected part of M with the share of data that lie on it."""
     pool, part = draw(key, mdf, found.atlas, box, MIN_NORMALIZER_DRAWS), components(found.atlas)
-    energies, tree = _member_energies(members, pool.points), KDTree(found.atlas.bases)
-    of_pool, of_data = (part[tree.query(points)[1]] for points in (pool.points, found.points))
+    energies = _member_energies(members, pool.points)
+    of_pool, of_data = (part_of(found.atlas, part, points) for points in (pool.points, found.points))
     rows = []
     for number in range(part.max() + 1):
         # Half a point more for each part: one that no data are on is unlikely, not impossible.

@@ -23,10 +23,9 @@ from .._types import MDF, Bool, Float, Int, RandomKey
 from .lines import pool_of_size
 from .multipliers import quasi_newton
 from .tangent import linearize
-from .volume import Pool
+from .volume import SETS, Pool
 
 BLOCK = 4096
-SETS = 16
 STEEPEST = 0.3
 """Least |det(N_i N(y)ᵀ)| within a chart."""
 HEIGHT = 0.5
@@ -177,13 +176,17 @@ def _lift_at_random(random, mdf, atlas: Atlas, chart: Int[np.ndarray, " c"]):
     """A point of each given chart, (c, n), its normals (c, k, n), and whether it was found within the chart (c,)."""
     bases, normals = atlas.bases[chart], atlas.normals[chart]
     dimension = bases.shape[1] - normals.shape[1]
-    direction = random.normal(size=bases.shape)
-    direction -= np.einsum("ckn,ck->cn", normals, np.einsum("ckn,cn->ck", normals, direction))
+    direction = _tangential(normals, random.normal(size=bases.shape))
     radius = atlas.radii[chart] * np.sqrt(random.beta(dimension / 2, 2, len(chart)))
     step = direction * (radius / np.linalg.norm(direction, axis=1))[:, None]
     points, found, converged = _lift(mdf, bases, bases + step.astype(bases.dtype))
     inside = _disc_density(atlas, chart, points, found)[1]
     return points, found, converged & inside
+
+
+def _tangential(normals, vectors):
+    """What of vectors (c, n) is tangent, given orthonormal normals (c, k, n)."""
+    return vectors - np.einsum("ckn,ck->cn", normals, np.einsum("ckn,cn->ck", normals, vectors))
 
 
 def _disc_density(atlas: Atlas, chart, points, normals) -> tuple[Float[np.ndarray, " c"], Bool[np.ndarray, " c"]]:
@@ -227,9 +230,8 @@ def _faults(random, mdf, atlas: Atlas) -> tuple[Bool[np.ndarray, " b"], float]:
     for point, other in _overlaps(atlas, points):
         inside = _disc_density(atlas, other, points[point], normals[point])[1]
         point, other = point[inside], other[inside]
-        base, normal = atlas.bases[other], atlas.normals[other]
-        offset = points[point] - base
-        along = offset - np.einsum("ckn,ck->cn", normal, np.einsum("ckn,cn->ck", normal, offset))
+        base = atlas.bases[other]
+        along = _tangential(atlas.normals[other], points[point] - base)
         found, _, converged = _lift(mdf, base, base + along)
         missed = ~converged | (np.linalg.norm(found - points[point], axis=1) > 1e-2 * atlas.radii[other])
         failed |= np.bincount(other, missed, minlength=size) > 0
@@ -272,3 +274,8 @@ def components(atlas: Atlas) -> Int[np.ndarray, " b"]:
     _, label = connected_components(links, directed=False)
     order = np.argsort(-np.bincount(label), kind="stable")
     return np.argsort(order)[label]
+
+
+def part_of(atlas: Atlas, parts: Int[np.ndarray, " b"], points: Float[np.ndarray, "c n"]) -> Int[np.ndarray, " c"]:
+    """The part (c,) of M that points on or near it belong to, given each chart's (b,): that of the nearest base."""
+    return parts[KDTree(atlas.bases).query(points)[1]]

@@ -16,11 +16,10 @@ from scipy.stats.qmc import Sobol
 from .._loops import in_blocks
 from .._random import Box, host_generator
 from .._types import MDF, Array, Float, Int, RandomKey
-from .volume import Pool, combined
+from .volume import SETS, Pool, combined
 
 LINES = 4096
 COLUMNS = 32
-SETS = 16
 MAX_CELLS = 1024
 MAX_LINES = 2**17
 ILLINOIS_STEPS = 16

@@ -12,7 +12,7 @@ from scipy.spatial import KDTree
 from .._loops import in_blocks
 from .._random import Box
 from .._types import MDF, Array, Float
-from .charts import Atlas, components, draw
+from .charts import Atlas, components, draw, part_of
 from .homology import betti_numbers
 from .mesh import Mesh, genus_of, is_closed, level_mesh, simplex_volumes
 
@@ -83,8 +83,8 @@ def _of_meshes(mdf, box, data) -> Topology:
 def _of_charts(mdf, box, data, atlas: Atlas) -> Topology:
     everywhere = (jnp.full(len(box[0]), -jnp.inf), jnp.full(len(box[0]), jnp.inf))
     pool, part = draw(jax.random.key(0), mdf, atlas, everywhere, DRAWS), components(atlas)
-    tree, dimension = KDTree(atlas.bases), atlas.bases.shape[1] - atlas.normals.shape[1]
-    of_pool, of_data = (part[tree.query(points)[1]] for points in (pool.points, data))
+    dimension = atlas.bases.shape[1] - atlas.normals.shape[1]
+    of_pool, of_data = (part_of(atlas, part, points) for points in (pool.points, data))
     low, high = (np.asarray(bound) for bound in box)
     inside = np.all((pool.points >= low) & (pool.points <= high), axis=1)
     parts, settled = [], True

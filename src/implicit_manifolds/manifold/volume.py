@@ -8,6 +8,9 @@ import numpy as np
 
 from .._types import Float, Int
 
+SETS = 16
+"""Independent sets that lines and charts are drawn in, for standard errors."""
+
 
 class Pool(NamedTuple):
     """Points of M that are uniform when weighted, and what they say of volume.
