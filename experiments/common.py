@@ -98,6 +98,17 @@ class Problem:
     baselines: Callable[[], dict[str, float]] = dict
 
 
+def fresh_data(law: Law, seed: int, count: int) -> dict[str, Any]:
+    """Parts of a `Problem` of a known law: `count` points to train, 1,000 to test, pairs of 1,000, each a stream."""
+
+    def true_pair(index):
+        random = np.random.default_rng([seed, 2, index])
+        return law.draw(random, 1000), law.draw(random, 1000)
+
+    train, test = (law.draw(np.random.default_rng([seed, stream]), size) for stream, size in ((0, count), (1, 1000)))
+    return {"train": train, "test": test, "true_pair": true_pair, "law": law}
+
+
 def claim(out: Path, replaceable: bool) -> Path:
     """The output directory, made anew; raises InputError where it exists and may not be replaced."""
     if out.exists():

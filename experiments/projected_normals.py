@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments.common import Law, OriginalGrid, Problem, command
+from experiments.common import Law, OriginalGrid, Problem, command, fresh_data
 from implicit_manifolds import FitConfig
 from implicit_manifolds.datasets.synthetic import projected_normal_sphere, projected_normal_sphere_density
 from implicit_manifolds.plot import plot_surface
@@ -10,22 +10,16 @@ from implicit_manifolds.plot import plot_surface
 
 def problem(seed: int) -> Problem:
     """Fresh data of a seed; truth from other streams of it."""
-    test = projected_normal_sphere(np.random.default_rng([seed, 1]), 1000)
-
-    def true_pair(index):
-        random = np.random.default_rng([seed, 2, index])
-        return projected_normal_sphere(random, 1000), projected_normal_sphere(random, 1000)
-
+    data = fresh_data(
+        Law(projected_normal_sphere, lambda points: np.log(projected_normal_sphere_density(points))), seed, 1000
+    )
     return Problem(
         "projected_normals",
-        projected_normal_sphere(np.random.default_rng([seed, 0]), 1000),
-        test,
-        true_pair,
-        lambda points: np.abs(np.linalg.norm(points, axis=1) - 1),
-        OriginalGrid(np.array([[-1.3, 1.3]] * 3), 30, test),
-        {"default": FitConfig()},
-        lambda model, drawn: plot_surface(model, title="Projected normals on a learned sphere"),
-        law=Law(projected_normal_sphere, lambda points: np.log(projected_normal_sphere_density(points))),
+        distance=lambda points: np.abs(np.linalg.norm(points, axis=1) - 1),
+        original=OriginalGrid(np.array([[-1.3, 1.3]] * 3), 30, data["test"]),
+        presets={"default": FitConfig()},
+        draw=lambda model, drawn: plot_surface(model, title="Projected normals on a learned sphere"),
+        **data,
         volume=4 * np.pi,
     )
 
