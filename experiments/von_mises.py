@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments.common import Law, OriginalGrid, Problem, command
+from experiments.common import Law, OriginalGrid, Problem, command, fresh_data
 from experiments.paper import preset
 from implicit_manifolds import FitConfig
 from implicit_manifolds.datasets.synthetic import von_mises_circle, von_mises_circle_density
@@ -29,23 +29,15 @@ def problem(seed: int) -> Problem:
     angle = np.linspace(-np.pi, np.pi, 500)
     circle = np.column_stack([np.cos(angle), np.sin(angle)])
     density = von_mises_circle_density(circle)
-    train = von_mises_circle(np.random.default_rng([seed, 0]), 1000)
-
-    def true_pair(index):
-        random = np.random.default_rng([seed, 2, index])
-        return von_mises_circle(random, 1000), von_mises_circle(random, 1000)
-
+    data = fresh_data(Law(von_mises_circle, lambda points: np.log(von_mises_circle_density(points))), seed, 1000)
     return Problem(
         "von_mises",
-        train,
-        von_mises_circle(np.random.default_rng([seed, 1]), 1000),
-        true_pair,
-        lambda points: np.abs(np.linalg.norm(points, axis=1) - 1),
-        OriginalGrid(np.array([[-1.3, 1.3]] * 2), 100, circle, density),
-        {"default": FitConfig(), "paper": PAPER},
-        lambda model, drawn: plot_curve(model, train, ([circle], [density]), "Von Mises on a circle"),
+        distance=lambda points: np.abs(np.linalg.norm(points, axis=1) - 1),
+        original=OriginalGrid(np.array([[-1.3, 1.3]] * 2), 100, circle, density),
+        presets={"default": FitConfig(), "paper": PAPER},
+        draw=lambda model, drawn: plot_curve(model, data["train"], ([circle], [density]), "Von Mises on a circle"),
         volume=2 * np.pi,
-        law=Law(von_mises_circle, lambda points: np.log(von_mises_circle_density(points))),
+        **data,
     )
 
 

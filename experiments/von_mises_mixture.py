@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments.common import Law, OriginalGrid, Problem, command
+from experiments.common import Law, OriginalGrid, Problem, command, fresh_data
 from experiments.paper import preset
 from implicit_manifolds import FitConfig
 from implicit_manifolds.datasets.synthetic import von_mises_mixture, von_mises_mixture_density
@@ -36,26 +36,22 @@ def problem(seed: int) -> Problem:
     angle = np.linspace(-np.pi, np.pi, 250)
     circles = [np.column_stack([np.cos(angle) + shift, np.sin(angle)]) for shift in (-OFFSET, OFFSET)]
     densities = [von_mises_mixture_density(circle, offset=OFFSET) for circle in circles]
-    train = von_mises_mixture(np.random.default_rng([seed, 0]), 1000, offset=OFFSET)
-
-    def true_pair(index):
-        random = np.random.default_rng([seed, 2, index])
-        return von_mises_mixture(random, 1000, offset=OFFSET), von_mises_mixture(random, 1000, offset=OFFSET)
-
-    return Problem(
-        "von_mises_mixture",
-        train,
-        von_mises_mixture(np.random.default_rng([seed, 1]), 1000, offset=OFFSET),
-        true_pair,
-        distance_to_circles,
-        OriginalGrid(np.array([[-3.3, 3.3]] * 2), 100, np.concatenate(circles), np.concatenate(densities)),
-        {"default": FitConfig(), "paper": PAPER},
-        lambda model, drawn: plot_curve(model, train, (circles, densities), "Von Mises on two circles"),
-        volume=4 * np.pi,
-        law=Law(
+    data = fresh_data(
+        Law(
             lambda random, count: von_mises_mixture(random, count, offset=OFFSET),
             lambda points: np.log(von_mises_mixture_density(points, offset=OFFSET)),
         ),
+        seed,
+        1000,
+    )
+    return Problem(
+        "von_mises_mixture",
+        distance=distance_to_circles,
+        original=OriginalGrid(np.array([[-3.3, 3.3]] * 2), 100, np.concatenate(circles), np.concatenate(densities)),
+        presets={"default": FitConfig(), "paper": PAPER},
+        draw=lambda model, drawn: plot_curve(model, data["train"], (circles, densities), "Von Mises on two circles"),
+        volume=4 * np.pi,
+        **data,
     )
 
 
