@@ -64,8 +64,8 @@ def measure(options: Options) -> list[dict]:
     from implicit_manifolds.datasets.synthetic import von_mises_mixture
     from implicit_manifolds.fit import box_around, fit_manifold
     from implicit_manifolds.manifold import multipliers
-    from implicit_manifolds.mcmc import ConstrainedLangevin
-    from implicit_manifolds.mcmc.run import advance, initial_states
+    from implicit_manifolds.mcmc import ConstrainedLangevin, Reason
+    from implicit_manifolds.mcmc.stepping import advance, initial_states
     from implicit_manifolds.models.mlp import EnergyMLP
 
     data = jnp.asarray(von_mises_mixture(np.random.default_rng(0), 1000), jnp.float32)
@@ -114,7 +114,7 @@ def measure(options: Options) -> list[dict]:
                 "chain_steps_per_second": chains / wall,
                 "times_original": ORIGINAL_CPU_US[chains] * chains / (1e6 * cpu) if chains in ORIGINAL_CPU_US else None,
                 "iterations_mean": float(jnp.mean(info.iterations) / steps),
-                "failed_fraction": float(jnp.mean(1 - info.converged / steps)),
+                "failed_fraction": float(jnp.mean(info.reason[:, Reason.NOT_CONVERGED] / steps)),
                 "residual_max": float(jnp.max(jnp.abs(states.linearization.residual))),
             })  # fmt: skip
     return rows

@@ -13,6 +13,7 @@ from ._types import MDF, Array, Energy, Float, RandomKey, Scalar, Vector
 from .manifold.charts import Atlas, draw
 from .manifold.projection import nearest_point, sampson_distance
 from .mcmc.constrained_langevin import ConstrainedLangevin
+from .mcmc.phase_space import Reason
 from .mcmc.run import run
 from .points import check_points
 from .scaling import Scaling
@@ -161,7 +162,7 @@ def _chain_ends(key, model, count, num_steps, progress):
     starts = np.concatenate([random.permutation(model.anchors) for _ in range(rows)])[:chains]
     rounds = -(-count // chains)
     result = run(chain_sampler(model), key, jnp.asarray(starts), rounds, num_steps, progress=progress, chunk_size=1)
-    return result.positions.reshape(-1, starts.shape[1])[:count], float(result.info.taken.mean())
+    return result.positions.reshape(-1, starts.shape[1])[:count], float(result.info.reason[:, Reason.ACCEPTED].mean())
 
 
 def _resampled(key, model, count):

@@ -9,6 +9,7 @@ from jax.tree_util import Partial
 
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.mcmc.constrained_langevin import ConstrainedLangevin
+from implicit_manifolds.mcmc.phase_space import Reason
 from implicit_manifolds.mcmc.run import run
 
 
@@ -148,8 +149,8 @@ def test_the_samples_of_one_run_can_start_the_next():
 def test_the_mean_info_of_a_chain_with_a_diverged_step_is_finite(linear_energy):
     sampler = ConstrainedLangevin(sphere(1.0), linear_energy(jnp.zeros(2)), 3.0)
     chains = run(sampler, jax.random.key(0), circle(1.0), 50)
-    assert chains.info.taken.min() > 0
-    assert chains.info.taken.max() < 1
+    assert chains.info.reason[:, Reason.ACCEPTED].min() > 0
+    assert chains.info.reason[:, Reason.ACCEPTED].max() < 1
     assert np.isfinite(chains.info.residual_norm).all()
 
 
@@ -158,6 +159,6 @@ def test_info_means_agree_with_what_the_positions_show(linear_energy):
     chains = run(sampler, jax.random.key(0), circle(1.0), 200)
     path = np.concatenate([circle(1.0)[None], chains.positions])
     moved = (path[1:] != path[:-1]).any(axis=-1).mean(axis=0)
-    np.testing.assert_allclose(chains.info.taken, moved, atol=1e-6)
+    np.testing.assert_allclose(chains.info.reason[:, Reason.ACCEPTED], moved, atol=1e-6)
     # A step fails when its tangent noise, N(0, 1), is longer than 1: 0.317 of the time, here 600 of them; z = 4.5.
     assert abs(1 - moved.mean() - 0.3173) < 4.5 * np.sqrt(0.3173 * 0.6827 / 600)

@@ -11,7 +11,8 @@ from jax.tree_util import Partial
 from implicit_manifolds.manifold.algebra import pull_back
 from implicit_manifolds.manifold.analytic import sphere, torus, torus_point
 from implicit_manifolds.mcmc.constrained_langevin import ConstrainedLangevin
-from implicit_manifolds.mcmc.run import advance, initial_states
+from implicit_manifolds.mcmc.phase_space import Reason
+from implicit_manifolds.mcmc.stepping import advance, initial_states
 
 CONCENTRATION, RADIUS, TUBE = 2.0, 3.0, 1.0
 CHAINS, STEPS = 50_000, 200
@@ -86,14 +87,14 @@ def test_on_the_circle_the_law_stays_von_mises():
     angle, info, residual = von_mises()
     assert distance(angle, scipy.stats.vonmises(CONCENTRATION).cdf) <= LARGEST
     assert residual <= 1e-5
-    assert (info.taken == STEPS).all()
+    assert (info.reason[:, Reason.ACCEPTED] == STEPS).all()
 
 
 def test_on_the_torus_the_law_stays_uniform_in_area():
     ring, tube, info, _ = uniform_torus()
     assert distance(ring, ring_law) <= LARGEST
     assert distance(tube, tube_law) <= LARGEST
-    assert (info.taken == STEPS).all()
+    assert (info.reason[:, Reason.ACCEPTED] == STEPS).all()
 
 
 def test_on_the_torus_every_chain_ends_within_a_hundred_thousandth():

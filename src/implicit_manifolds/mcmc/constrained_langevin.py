@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._types import MDF, Array, Bool, Energy, Float, Int, RandomKey, Scalar, Vector, select
+from .._types import MDF, Array, Energy, Float, RandomKey, Vector, select
 from ..manifold.multipliers import MultiplierSolver, quasi_newton
 from ..manifold.tangent import Linearization, linearize, tangent_projection
 from .langevin import scaled_drift
+from .phase_space import Reason, StepInfo, inside, reason_of
 
 
 class ConstrainedLangevinState(NamedTuple):
@@ -24,27 +25,13 @@ class ConstrainedLangevinState(NamedTuple):
         return self.linearization.position
 
 
-class ConstrainedLangevinInfo(NamedTuple):
-    """What one step reports.
-
-    taken: the chain moved; otherwise it stayed where it was, because the solver did not converge or
-    because the step led outside the bounds. residual_norm: ‖F‖ that the solver reached, taken or not.
-    iterations: of the solver.
-    """
-
-    taken: Bool[Array, ""]
-    converged: Bool[Array, ""]
-    residual_norm: Scalar
-    iterations: Int[Array, ""]
-
-
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class ConstrainedLangevin:
     """x' = x + ε P r - (α/2) clip(∇E, ±c) - (α/2) J(x)ᵀλ, r ~ N(0, I), λ such that F(x') = 0.
 
     The paper's step (eqs. 11-13) with one addition: where no λ is found, the chain stays and
-    `ConstrainedLangevinInfo` says so. noise_scale is ε; step_size is α and defaults to ε²,
+    `StepInfo` says so. noise_scale is ε; step_size is α and defaults to ε²,
     the only value that targets exp(-E) on M: others target exp(-E α/ε²). Unadjusted, so the law is off by
     O(ε²). mdf and energy are callable pytrees. tolerance bounds ‖F‖ (default: what the dtype
     allows); max_iterations None leaves the cap to the solver. bounds (low, high), each (n,), restrict the
@@ -65,9 +52,7 @@ class ConstrainedLangevin:
         """Start a chain at `position` (n,), which should lie on M; the key is not used."""
         return ConstrainedLangevinState(linearize(self.mdf, position), jax.grad(self.energy)(position))
 
-    def step(
-        self, key: RandomKey, state: ConstrainedLangevinState
-    ) -> tuple[ConstrainedLangevinState, ConstrainedLangevinInfo]:
+    def step(self, key: RandomKey, state: ConstrainedLangevinState) -> tuple[ConstrainedLangevinState, StepInfo]:
         """One step of one chain."""
         at = state.linearization
         noise = jax.random.normal(key, at.position.shape, at.position.dtype)
@@ -76,10 +61,7 @@ class ConstrainedLangevin:
         point = at.position + tangent_projection(self.mdf, at, move)
         found = self.solver(self.mdf, at, point, self.tolerance, self.max_iterations)
         proposal = self.init(found.position)
-        taken = found.converged & jnp.all(jnp.isfinite(proposal.energy_gradient))
-        if self.bounds is not None:
-            low, high = self.bounds
-            taken &= jnp.all((found.position >= low) & (found.position <= high))
-        size = jnp.linalg.norm(found.residual)
-        info = ConstrainedLangevinInfo(taken, found.converged, size, found.iterations)
-        return select(taken, proposal, state), info
+        finite = jnp.all(jnp.isfinite(proposal.energy_gradient))
+        reason = reason_of(found.converged, finite, inside(self.bounds, found.position))
+        info = StepInfo(jnp.linalg.norm(found.residual), found.iterations, reason)
+        return select(reason == Reason.ACCEPTED, proposal, state), info

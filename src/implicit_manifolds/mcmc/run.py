@@ -1,22 +1,25 @@
-"""Many chains as one program: scan over vmap(step), in chunks that the host can watch."""
+"""Many chains as one program: scan over vmap(step), in chunks that the host can watch, on one device or many."""
 
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from .._loops import chunk_sizes, collect, progress_bar
-from .._types import Array, Float, Int, RandomKey
+from .._types import Array, Float, RandomKey
+from .stepping import advance, on_host, replicated, start_chains
+from .warm_up import warm_up
 
 
 class Chains(NamedTuple):
     """What `run` returns, as host arrays.
 
     positions (num_samples, chains, n), after every `thinning` steps; state, the chains' last, to go
-    on from; info, the sampler's Info averaged over all steps of each chain, fields (chains,); num_steps
-    taken by each chain; non_finite, chains whose last position is not finite.
+    on from; info, the sampler's Info averaged over all steps of each chain, fields (chains,), and in place of `reason`
+    the shares of steps by `Reason`, (chains, 6). num_steps taken by each chain; non_finite, chains whose last position
+    is not finite; sampler, with the step size that warm-up found.
     """
 
     positions: Any
@@ -24,42 +27,15 @@ class Chains(NamedTuple):
     info: Any
     num_steps: int
     non_finite: Any
+    sampler: Any
 
 
-@jax.jit
-def initial_states(sampler, positions: Float[Array, "chains n"]):
-    """States of chains that start at `positions` (chains, n)."""
-    return jax.vmap(sampler.init)(positions)
-
-
-def advance(sampler, key: RandomKey, states, num_steps: Int[Array, ""] | int):
-    """Take `num_steps` steps of all chains inside jit; returns states and each chain's summed Info.
-
-    What of Info is not finite, such as the residual of a step that diverged and was not taken, adds nothing.
-
-    `num_steps` may be traced, so a new count compiles nothing.
-    """
-    chains = jax.tree.leaves(states)[0].shape[0]
-    step_all = jax.jit(lambda sampler, keys, states: jax.vmap(sampler.step)(keys, states))  # traced once
-
-    def body(index, carry):
-        states, totals = carry
-        keys = jax.random.split(jax.random.fold_in(key, index), chains)
-        states, info = step_all(sampler, keys, states)
-        totals = jax.tree.map(lambda total, value: total + jnp.where(jnp.isfinite(value), value, 0), totals, info)
-        return states, totals
-
-    one = jax.eval_shape(step_all, sampler, jax.random.split(key, chains), states)[1]
-    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.result_type(leaf.dtype, jnp.float32)), one)
-    return jax.lax.fori_loop(0, num_steps, body, (states, zero))
-
-
-@partial(jax.jit, static_argnames="size")
-def _run_chunk(sampler, key, states, first, count, thinning, size):
+@partial(jax.jit, static_argnames=("size", "mesh"))
+def _run_chunk(sampler, key, states, first, count, thinning, size, mesh):
     """Up to `size` samples, `thinning` steps apart, numbered from `first` so chunks change no draw."""
 
     def sample(index, states):
-        states, totals = advance(sampler, jax.random.fold_in(key, index), states, thinning)
+        states, totals = advance(sampler, jax.random.fold_in(key, index), states, thinning, mesh)
         return states, (states.position, totals)
 
     return collect(sample, states, first, count, size)
@@ -72,25 +48,39 @@ def run(
     num_samples: int,
     thinning: int = 1,
     *,
+    num_warmup: int = 0,
+    target_acceptance: float = 0.8,
     chunk_size: int = 100,
     progress: bool = False,
+    mesh: Mesh | None = None,
 ) -> Chains:
     """Run every chain from `positions` (chains, n) until each has `num_samples` samples.
 
     sampler: any `init`/`step` pair as a pytree; it travels as an argument, so new parameters do not
-    recompile. thinning: steps between samples. progress: show a bar, moved once a chunk. Chunking does not change a
-    draw. Memory is num_samples x chains x n.
+    recompile. thinning: steps between samples. num_warmup: steps of `warm_up` before, at its target_acceptance; its
+    draws are dropped. progress: show a bar, moved once a chunk. Chunking does not change a draw. mesh: devices to
+    share the chains among, which changes no draw either; their number must divide the chains'. With several processes
+    (`jax.distributed`) each calls `run` alike and gets all results. Memory is num_samples x chains x n.
+    Raises `ChainsStuck` where warm-up leaves a chain standing still.
     """
-    states = initial_states(sampler, jnp.asarray(positions))
-    pieces, infos = [], []
+    if num_warmup:
+        tuned = warm_up(
+            sampler, jax.random.fold_in(key, 1), positions, num_warmup, target_acceptance, progress=progress, mesh=mesh
+        )
+        sampler, states = tuned.sampler, tuned.state
+    else:
+        states = start_chains(sampler, positions, None, mesh)
+    sampler = replicated(sampler, mesh)
+    pieces, totals = [], []
     with progress_bar("sampling", num_samples, progress) as bar:
         for first, count in chunk_sizes(0, num_samples, chunk_size):
-            states, (drawn, summed) = _run_chunk(sampler, key, states, first, count, thinning, chunk_size)
-            pieces.append(np.asarray(drawn)[:count])
-            infos.append(jax.tree.map(lambda leaf: np.asarray(leaf, np.float64).sum(axis=0), summed))
+            states, outputs = _run_chunk(sampler, key, states, first, count, thinning, chunk_size, mesh)
+            drawn, summed = on_host(outputs)
+            pieces.append(drawn[:count])
+            totals.append(jax.tree.map(lambda leaf: np.asarray(leaf, np.float64).sum(axis=0), summed))
             bar.update(count)
     num_steps = num_samples * thinning
-    mean = jax.tree.map(lambda *totals: sum(totals) / num_steps, *infos)
-    last = np.asarray(states.position)
+    mean = jax.tree.map(lambda *parts: sum(parts) / num_steps, *totals)
+    last = on_host(states.position)
     non_finite = ~np.isfinite(last).all(axis=tuple(range(1, last.ndim)))
-    return Chains(np.concatenate(pieces), states, mean, num_steps, non_finite)
+    return Chains(np.concatenate(pieces), states, mean, num_steps, non_finite, sampler)

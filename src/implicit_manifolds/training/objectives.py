@@ -14,7 +14,7 @@ from ..losses.contrastive import contrastive_loss
 from ..losses.manifold import manifold_loss, residual_norm
 from ..mcmc.constrained_langevin import ConstrainedLangevin
 from ..mcmc.langevin import Langevin
-from ..mcmc.run import advance
+from ..mcmc.stepping import advance
 from . import replay_buffer
 
 

@@ -1,0 +1,157 @@
+"""Hamiltonian Monte Carlo on {F = 0}, exact at any step size (Lelièvre, Rousset & Stoltz 2019)."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._types import MDF, Array, Energy, Int, RandomKey, Scalar, Vector, select
+from ..manifold.multipliers import MultiplierSolver, quasi_newton, residual_weights
+from ..manifold.tangent import Linearization
+from .phase_space import (
+    Measure,
+    PhasePoint,
+    Reason,
+    all_finite,
+    geodesic_step,
+    initial_point,
+    inside,
+    phase_point,
+    tangent_normal,
+)
+
+
+class ConstrainedHMCInfo(NamedTuple):
+    """What one proposal reports.
+
+    acceptance_probability, 0 where the proposal could not be made or undone. energy_error: H' - H. residual_norm:
+    largest ‖F‖ that a solve ended with. iterations: of all solves. reverse_distance: farthest from its start that
+    a leapfrog step ended when run backwards. reason: a `Reason`; the chain moved where it is `ACCEPTED`.
+    """
+
+    acceptance_probability: Scalar
+    energy_error: Scalar
+    residual_norm: Scalar
+    iterations: Int[Array, ""]
+    reverse_distance: Scalar
+    reason: Int[Array, ""]
+
+
+class _Trajectory(NamedTuple):
+    point: PhasePoint
+    reason: Int[Array, ""]
+    residual_norm: Scalar
+    iterations: Int[Array, ""]
+    reverse_distance: Scalar
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class ConstrainedHMC:
+    """`num_steps` RATTLE steps of H = U + ½‖p‖², each checked to be reversible, and one Metropolis decision.
+
+    p ← P(q)(c p + √(1-c²) ξ); each step p½ = p - (h/2) P∇U(q), q' = q + h p½ - J(q)ᵀμ with F(q') = 0,
+    p' = P(q')(q' - q)/h - (h/2) P∇U(q'). A step from which the solver does not come back to q when it runs from
+    (q', -p') is refused: without that the law is wrong (Zappa, Holmes-Cerfon & Goodman 2018, §2.1). Rejected
+    proposals turn p round.
+
+    mdf and energy are callable pytrees. step_size is h; persistence c in [0, 1) keeps a share of the momentum, 0
+    draws it afresh. One step with c = 0 is constrained MALA; use_gradient False leaves ∇U out of the proposal, the
+    random walk of Zappa et al. measure "hausdorff" targets exp(-E) by the volume of M, "ambient" the ambient density
+    exp(-E) conditioned on F(x) = 0, which is exp(-E) / √det G by that volume. tolerance bounds ‖F‖ (default: what the
+    dtype allows, by the gradient of each F_i), reverse_tolerance the distance at which a reversed step counts as
+    returned (default: 100 times the length that the tolerance on F allows). bounds (low, high), each (n,), restrict
+    the law to a box.
+    """
+
+    mdf: MDF
+    energy: Energy
+    step_size: Any = 0.1
+    persistence: Any = 0.0
+    tolerance: Any = None
+    reverse_tolerance: Any = None
+    bounds: Any = None
+    num_steps: int = field(default=1, metadata={"static": True})
+    measure: Measure = field(default="hausdorff", metadata={"static": True})
+    use_gradient: bool = field(default=True, metadata={"static": True})
+    solver: MultiplierSolver = field(default=quasi_newton, metadata={"static": True})
+    max_iterations: int | None = field(default=None, metadata={"static": True})
+
+    def init(self, position: Vector, key: RandomKey | None = None) -> PhasePoint:
+        """Start a chain at `position` (n,), which should lie on M, with a normal momentum, or none without a key."""
+        return initial_point(self, position, key)
+
+    def step(self, key: RandomKey, state: PhasePoint) -> tuple[PhasePoint, ConstrainedHMCInfo]:
+        """One proposal of one chain, taken or not."""
+        refresh_key, accept_key = jax.random.split(key)
+        start = state._replace(momentum=_refreshed(self, refresh_key, state))
+        end = _trajectory(self, start)
+        error = _hamiltonian(end.point) - _hamiltonian(start)
+        made, reason = end.reason == Reason.ACCEPTED, end.reason
+        for holds, otherwise in (
+            (jnp.isfinite(error), Reason.NON_FINITE),
+            (inside(self.bounds, end.point.position), Reason.OUT_OF_BOUNDS),
+        ):
+            reason = jnp.where(made & ~holds, otherwise, reason)
+            made &= holds
+        probability = jnp.where(made, jnp.exp(-jnp.maximum(jnp.where(made, error, 0), 0)), 0)
+        accepted = jax.random.uniform(accept_key, (), probability.dtype) < probability
+        reason = jnp.where(made & ~accepted, Reason.ENERGY, reason).astype(jnp.int32)
+        info = ConstrainedHMCInfo(probability, error, end.residual_norm, end.iterations, end.reverse_distance, reason)
+        return select(accepted, end.point, start._replace(momentum=-start.momentum)), info
+
+
+def _refreshed(sampler: ConstrainedHMC, key: RandomKey, state: PhasePoint) -> Vector:
+    kept = jnp.asarray(sampler.persistence, state.position.dtype)
+    return kept * state.momentum + jnp.sqrt(1 - kept**2) * tangent_normal(sampler.mdf, key, state.linearization)
+
+
+def _hamiltonian(point: PhasePoint) -> Scalar:
+    return point.potential + 0.5 * jnp.sum(point.momentum**2)
+
+
+def _trajectory(sampler: ConstrainedHMC, start: PhasePoint) -> _Trajectory:
+    """`num_steps` leapfrog steps; a lane whose step fails stands still for the rest, where solves cost nothing."""
+    zero, none = jnp.zeros((), start.position.dtype), jnp.zeros((), jnp.int32)
+    carry = _Trajectory(start, none, zero, none, zero)
+    if sampler.num_steps == 1:
+        return _leapfrog(sampler, carry)
+    return jax.lax.fori_loop(0, sampler.num_steps, lambda _, carry: _leapfrog(sampler, carry), carry)
+
+
+def _leapfrog(sampler: ConstrainedHMC, carry: _Trajectory) -> _Trajectory:
+    point, failed = carry.point, carry.reason != Reason.ACCEPTED
+    at, step_size = point.linearization, jnp.asarray(sampler.step_size, point.position.dtype)
+    half = 0.5 * step_size if sampler.use_gradient else jnp.zeros_like(step_size)
+    momentum = jnp.where(failed, 0, point.momentum - half * point.slope)
+    arrived, velocity, found = geodesic_step(sampler, at, momentum, step_size)
+    back = sampler.solver(
+        sampler.mdf,
+        arrived,
+        jnp.where(found.converged, arrived.position - step_size * velocity, arrived.position),
+        sampler.tolerance,
+        sampler.max_iterations,
+    )
+    distance = jnp.where(back.converged, jnp.linalg.norm(back.position - at.position), jnp.inf)
+    end = phase_point(sampler, arrived, velocity)
+    end = end._replace(momentum=velocity - half * end.slope)
+    returned = distance <= _reverse_tolerance(sampler, at)
+    reason = jnp.where(all_finite(end), Reason.ACCEPTED, Reason.NON_FINITE)
+    reason = jnp.where(returned, reason, Reason.NOT_REVERSIBLE)
+    reason = jnp.where(found.converged, reason, Reason.NOT_CONVERGED)
+    reason = jnp.where(failed, carry.reason, reason).astype(jnp.int32)
+    size = jnp.linalg.norm(found.residual)
+    return _Trajectory(
+        select(reason == Reason.ACCEPTED, end, point),
+        reason,
+        jnp.where(failed, carry.residual_norm, jnp.maximum(carry.residual_norm, size)),
+        carry.iterations + found.iterations + back.iterations,
+        jnp.where(failed, carry.reverse_distance, jnp.maximum(carry.reverse_distance, distance)),
+    )
+
+
+def _reverse_tolerance(sampler: ConstrainedHMC, at: Linearization) -> Any:
+    if sampler.reverse_tolerance is not None:
+        return sampler.reverse_tolerance
+    return 100 * jnp.max(1 / (residual_weights(at, sampler.tolerance) * at.row_norms))

@@ -1,0 +1,114 @@
+"""What constrained samplers with a momentum share: the target, tangent momenta, one geodesic step, why steps fail."""
+
+from enum import IntEnum
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._types import MDF, Array, Float, Int, RandomKey, Scalar, Vector
+from ..manifold.multipliers import MultiplierSolution
+from ..manifold.tangent import Linearization, linearize, tangent_projection
+
+Measure = Literal["hausdorff", "ambient"]
+
+
+class Reason(IntEnum):
+    """What became of a step: accepted, or why the chain stayed where it was."""
+
+    ACCEPTED = 0
+    ENERGY = 1
+    NOT_CONVERGED = 2
+    NOT_REVERSIBLE = 3
+    NON_FINITE = 4
+    OUT_OF_BOUNDS = 5
+
+
+class StepInfo(NamedTuple):
+    """What one step of an unadjusted constrained sampler reports.
+
+    residual_norm: largest ‖F‖ that a solve ended with, taken or not. iterations: of all solves. reason: a `Reason`;
+    the chain moved where it is `ACCEPTED` and otherwise stayed where it was.
+    """
+
+    residual_norm: Scalar
+    iterations: Int[Array, ""]
+    reason: Int[Array, ""]
+
+
+class PhasePoint(NamedTuple):
+    """A point of M and a tangent momentum: F to first order at q, U(q), P∇U(q) (n,) and p (n,).
+
+    U is -log of the target density by the Hausdorff measure, up to a constant.
+    """
+
+    linearization: Linearization
+    potential: Scalar
+    slope: Vector
+    momentum: Vector
+
+    @property
+    def position(self) -> Float[Array, "*batch n"]:
+        """The point q itself, (n,); of a batch of states, (..., n)."""
+        return self.linearization.position
+
+
+def log_gram(mdf: MDF, position: Vector) -> Scalar:
+    """½ log det G(x), G = J Jᵀ: the density of Hausdorff measure over that of x conditioned on F(x) = 0."""
+    factor = jnp.asarray(linearize(mdf, position, dense=True).gram_factor)
+    return jnp.sum(jnp.log(jnp.diag(factor)))
+
+
+def potential(sampler: Any, position: Vector) -> Scalar:
+    """U = E for a target by Hausdorff measure, E + ½ log det G for an ambient density conditioned on F = 0."""
+    value = sampler.energy(position)
+    return value + log_gram(sampler.mdf, position) if sampler.measure == "ambient" else value
+
+
+def phase_point(sampler: Any, at: Linearization, momentum: Vector) -> PhasePoint:
+    """Evaluate the target where a chain stands."""
+    value, gradient = jax.value_and_grad(lambda x: potential(sampler, x))(at.position)
+    return PhasePoint(at, value, tangent_projection(sampler.mdf, at, gradient), momentum)
+
+
+def tangent_normal(mdf: MDF, key: RandomKey, at: Linearization) -> Vector:
+    """A standard normal vector of the tangent space, (n,)."""
+    return tangent_projection(mdf, at, jax.random.normal(key, at.position.shape, at.position.dtype))
+
+
+def initial_point(sampler: Any, position: Vector, key: RandomKey | None) -> PhasePoint:
+    """A chain's start on M, with a normal momentum, or with none where no key is given."""
+    at = linearize(sampler.mdf, position)
+    momentum = jnp.zeros_like(position) if key is None else tangent_normal(sampler.mdf, key, at)
+    return phase_point(sampler, at, momentum)
+
+
+def geodesic_step(
+    sampler: Any, at: Linearization, momentum: Vector, step_size: Any
+) -> tuple[Linearization, Vector, MultiplierSolution]:
+    """Q' = q + h p - J(q)ᵀμ with F(q') = 0, and p' = P(q') (q' - q) / h: RATTLE without forces (Andersen 1983)."""
+    found = sampler.solver(
+        sampler.mdf, at, at.position + step_size * momentum, sampler.tolerance, sampler.max_iterations
+    )
+    arrived = linearize(sampler.mdf, found.position)
+    return arrived, tangent_projection(sampler.mdf, arrived, (found.position - at.position) / step_size), found
+
+
+def reason_of(converged: Any, finite: Any, inside: Any) -> Int[Array, ""]:
+    """The `Reason` for which an unadjusted step is or is not taken."""
+    reason = jnp.where(inside, Reason.ACCEPTED, Reason.OUT_OF_BOUNDS)
+    reason = jnp.where(finite, reason, Reason.NON_FINITE)
+    return jnp.where(converged, reason, Reason.NOT_CONVERGED).astype(jnp.int32)
+
+
+def inside(bounds: Any, position: Vector) -> Any:
+    """Whether a point lies in the box (low, high), each (n,); None is no box."""
+    if bounds is None:
+        return jnp.asarray(True)
+    low, high = bounds
+    return jnp.all((position >= low) & (position <= high))
+
+
+def all_finite(tree: Any) -> Any:
+    """Whether every number of a state is finite."""
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))

@@ -1,0 +1,87 @@
+"""Steps of many chains at once, inside jit, on one device or spread over many."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from .._types import Array, Float, Int, RandomKey
+from .phase_space import Reason
+
+
+@jax.jit
+def initial_states(sampler, positions: Float[Array, "chains n"], key: RandomKey | None = None):
+    """States of chains that start at `positions` (chains, n)."""
+    if key is None:
+        return jax.vmap(sampler.init)(positions)
+    return jax.vmap(sampler.init)(positions, jax.random.split(key, len(positions)))
+
+
+def step_of_all(mesh: Mesh | None):
+    """`(sampler, keys, states) -> (states, Info)` for all chains; over a mesh each device steps its own, alone."""
+    step = lambda sampler, keys, states: jax.vmap(sampler.step)(keys, states)  # noqa: E731
+    if mesh is not None:
+        chains = PartitionSpec(mesh.axis_names)
+        step = jax.shard_map(
+            step, mesh=mesh, in_specs=(PartitionSpec(), chains, chains), out_specs=chains, check_vma=False
+        )
+    return jax.jit(step)  # traced once for its shapes and for the loop
+
+
+def advance(sampler, key: RandomKey, states, num_steps: Int[Array, ""] | int, mesh: Mesh | None = None):
+    """Take `num_steps` steps of all chains inside jit; returns states and each chain's summed Info.
+
+    What of Info is not finite, such as the residual of a step that diverged and was not taken, adds nothing.
+
+    `num_steps` may be traced, so a new count compiles nothing.
+    """
+    chains = jax.tree.leaves(states)[0].shape[0]
+    step_all = step_of_all(mesh)
+
+    def body(index, carry):
+        states, totals = carry
+        keys = jax.random.split(jax.random.fold_in(key, index), chains)
+        states, info = step_all(sampler, keys, states)
+        add = lambda total, value: total + jnp.where(jnp.isfinite(value), value, 0)  # noqa: E731
+        return states, jax.tree.map(add, totals, _tally(info))
+
+    one = jax.eval_shape(
+        lambda *arguments: _tally(step_all(*arguments)[1]), sampler, jax.random.split(key, chains), states
+    )
+    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.result_type(leaf.dtype, jnp.float32)), one)
+    return jax.lax.fori_loop(0, num_steps, body, (states, zero))
+
+
+def _tally(info):
+    """Info with each `reason` as one number a `Reason`, so that sums count them."""
+
+    def counted(path, leaf):
+        return jax.nn.one_hot(leaf, len(Reason)) if getattr(path[-1], "name", None) == "reason" else leaf
+
+    return jax.tree_util.tree_map_with_path(counted, info)
+
+
+def start_chains(sampler, positions, key: RandomKey | None, mesh: Mesh | None):
+    """Initial states, one chain a row of `positions`, spread over the mesh. Raises ValueError where they do not fit."""
+    if mesh is None:
+        return initial_states(sampler, jnp.asarray(positions), key)
+    if len(positions) % mesh.size:
+        raise ValueError(
+            f"{len(positions)} chains cannot be shared evenly among {mesh.size} devices; change their number"
+        )
+    positions = np.asarray(positions)
+    spread = jax.device_put(positions, NamedSharding(mesh, PartitionSpec(mesh.axis_names)))
+    return initial_states(replicated(sampler, mesh), spread, replicated(key, mesh))
+
+
+def replicated(tree, mesh: Mesh | None):
+    """The tree with a copy on every device of the mesh."""
+    return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def on_host(tree):
+    """The tree as NumPy arrays, gathered from all processes where there are several."""
+    if jax.process_count() > 1:
+        return multihost_utils.process_allgather(tree, tiled=True)
+    return jax.tree.map(np.asarray, tree)

@@ -1,0 +1,97 @@
+"""What a run of chains is worth: R-hat, effective sizes, refusals by cause, distance from M."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._loops import in_blocks
+from .phase_space import Reason
+from .run import Chains
+
+BLOCK = 8192
+TAILS = 0.05, 0.95
+
+
+class Summary(NamedTuple):
+    """r_hat, ess_bulk, ess_tail (n,) of each coordinate; shares of steps by cause; largest ‖F‖ of all draws, or None.
+
+    r_hat is rank-normalised and split (Vehtari et al. 2021), NaN for a coordinate that does not vary; effective sizes
+    are of all chains together. acceptance is the mean acceptance probability, or None without a Metropolis step.
+    non_finite, unmoved: chains that ended not finite, or never moved between draws.
+    """
+
+    r_hat: np.ndarray
+    ess_bulk: np.ndarray
+    ess_tail: np.ndarray
+    reasons: dict[str, float]
+    acceptance: float | None
+    largest_residual: float | None
+    non_finite: int
+    unmoved: int
+
+    def __str__(self) -> str:
+        """A few lines to read."""
+        lines = [f"{'coordinate':>10} {'R-hat':>7} {'bulk ESS':>9} {'tail ESS':>9}"]
+        rows = zip(self.r_hat, self.ess_bulk, self.ess_tail, strict=True)
+        lines += [f"{i:>10} {hat:7.3f} {bulk:9.0f} {tail:9.0f}" for i, (hat, bulk, tail) in enumerate(rows)]
+        lines += [f"{name.lower().replace('_', ' ')}: {share:.2%}" for name, share in self.reasons.items() if share]
+        if self.acceptance is not None:
+            lines.append(f"mean acceptance probability: {self.acceptance:.3f}")
+        if self.largest_residual is not None:
+            lines.append(f"largest |F|: {self.largest_residual:.1e}")
+        lines.append(f"chains not finite: {self.non_finite}, that never moved: {self.unmoved}")
+        return "\n".join(lines)
+
+
+def summary(chains: Chains) -> Summary:
+    """Diagnose a run of at least four samples; `print` it for a table. Raises ValueError for fewer."""
+    if len(chains.positions) < 4:
+        raise ValueError(f"{len(chains.positions)} samples a chain cannot be diagnosed; draw at least 4")
+    from arviz_stats.base import array_stats  # slow to import
+
+    draws = np.moveaxis(np.asarray(chains.positions, np.float64), 0, 1)
+    axes: dict[str, Any] = {"chain_axis": 0, "draw_axis": 1}
+    reasons = getattr(chains.info, "reason", None)
+    acceptance = getattr(chains.info, "acceptance_probability", None)
+    mdf = getattr(chains.sampler, "mdf", None)
+    return Summary(
+        array_stats.rhat(draws, method="rank", **axes),
+        array_stats.ess(draws, method="bulk", **axes),
+        array_stats.ess(draws, method="tail", prob=TAILS, **axes),
+        {} if reasons is None else dict(zip(Reason.__members__, reasons.mean(axis=0).tolist(), strict=True)),
+        None if acceptance is None else float(acceptance.mean()),
+        None if mdf is None else float(_residuals(mdf, chains.positions).max()),
+        int(chains.non_finite.sum()),
+        int((chains.positions == chains.positions[0]).all(axis=(0, 2)).sum()),
+    )
+
+
+def _residuals(mdf, positions):
+    flat = positions.reshape(-1, positions.shape[-1])
+    return in_blocks(lambda rows: _residual_norms(mdf, rows), flat, BLOCK)
+
+
+@jax.jit
+def _residual_norms(mdf, points):
+    return jnp.linalg.norm(jax.vmap(mdf)(points), axis=1)
+
+
+def to_arviz(chains: Chains):
+    """The draws as an `xarray.DataTree` that ArviZ reads: posterior/position (chain, draw, coordinate).
+
+    sample_stats holds each chain's mean Info, (chain,), and its shares of steps by reason. Needs the extra `arviz`.
+    """
+    import xarray
+
+    draws = np.moveaxis(np.asarray(chains.positions), 0, 1)
+    stats: dict[str, Any] = {}
+    for name, value in chains.info._asdict().items():
+        stats["share" if name == "reason" else name] = (("chain", "reason") if value.ndim == 2 else "chain", value)
+    labels = {"chain": np.arange(draws.shape[0]), "draw": np.arange(draws.shape[1])}
+    posterior = xarray.Dataset({"position": (("chain", "draw", "coordinate"), draws)}, labels)
+    causes = {"reason": list(Reason.__members__)} if "share" in stats else {}
+    return xarray.DataTree.from_dict(
+        {"posterior": posterior, "sample_stats": xarray.Dataset(stats, {"chain": labels["chain"], **causes})}
+    )
