@@ -9,9 +9,11 @@ import pytest
 from jax.tree_util import Partial
 
 from implicit_manifolds._types import relative_tolerance
-from implicit_manifolds.manifold.analytic import circle_in_space, sphere
+from implicit_manifolds.manifold.analytic import circle_in_space, sphere, torus, torus_point
 from implicit_manifolds.manifold.multipliers import newton
+from implicit_manifolds.mcmc.constrained_hmc import ConstrainedHMC
 from implicit_manifolds.mcmc.constrained_langevin import ConstrainedLangevin
+from implicit_manifolds.mcmc.geodesic_langevin import GeodesicLangevin
 from implicit_manifolds.mcmc.langevin import Langevin
 
 CHAINS, STEPS = 16, 60
@@ -50,11 +52,36 @@ def constrained_langevin_on_a_circle_in_space(dtype):
     return Case(sampler, start[np.abs(angle) < 2.4], circle_in_space(1.5))
 
 
+def constrained_hmc_on_a_torus(dtype):
+    angles = np.random.default_rng(0).uniform(-3, 3, size=(2, CHAINS))
+    sampler = ConstrainedHMC(torus(1.0, 0.5), Partial(_energy, 1.0), 0.3, 0.5, num_steps=3)
+    return Case(sampler, torus_point(*angles, 1.0, 0.5), torus(1.0, 0.5))
+
+
+def a_random_walk_on_a_circle_in_space_within_a_box(dtype):
+    angle = np.linspace(-3, 3, CHAINS)
+    start = np.stack([1.5 * np.cos(angle), 1.5 * np.sin(angle), 0 * angle], axis=1)
+    box = jnp.asarray([-1.4, -2.0, -2.0], dtype), jnp.full(3, 2.0, dtype)
+    sampler = ConstrainedHMC(
+        circle_in_space(1.5), Partial(_energy, 3.0), 0.5, bounds=box, use_gradient=False, measure="ambient"
+    )
+    return Case(sampler, start[np.abs(angle) < 2.4], circle_in_space(1.5))
+
+
+def geodesic_langevin_on_a_sphere(dtype):
+    start = np.random.default_rng(0).normal(size=(CHAINS, 4))
+    start *= 2 / np.linalg.norm(start, axis=1, keepdims=True)
+    return Case(GeodesicLangevin(sphere(2.0), Partial(_energy, 1.0), 0.4), start, sphere(2.0))
+
+
 CASES = [
     (langevin, "float32"),
     (langevin, "float64"),
     (constrained_langevin_on_a_sphere, "float32"),
     (constrained_langevin_on_a_circle_in_space, "float64"),
+    (constrained_hmc_on_a_torus, "float32"),
+    (a_random_walk_on_a_circle_in_space_within_a_box, "float64"),
+    (geodesic_langevin_on_a_sphere, "float32"),
 ]
 
 
@@ -79,6 +106,8 @@ def probe(sampler, key, positions):
         last, _ = step_all(sampler, jax.random.fold_in(key, 2 + step), last)
         path.append(last.position)
     refreshed = init_all(sampler, last.position)
+    if hasattr(last, "momentum"):  # part of the chain, not of the cache
+        refreshed = refreshed._replace(momentum=last.momentum)
     return {
         "start": start,
         "once": once,

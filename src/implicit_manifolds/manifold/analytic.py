@@ -1,6 +1,7 @@
 """Level sets known in closed form, as callable pytrees: what tests and benchmarks hold the library against."""
 
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import Partial
 
 from .._types import Residual, Vector
@@ -56,6 +57,21 @@ def _clifford_torus(radii, x: Vector) -> Residual:
 def clifford_torus(first: float = 1.0, second: float = 1.0) -> Partial:
     """The flat torus, a product of two circles of these radii, of area 4π² · first · second, (4,) -> (2,)."""
     return Partial(_clifford_torus, (first, second))
+
+
+def _stiefel(gram, x: Vector) -> Residual:
+    size = gram.shape[0]
+    frame = x.reshape(-1, size)
+    return (frame.T @ frame - gram)[jnp.triu_indices(size)]
+
+
+def stiefel(columns: int) -> Partial:
+    """Matrices X with orthonormal columns, row by row in x: the upper triangle of XᵀX - I, (n,) -> (k,).
+
+    k = columns (columns + 1) / 2; n is any multiple of columns. Square X make up O(columns), of which SO is the
+    part of determinant +1: chains do not leave the part they start in.
+    """
+    return Partial(_stiefel, np.eye(columns, dtype=np.float32))
 
 
 def torus_point(ring_angle, tube_angle, radius: float = 3.0, tube: float = 1.0):

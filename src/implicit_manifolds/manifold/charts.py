@@ -19,10 +19,10 @@ from scipy.spatial import KDTree
 
 from .._loops import in_blocks
 from .._random import Box, derived_keys, host_generator
-from .._types import MDF, Bool, Float, Int, RandomKey
+from .._types import MDF, Array, Bool, Float, Int, RandomKey, Scalar
 from .lines import pool_of_size
 from .multipliers import quasi_newton
-from .tangent import linearize
+from .tangent import Linearization, linearize
 from .volume import SETS, Pool
 
 BLOCK = 4096
@@ -189,20 +189,56 @@ def _tangential(normals, vectors):
     return vectors - np.einsum("ckn,ck->cn", normals, np.einsum("ckn,cn->ck", normals, vectors))
 
 
-def _disc_density(atlas: Atlas, chart, points, normals) -> tuple[Float[np.ndarray, " c"], Bool[np.ndarray, " c"]]:
-    """The density by volume at points of M of a draw from the given charts, and whether they lie within them."""
+def _disc_density(atlas: Atlas, chart, points, normals):
+    """The density by volume at points of M of a draw from the given charts (c,), and whether they lie within them (c,).
+
+    On the host or in JAX, as the points are.
+    """
+    xp = points.__array_namespace__()
     offset = points - atlas.bases[chart]
-    height = np.einsum("ckn,cn->ck", atlas.normals[chart], offset)
-    squared = np.sum(height**2, axis=1)
+    height = _dots(atlas.normals[chart], offset[:, None])
+    squared = _dots(height, height)
     radii = atlas.radii[chart]
-    along = (np.sum(offset**2, axis=1) - squared) / radii**2
-    product = np.einsum("ckn,cln->ckl", atlas.normals[chart], normals)
-    slope = np.abs(product[:, 0, 0] if product.shape[1] == 1 else np.linalg.det(product))
+    along = (_dots(offset, offset) - squared) / radii**2
+    product = _dots(atlas.normals[chart][:, :, None], normals[:, None])
+    slope = xp.abs(product[:, 0, 0] if product.shape[1] == 1 else xp.linalg.det(product))
     inside = (along < 1) & (squared <= (HEIGHT * radii) ** 2) & (slope >= STEEPEST)
     dimension = points.shape[1] - normals.shape[1]
     disc = math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)
     peak = (dimension + 2) / (2 * disc) / radii**dimension
-    return peak * np.maximum(1 - along, 0) * slope, inside
+    return peak * xp.maximum(1 - along, 0) * slope, inside
+
+
+def _dots(a, b):
+    """Inner products over the last axis, which is short: written out, it fuses in JAX and makes no copies on the host."""
+    return sum(a[..., i] * b[..., i] for i in range(a.shape[-1]))
+
+
+def draw_one(key: RandomKey, mdf: MDF, atlas: Atlas) -> tuple[Linearization, Scalar]:
+    """One draw as `draw` makes them, inside jit, with log of its density by volume; -inf where it did not lift."""
+    chart_key, direction_key, radius_key = jax.random.split(key, 3)
+    ends = jnp.cumsum(atlas.probabilities)
+    chart = jnp.searchsorted(ends, jax.random.uniform(chart_key, (), ends.dtype) * ends[-1])
+    chart = jnp.minimum(chart, len(ends) - 1)
+    base, normals, radius = (leaf[chart] for leaf in (atlas.bases, atlas.normals, atlas.radii))
+    direction = jax.random.normal(direction_key, base.shape, base.dtype)
+    direction -= (normals @ direction) @ normals
+    # Four normals more make the squared share Beta(m/2, 2), as the discs' density asks.
+    spare = jax.random.normal(radius_key, (4,), base.dtype)
+    start = base + radius * direction / jnp.sqrt(jnp.sum(direction**2) + jnp.sum(spare**2))
+    found = quasi_newton(mdf, linearize(mdf, base, dense=True), start)
+    at = linearize(mdf, found.position, dense=True)
+    log_density, within = log_density_at(atlas, at)
+    return at, jnp.where(found.converged & within[chart], log_density, -jnp.inf)
+
+
+def log_density_at(atlas: Atlas, at: Linearization) -> tuple[Scalar, Bool[Array, " b"]]:
+    """Log of `density_of` at one point of M, inside jit, and which charts hold it (b,); -inf where none does."""
+    normals = solve_triangular(jnp.asarray(at.gram_factor), jnp.asarray(at.jacobian), lower=True)
+    size = len(atlas.bases)
+    points = jnp.broadcast_to(at.position, (size, *at.position.shape))
+    value, within = _disc_density(atlas, slice(None), points, jnp.broadcast_to(normals, (size, *normals.shape)))
+    return jnp.log(jnp.sum(jnp.where(within, atlas.probabilities * value, 0))), within
 
 
 def _overlaps(atlas: Atlas, points):

@@ -1,5 +1,7 @@
 """Samplers as pairs `init`, `step` over named tuples, and the one runner of many chains."""
 
+from .adapters import energy_from_log_density as energy_from_log_density
+from .adapters import energy_from_potential as energy_from_potential
 from .constrained_hmc import ConstrainedHMC as ConstrainedHMC
 from .constrained_langevin import ConstrainedLangevin as ConstrainedLangevin
 from .geodesic_langevin import GeodesicLangevin as GeodesicLangevin

@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from .._types import MDF, Array, Energy, Int, RandomKey, Scalar, Vector, select
+from ..manifold.charts import Atlas
 from ..manifold.multipliers import MultiplierSolver, quasi_newton, residual_weights
 from ..manifold.tangent import Linearization
+from .jumps import jump
 from .phase_space import (
     Measure,
     PhasePoint,
@@ -27,7 +29,8 @@ class ConstrainedHMCInfo(NamedTuple):
 
     acceptance_probability, 0 where the proposal could not be made or undone. energy_error: H' - H. residual_norm:
     largest ‖F‖ that a solve ended with. iterations: of all solves. reverse_distance: farthest from its start that
-    a leapfrog step ended when run backwards. reason: a `Reason`; the chain moved where it is `ACCEPTED`.
+    a leapfrog step ended when run backwards. reason: a `Reason`; the trajectory was taken where it is `ACCEPTED`.
+    jump_probability: acceptance probability of the jump that followed, 0 without an atlas.
     """
 
     acceptance_probability: Scalar
@@ -36,6 +39,7 @@ class ConstrainedHMCInfo(NamedTuple):
     iterations: Int[Array, ""]
     reverse_distance: Scalar
     reason: Int[Array, ""]
+    jump_probability: Scalar
 
 
 class _Trajectory(NamedTuple):
@@ -62,7 +66,8 @@ class ConstrainedHMC:
     exp(-E) conditioned on F(x) = 0, which is exp(-E) / √det G by that volume. tolerance bounds ‖F‖ (default: what the
     dtype allows, by the gradient of each F_i), reverse_tolerance the distance at which a reversed step counts as
     returned (default: 100 times the length that the tolerance on F allows). bounds (low, high), each (n,), restrict
-    the law to a box.
+    the law to a box. atlas (`manifold.charts.cover`): after each trajectory propose a fresh point of M from its charts,
+    so that chains cross between components; exact, at b n k operations for b charts.
     """
 
     mdf: MDF
@@ -72,6 +77,7 @@ class ConstrainedHMC:
     tolerance: Any = None
     reverse_tolerance: Any = None
     bounds: Any = None
+    atlas: Atlas | None = None
     num_steps: int = field(default=1, metadata={"static": True})
     measure: Measure = field(default="hausdorff", metadata={"static": True})
     use_gradient: bool = field(default=True, metadata={"static": True})
@@ -84,7 +90,7 @@ class ConstrainedHMC:
 
     def step(self, key: RandomKey, state: PhasePoint) -> tuple[PhasePoint, ConstrainedHMCInfo]:
         """One proposal of one chain, taken or not."""
-        refresh_key, accept_key = jax.random.split(key)
+        refresh_key, accept_key, jump_key = jax.random.split(key, 3)
         start = state._replace(momentum=_refreshed(self, refresh_key, state))
         end = _trajectory(self, start)
         error = _hamiltonian(end.point) - _hamiltonian(start)
@@ -98,8 +104,13 @@ class ConstrainedHMC:
         probability = jnp.where(made, jnp.exp(-jnp.maximum(jnp.where(made, error, 0), 0)), 0)
         accepted = jax.random.uniform(accept_key, (), probability.dtype) < probability
         reason = jnp.where(made & ~accepted, Reason.ENERGY, reason).astype(jnp.int32)
-        info = ConstrainedHMCInfo(probability, error, end.residual_norm, end.iterations, end.reverse_distance, reason)
-        return select(accepted, end.point, start._replace(momentum=-start.momentum)), info
+        moved = select(accepted, end.point, start._replace(momentum=-start.momentum))
+        jump_probability = jnp.zeros_like(probability)
+        if self.atlas is not None:
+            moved, jump_probability = jump(self, jump_key, moved)
+        return moved, ConstrainedHMCInfo(
+            probability, error, end.residual_norm, end.iterations, end.reverse_distance, reason, jump_probability
+        )
 
 
 def _refreshed(sampler: ConstrainedHMC, key: RandomKey, state: PhasePoint) -> Vector:
@@ -140,6 +151,7 @@ def _leapfrog(sampler: ConstrainedHMC, carry: _Trajectory) -> _Trajectory:
     reason = jnp.where(all_finite(end), Reason.ACCEPTED, Reason.NON_FINITE)
     reason = jnp.where(returned, reason, Reason.NOT_REVERSIBLE)
     reason = jnp.where(found.converged, reason, Reason.NOT_CONVERGED)
+    reason = jnp.where(jnp.all(jnp.isfinite(momentum)), reason, Reason.NON_FINITE)
     reason = jnp.where(failed, carry.reason, reason).astype(jnp.int32)
     size = jnp.linalg.norm(found.residual)
     return _Trajectory(

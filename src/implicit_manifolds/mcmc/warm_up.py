@@ -132,7 +132,7 @@ def _refuse_stuck(averages: _Averages, positions, num_steps: int, step_size: flo
     acceptance = float(averages.acceptance[stuck].mean()) / num_steps
     if acceptance > 0.1:
         raise ChainsStuck(
-            f"{told} although acceptance reads {acceptance:.2f}: in {positions.dtype} their steps of size {step_size:.0e} "
+            f"{told} although acceptance reads {acceptance:.2f}: in {positions.dtype} steps of size {step_size:.0e} "
             "are lost in rounding; rescale the energy or turn on float64"
         )
     cause = Reason(int(averages.reasons[stuck].sum(axis=0)[1:].argmax()) + 1).name.lower().replace("_", " ")

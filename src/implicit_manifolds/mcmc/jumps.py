@@ -1,0 +1,27 @@
+"""Proposals from anywhere on M, so that chains cross between its parts: Metropolis–Hastings with draws of an atlas."""
+
+import jax
+import jax.numpy as jnp
+
+from .._types import MDF, RandomKey, Scalar, select
+from ..manifold.charts import Atlas, draw_one, log_density_at
+from .phase_space import PhasePoint, all_finite, inside, phase_point, tangent_normal
+
+
+def jump(sampler, key: RandomKey, state: PhasePoint) -> tuple[PhasePoint, Scalar]:
+    """One independence proposal with a fresh momentum, taken or not, and its acceptance probability.
+
+    The draw's density q by volume is known, so min(1, π(y) q(x) / (π(x) q(y))) is exact (Tierney 1994). A point that no
+    chart holds has q = 0 and is left by local moves alone.
+    """
+    mdf: MDF = sampler.mdf
+    atlas: Atlas = jax.tree.map(lambda leaf: jnp.asarray(leaf, state.position.dtype), sampler.atlas)
+    draw_key, momentum_key, accept_key = jax.random.split(key, 3)
+    at, log_density = draw_one(draw_key, mdf, atlas)
+    proposal = phase_point(sampler, at, tangent_normal(mdf, momentum_key, at))
+    before, _ = log_density_at(atlas, state.linearization)
+    log_ratio = state.potential - proposal.potential + before - log_density
+    made = jnp.isfinite(log_density) & all_finite(proposal) & inside(sampler.bounds, proposal.position)
+    probability = jnp.where(made, jnp.exp(jnp.minimum(jnp.where(made, log_ratio, 0), 0)), 0)
+    accepted = jax.random.uniform(accept_key, (), probability.dtype) < probability
+    return select(accepted, proposal, state), probability

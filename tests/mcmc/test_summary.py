@@ -1,0 +1,65 @@
+import arviz_stats
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.tree_util import Partial
+
+from implicit_manifolds.manifold.analytic import circle_in_space, sphere
+from implicit_manifolds.mcmc import ConstrainedHMC, ConstrainedLangevin, run, summary, to_arviz
+
+
+def _linear(slope, x):
+    return jnp.vdot(slope, x)
+
+
+@pytest.fixture(scope="module")
+def chains():
+    angle = np.linspace(-3, 3, 8)
+    starts = jnp.asarray(np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1), jnp.float32)
+    sampler = ConstrainedHMC(circle_in_space(1.0), Partial(_linear, jnp.asarray([-1.0, 0.0, 0.0])), 1.0)
+    return run(sampler, jax.random.key(0), starts, 400)
+
+
+def test_the_summary_agrees_with_arviz_on_the_exported_draws(chains):
+    found, tree = summary(chains), to_arviz(chains)
+    assert dict(tree["posterior"].sizes) == {"chain": 8, "draw": 400, "coordinate": 3}
+    np.testing.assert_array_equal(tree["posterior"]["position"].sel(chain=3, draw=7), chains.positions[7, 3])
+    table = arviz_stats.summary(tree, round_to=6)
+    np.testing.assert_allclose(found.r_hat[:2], table["r_hat"][:2].astype(float), atol=1e-3)
+    np.testing.assert_allclose(found.ess_bulk[:2], table["ess_bulk"][:2].astype(float), rtol=1e-2)
+    assert 100 < found.ess_bulk[0] < 8 * 400
+
+
+def test_shares_by_cause_are_those_of_the_steps_and_residuals_those_of_the_draws(chains):
+    found = summary(chains)
+    assert abs(sum(found.reasons.values()) - 1) < 1e-6
+    moved = (chains.positions[1:] != chains.positions[:-1]).any(axis=2).mean()
+    assert abs(found.reasons["ACCEPTED"] - moved) < 0.01
+    assert found.reasons["NOT_CONVERGED"] > 0.1
+    residual = jax.vmap(jax.vmap(circle_in_space(1.0)))(jnp.asarray(chains.positions))
+    np.testing.assert_allclose(found.largest_residual, np.linalg.norm(residual, axis=-1).max(), rtol=1e-5)
+    assert (found.non_finite, found.unmoved) == (0, 0)
+    stats = to_arviz(chains)["sample_stats"]
+    np.testing.assert_allclose(stats["share"].sel(reason="ACCEPTED").mean(), found.reasons["ACCEPTED"])
+    assert "not converged" in str(found)
+
+
+def test_chains_that_disagree_have_a_large_r_hat_and_frozen_ones_are_counted(chains):
+    positions = np.asarray(chains.positions).copy()
+    positions[:, 0] = positions[0, 0]
+    stuck = summary(chains._replace(positions=positions))
+    assert stuck.unmoved == 1
+    assert stuck.r_hat[1] > summary(chains).r_hat[1] + 0.02
+
+
+def test_an_unadjusted_sampler_is_summarised_without_acceptance():
+    sampler = ConstrainedLangevin(sphere(1.0), Partial(_linear, jnp.zeros(2)), 0.5)
+    found = summary(run(sampler, jax.random.key(0), jnp.eye(2), 20))
+    assert found.acceptance is None
+    assert "mean acceptance" not in str(found)
+
+
+def test_too_few_samples_are_refused(chains):
+    with pytest.raises(ValueError, match="draw at least 4"):
+        summary(chains._replace(positions=chains.positions[:3]))
