@@ -259,9 +259,7 @@ def run_mici(
     steps = float(np.mean([np.mean(chain) for chain in statistics["n_step"]]))
     settings = {"step_size": float(integrator.step_size), "steps_per_draw": steps, "solver": solver, **failures}
     draws = np.stack(traces["position"])
-    return Result(
-        draws, wall_seconds, cpu_seconds, compiled - began, wall - compiled, sum(failures.values()), settings
-    )
+    return Result(draws, wall_seconds, cpu_seconds, compiled - began, wall - compiled, sum(failures.values()), settings)
 
 
 # BlackJAX.
@@ -352,7 +350,8 @@ def fastest(
 ) -> tuple[Tuning, Any]:
     """The tuning of most effective samples of embed(x) per second in pilot runs, and last positions (chains, m).
 
-    The length is doubled till that pays no more; then the step varies about the adapted one, at that length.
+    The length is doubled till that pays no more. Then come equal masses, since a layer bends too much for the diagonal
+    of a covariance to serve everywhere, and steps about the adapted one at the same length.
     """
     positions, _, _ = hmc_draws(key, positions, tuning, scale, program=program, draws=PILOT_DRAWS)
 
@@ -379,6 +378,9 @@ def fastest(
             best, best_rate = trial, trial_rate
         elif trial_rate < 0.7 * best_rate:
             break
+    equal = jnp.full_like(best.inverse_mass, jnp.exp(jnp.mean(jnp.log(best.inverse_mass))))
+    if (trial_rate := rate(best._replace(inverse_mass=equal))) > best_rate:
+        best, best_rate = best._replace(inverse_mass=equal), trial_rate
     middle = best
     for factor in (0.7, 1.4, 2.0):
         steps = jnp.int32(max(1, round(int(middle.steps) / factor)))

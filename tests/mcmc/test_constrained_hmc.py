@@ -199,31 +199,35 @@ def test_a_random_walk_has_no_gradient_in_its_proposals_but_the_energy_in_its_de
 # Refusals -----------------------------------------------------------------------------------------
 
 
-def _root(x):
-    return 0.1 * jnp.sqrt(x[0])
+def _wave_or_root(weights, x):
+    return _wave(weights[0], x) + weights[1] * jnp.sqrt(jnp.where(weights[1] > 0, x[0], 1))
 
 
-BOX = jnp.asarray([0.9, -2.0]), jnp.asarray([2.0, 2.0])
+WIDE, NARROW = [[-9.0, -9.0], [9.0, 9.0]], [[0.9, -2.0], [2.0, 2.0]]
 
 
 @pytest.mark.parametrize(
-    ("options", "energy", "expected"),
+    ("step_size", "reverse_tolerance", "bounds", "weights", "expected"),
     [
-        ({"step_size": 3.0}, _flat, Reason.NOT_CONVERGED),
-        ({"step_size": 0.3}, Partial(_wave, 8.0), Reason.ENERGY),
-        ({"step_size": 0.5, "reverse_tolerance": 0.0}, _flat, Reason.NOT_REVERSIBLE),
-        ({"step_size": 0.9}, _root, Reason.NON_FINITE),
-        (
-            {"step_size": 0.5, "bounds": (jnp.asarray([0.9, -2.0]), jnp.asarray([2.0, 2.0]))},
-            _flat,
-            Reason.OUT_OF_BOUNDS,
-        ),
+        (3.0, 1e-4, WIDE, (0.0, 0.0), Reason.NOT_CONVERGED),
+        (0.3, 1e-4, WIDE, (8.0, 0.0), Reason.ENERGY),
+        (0.5, 0.0, WIDE, (0.0, 0.0), Reason.NOT_REVERSIBLE),
+        (0.9, 1e-4, WIDE, (0.0, 0.1), Reason.NON_FINITE),
+        (0.5, 1e-4, NARROW, (0.0, 0.0), Reason.OUT_OF_BOUNDS),
     ],
-    ids=lambda part: getattr(part, "name", None),
+    ids=lambda part: getattr(part, "name", ""),
 )
-def test_a_refused_proposal_leaves_the_chain_where_it_was_and_says_why(options, energy, expected):
-    energy = energy if isinstance(energy, Partial) else Partial(energy)
-    sampler = ConstrainedHMC(sphere(1.0), energy, num_steps=2, **options)
+def test_a_refused_proposal_leaves_the_chain_where_it_was_and_says_why(
+    step_size, reverse_tolerance, bounds, weights, expected
+):
+    sampler = ConstrainedHMC(
+        sphere(1.0),
+        Partial(_wave_or_root, jnp.asarray(weights)),
+        step_size,
+        reverse_tolerance=reverse_tolerance,
+        bounds=tuple(jnp.asarray(bounds)),
+        num_steps=2,
+    )
     angle = np.linspace(-0.4, 0.4, 300)
     states = start_all(sampler, jax.random.key(0), jnp.asarray(np.stack([np.cos(angle), np.sin(angle)], axis=1)))
     after, info = step_all(sampler, jax.random.key(1), states)

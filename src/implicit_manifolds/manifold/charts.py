@@ -210,7 +210,7 @@ def _disc_density(atlas: Atlas, chart, points, normals):
 
 
 def _dots(a, b):
-    """Inner products over the last axis, which is short: written out, it fuses in JAX and makes no copies on the host."""
+    """Inner products over the last axis, which is short: written out they fuse in JAX and copy nothing on the host."""
     return sum(a[..., i] * b[..., i] for i in range(a.shape[-1]))
 
 

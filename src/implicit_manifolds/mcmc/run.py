@@ -9,7 +9,7 @@ from jax.sharding import Mesh
 
 from .._loops import chunk_sizes, collect, progress_bar
 from .._types import Array, Float, RandomKey
-from .stepping import advance, on_host, replicated, start_chains
+from .stepping import advance, automatic, on_host, replicated, start_chains
 from .warm_up import warm_up
 
 
@@ -63,6 +63,7 @@ def run(
     (`jax.distributed`) each calls `run` alike and gets all results. Memory is num_samples x chains x n.
     Raises `ChainsStuck` where warm-up leaves a chain standing still.
     """
+    mesh = automatic(mesh)
     if num_warmup:
         tuned = warm_up(
             sampler, jax.random.fold_in(key, 1), positions, num_warmup, target_acceptance, progress=progress, mesh=mesh

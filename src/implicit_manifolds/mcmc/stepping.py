@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from .._types import Array, Float, Int, RandomKey
 from .phase_space import Reason
@@ -62,6 +62,11 @@ def _tally(info):
     return jax.tree_util.tree_map_with_path(counted, info)
 
 
+def automatic(mesh: Mesh | None) -> Mesh | None:
+    """The mesh with its axes left to the compiler; `jax.make_mesh` makes them explicit, which `vmap` does not mix."""
+    return mesh and Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * len(mesh.axis_names))
+
+
 def start_chains(sampler, positions, key: RandomKey | None, mesh: Mesh | None):
     """Initial states, one chain a row of `positions`, spread over the mesh. Raises ValueError where they do not fit."""
     if mesh is None:
@@ -70,14 +75,32 @@ def start_chains(sampler, positions, key: RandomKey | None, mesh: Mesh | None):
         raise ValueError(
             f"{len(positions)} chains cannot be shared evenly among {mesh.size} devices; change their number"
         )
-    positions = np.asarray(positions)
-    spread = jax.device_put(positions, NamedSharding(mesh, PartitionSpec(mesh.axis_names)))
+    spread = _placed(positions, NamedSharding(mesh, PartitionSpec(mesh.axis_names)))
     return initial_states(replicated(sampler, mesh), spread, replicated(key, mesh))
 
 
 def replicated(tree, mesh: Mesh | None):
     """The tree with a copy on every device of the mesh."""
-    return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    if mesh is None:
+        return tree
+    return jax.tree.map(lambda leaf: _placed(leaf, NamedSharding(mesh, PartitionSpec())), tree)
+
+
+def _placed(leaf, sharding: NamedSharding):
+    """An array that every process holds alike, on the devices of a sharding."""
+    if jax.process_count() == 1:
+        return jax.device_put(leaf, sharding)
+    leaf = jnp.asarray(leaf)
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(_placed(jax.random.key_data(leaf), sharding), impl=jax.random.key_impl(leaf))
+    return jax.make_array_from_callback(leaf.shape, sharding, lambda index: np.asarray(leaf)[index])
+
+
+def gathered(values, mesh: Mesh | None):
+    """Values of all chains on every device, inside jit, so that their sum has one order on any number of devices."""
+    if mesh is None:
+        return values
+    return jax.lax.with_sharding_constraint(values, NamedSharding(mesh, PartitionSpec()))
 
 
 def on_host(tree):

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from .._loops import chunk_sizes, progress_bar
 from .._types import Array, Float, Int, RandomKey, Scalar, relative_tolerance
 from .phase_space import Reason
-from .stepping import on_host, replicated, start_chains, step_of_all
+from .stepping import automatic, gathered, on_host, replicated, start_chains, step_of_all
 
 SHRINKAGE, DELAY, DECAY = 0.05, 10.0, 0.75
 """γ, t₀ and κ of Hoffman & Gelman 2014, §3.2.1."""
@@ -62,6 +62,7 @@ def warm_up(
     because every proposal was refused; ValueError for a tolerance that the dtype cannot reach (in float32 chains then
     freeze at high acceptance) and for samplers without a Metropolis step.
     """
+    mesh = automatic(mesh)
     start_key, step_key = jax.random.split(key)
     states = start_chains(sampler, positions, start_key, mesh)
     _refuse_tolerance(sampler, states.linearization)
@@ -101,7 +102,8 @@ def _adapt(sampler, key, centre, target, states, averages, count, half, mesh):
             acceptance=averages.acceptance + late * info.acceptance_probability,
             reasons=averages.reasons + late * jax.nn.one_hot(info.reason, len(Reason)),
         )
-        return moved, _averaged(averages, target - jnp.mean(info.acceptance_probability), centre)
+        every = gathered(info.acceptance_probability, mesh)
+        return moved, _averaged(averages, target - jnp.mean(every), centre)
 
     return jax.lax.fori_loop(0, count, body, (states, averages))
 
