@@ -17,6 +17,8 @@ from .stepping import automatic, gathered, on_host, replicated, start_chains, st
 SHRINKAGE, DELAY, DECAY = 0.05, 10.0, 0.75
 """γ, t₀ and κ of Hoffman & Gelman 2014, §3.2.1."""
 CHUNK = 100
+SHORT = 4
+"""Every fourth step of warm-up is a quarter as long, or chains in a steep place would wait there for ever."""
 STILL = 10
 """A chain whose root mean square move is below this many times the accuracy of a position stands still."""
 
@@ -92,7 +94,9 @@ def _adapt(sampler, key, centre, target, states, averages, count, half, mesh):
     def body(_, carry):
         states, averages = carry
         keys = jax.random.split(jax.random.fold_in(key, averages.step), chains)
-        moved, info = step_all(replace(sampler, step_size=jnp.exp(averages.log_step_size)), keys, states)
+        short = averages.step % SHORT == SHORT - 1
+        step_size = jnp.exp(averages.log_step_size) * jnp.where(short, 1 / SHORT, 1)
+        moved, info = step_all(replace(sampler, step_size=step_size.astype(averages.gap.dtype)), keys, states)
         if not hasattr(info, "acceptance_probability"):
             raise ValueError("warm-up tunes samplers with a Metropolis step; give this one its step size")
         length = jnp.sum((moved.position - states.position) ** 2, axis=1)
@@ -103,7 +107,8 @@ def _adapt(sampler, key, centre, target, states, averages, count, half, mesh):
             reasons=averages.reasons + late * jax.nn.one_hot(info.reason, len(Reason)),
         )
         every = gathered(info.acceptance_probability, mesh)
-        return moved, _averaged(averages, target - jnp.mean(every), centre)
+        error = jnp.where(short, averages.gap, target - jnp.mean(every))  # a short step teaches nothing
+        return moved, _averaged(averages, error, centre)
 
     return jax.lax.fori_loop(0, count, body, (states, averages))
 
