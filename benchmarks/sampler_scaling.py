@@ -17,7 +17,7 @@ import tyro
 
 from implicit_manifolds.manifold import tangent
 from implicit_manifolds.mcmc import ConstrainedHMC, Reason
-from implicit_manifolds.mcmc.stepping import advance, initial_states
+from implicit_manifolds.mcmc.stepping import advance
 
 STEP = 0.3
 
@@ -60,13 +60,12 @@ def step_seconds(dimension: int, codimension: int, limit: int, options: Options)
     matrix = jnp.asarray(rng.normal(size=(codimension, dimension)) / dimension**0.5, jnp.float32)
     starts = jnp.asarray(rng.normal(size=(options.chains, dimension)), jnp.float32)
     mdf = jax.tree_util.Partial(cubic, matrix)
-    # Every chain on a level set of its own offset would be a batch of manifolds: shift all onto one by projection.
     sampler = ConstrainedHMC(mdf, jax.tree_util.Partial(half_square), STEP / dimension**0.25)
     held, tangent.DENSE_MAX_CODIMENSION = tangent.DENSE_MAX_CODIMENSION, limit
     try:
         starts = jax.jit(jax.vmap(lambda mdf, x: nearby(mdf, x), (None, 0)))(mdf, starts)
         run = jax.jit(advance)
-        states = initial_states.__wrapped__(sampler, starts)
+        states = jax.vmap(sampler.init)(starts)
         states, _ = jax.block_until_ready(run(sampler, jax.random.key(0), states, options.steps))
         times = []
         for repeat in range(options.repeats):

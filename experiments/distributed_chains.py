@@ -56,7 +56,8 @@ def sample(options: Options) -> int:
     from implicit_manifolds.mcmc import run, summary
 
     mesh = jax.make_mesh((jax.device_count(),), ("chains",))
-    chains = run(*problem(options.chains), num_samples=50, num_warmup=100, mesh=mesh)
+    sampler, key, starts = problem(options.chains)
+    chains = run(sampler, key, starts, 50, num_warmup=100, mesh=mesh)
     if options.process_id == 0:
         print(
             f"{jax.process_count()} processes, {jax.device_count()} devices, step size {chains.sampler.step_size:.3f}"

@@ -18,6 +18,8 @@ from jax.scipy.sparse.linalg import cg
 from .._types import MDF, Array, Float, Residual, Vector, relative_tolerance
 
 DENSE_MAX_CODIMENSION = 32
+UNROLLED = 8
+"""Up to this many constraints factors and solves are written out: a LAPACK call per lane costs microseconds."""
 
 
 class Linearization(NamedTuple):
@@ -57,9 +59,36 @@ def linearize(mdf: MDF, position: Vector, *, dense: bool | None = None) -> Linea
 def gram_cholesky(jacobian: Float[Array, "k n"]) -> Float[Array, "k k"]:
     """Lower Cholesky factor of J Jᵀ, (k, k); NaN where J is rank-deficient."""
     gram = jacobian @ jacobian.T
-    if gram.shape[0] == 1:  # a LAPACK call per lane would cost more than the whole step
-        return jnp.sqrt(gram)
-    return jnp.linalg.cholesky(gram)
+    if len(gram) > UNROLLED:
+        return jnp.linalg.cholesky(gram)
+    zero = jnp.zeros_like(gram[0, 0])
+    factor = [[zero] * len(gram) for _ in gram]
+    for j in range(len(gram)):
+        pivot = gram[j, j] - sum(factor[j][m] ** 2 for m in range(j))
+        factor[j][j] = jnp.sqrt(pivot)
+        for i in range(j + 1, len(gram)):
+            factor[i][j] = (gram[i, j] - sum(factor[i][m] * factor[j][m] for m in range(j))) / factor[j][j]
+    return jnp.stack([jnp.stack(row) for row in factor])
+
+
+def lower_solve(factor: Float[Array, "k k"], b: Float[Array, "k *c"]) -> Float[Array, "k *c"]:
+    """L⁻¹b for a lower triangular L, (k,) or (k, c) to the same."""
+    if len(factor) > UNROLLED:
+        return solve_triangular(factor, b, lower=True)
+    rows: list = []
+    for i in range(len(factor)):
+        rows.append((b[i] - sum(factor[i, m] * rows[m] for m in range(i))) / factor[i, i])
+    return jnp.stack(rows)
+
+
+def _upper_solve(factor: Float[Array, "k k"], b: Residual) -> Residual:
+    """L⁻ᵀb for a lower triangular L, (k,)."""
+    if len(factor) > UNROLLED:
+        return solve_triangular(factor, b, lower=True, trans=1)
+    size, rows = len(factor), {}
+    for i in reversed(range(size)):
+        rows[i] = (b[i] - sum(factor[m, i] * rows[m] for m in range(i + 1, size))) / factor[i, i]
+    return jnp.stack([rows[i] for i in range(size)])
 
 
 def jacobian_times(mdf: MDF, at: Linearization, v: Vector) -> Residual:
@@ -90,10 +119,7 @@ def gram_solve(mdf: MDF, at: Linearization, b: Residual) -> Residual:
         solution = cg(product, b, tol=tolerance, maxiter=10 * b.shape[0])[0]
         solved = jnp.linalg.norm(b - product(solution)) <= tolerance**0.5 * jnp.linalg.norm(b)
         return jnp.where(solved, solution, jnp.nan)
-    if b.shape[0] == 1:
-        return b / at.gram_factor[0] ** 2
-    half = solve_triangular(at.gram_factor, b, lower=True)
-    return solve_triangular(at.gram_factor, half, lower=True, trans=1)
+    return _upper_solve(at.gram_factor, lower_solve(at.gram_factor, b))
 
 
 def pseudo_inverse_times(mdf: MDF, at: Linearization, b: Residual) -> Vector:

@@ -65,7 +65,8 @@ class ConstrainedHMC:
     random walk of Zappa et al. measure "hausdorff" targets exp(-E) by the volume of M, "ambient" the ambient density
     exp(-E) conditioned on F(x) = 0, which is exp(-E) / √det G by that volume. tolerance bounds ‖F‖ (default: what the
     dtype allows, by the gradient of each F_i), reverse_tolerance the distance at which a reversed step counts as
-    returned (default: 100 times the length that the tolerance on F allows). bounds (low, high), each (n,), restrict
+    returned (default: 100 times the length that the tolerance on F allows). max_iterations caps each solve: all chains
+    wait for the slowest, and more than 8 rarely find a solution. bounds (low, high), each (n,), restrict
     the law to a box. atlas (`manifold.charts.cover`): after each trajectory propose a fresh point of M from its charts,
     so that chains cross between components; exact, at b n k operations for b charts.
     """
@@ -82,7 +83,7 @@ class ConstrainedHMC:
     measure: Measure = field(default="hausdorff", metadata={"static": True})
     use_gradient: bool = field(default=True, metadata={"static": True})
     solver: MultiplierSolver = field(default=quasi_newton, metadata={"static": True})
-    max_iterations: int | None = field(default=None, metadata={"static": True})
+    max_iterations: int | None = field(default=8, metadata={"static": True})
 
     def init(self, position: Vector, key: RandomKey | None = None) -> PhasePoint:
         """Start a chain at `position` (n,), which should lie on M, with a normal momentum, or none without a key."""
