@@ -20,7 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from benchmarks.sampler_peers import TARGETS, Result, Target, run_chart, run_mici, run_soft, smallest_ess, starts
+from benchmarks.sampler_blackjax import run_chart, run_soft
+from benchmarks.sampler_mici import run_mici
+from benchmarks.sampler_targets import TARGETS, Result, Target, distance_rms, smallest_ess, starts
 from implicit_manifolds.mcmc import ConstrainedHMC, run, warm_up
 
 LENGTHS, ACCEPTANCES = (2, 3, 5, 8), (0.8, 0.9)
@@ -39,7 +41,7 @@ class Options:
     chains: tuple[int, ...] = (1, 1000)
     seconds: float = 4.0
     mici_chains: int = 4
-    mici_samples: int = 250
+    mici_samples: int = 150
     seed: int = 0
 
 
@@ -72,7 +74,7 @@ def main(options: Options) -> None:
 def contestants(target: Target, options: Options):
     """(name, chains, draw) of all samplers of a target, mici first."""
     for backend in ("numpy", "autograd", "jax"):
-        arguments = (target, backend, options.mici_chains, 200, options.mici_samples, options.seed)
+        arguments = (target, backend, options.mici_chains, 100, options.mici_samples, options.seed)
         yield f"mici {backend}", options.mici_chains, lambda arguments=arguments: run_mici(*arguments)
     for chains in options.chains:
         yield "ours", chains, lambda chains=chains: run_ours(target, chains, options.seconds, options.seed)
@@ -119,8 +121,6 @@ def timed(sampler, key, positions, count: int):
 def measured(target: str, sampler: str, chains: int, result: Result) -> dict:
     """A row of the table."""
     from arviz_stats.base import array_stats
-
-    from benchmarks.sampler_peers import distance_rms
 
     ess = smallest_ess(result.draws)
     some = result.draws[:, :: max(1, result.draws[..., 0].size // 100_000)]

@@ -26,6 +26,10 @@ def test_the_example_of_the_api_page_runs():
     assert run_blocks("docs/api.md")["chains"].num_steps == 200
 
 
+def test_the_examples_of_the_sampling_page_run():
+    assert run_blocks("docs/sampling.md")["draws"].shape == (5000, 2)
+
+
 def test_no_registry_and_no_local_path_stands_in_a_tracked_file():
     hosts = re.compile(r"pyp" + r"i\.org|registry\.npmjs|python" + "hosted")
     folders = ("src", "experiments", "tests", "benchmarks", "docs", ".ci")

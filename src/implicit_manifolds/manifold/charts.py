@@ -12,7 +12,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import solve_triangular
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
@@ -22,7 +21,7 @@ from .._random import Box, derived_keys, host_generator
 from .._types import MDF, Array, Bool, Float, Int, RandomKey, Scalar
 from .lines import pool_of_size
 from .multipliers import quasi_newton
-from .tangent import Linearization, linearize
+from .tangent import Linearization, linearize, lower_solve
 from .volume import SETS, Pool
 
 BLOCK = 4096
@@ -234,7 +233,7 @@ def draw_one(key: RandomKey, mdf: MDF, atlas: Atlas) -> tuple[Linearization, Sca
 
 def log_density_at(atlas: Atlas, at: Linearization) -> tuple[Scalar, Bool[Array, " b"]]:
     """Log of `density_of` at one point of M, inside jit, and which charts hold it (b,); -inf where none does."""
-    normals = solve_triangular(jnp.asarray(at.gram_factor), jnp.asarray(at.jacobian), lower=True)
+    normals = lower_solve(jnp.asarray(at.gram_factor), jnp.asarray(at.jacobian))
     size = len(atlas.bases)
     points = jnp.broadcast_to(at.position, (size, *at.position.shape))
     value, within = _disc_density(atlas, slice(None), points, jnp.broadcast_to(normals, (size, *normals.shape)))
@@ -289,7 +288,7 @@ def _lift_block(mdf, bases, starts):
         at = linearize(mdf, found.position, dense=True)
         # Where the search failed it may have ended anywhere.
         position = jnp.where(found.converged, found.position, base)
-        return position, solve_triangular(at.gram_factor, at.jacobian, lower=True), found.converged
+        return position, lower_solve(at.gram_factor, at.jacobian), found.converged
 
     return jax.vmap(one)(bases, starts)
 

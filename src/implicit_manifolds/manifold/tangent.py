@@ -85,7 +85,8 @@ def _upper_solve(factor: Float[Array, "k k"], b: Residual) -> Residual:
     """L⁻ᵀb for a lower triangular L, (k,)."""
     if len(factor) > UNROLLED:
         return solve_triangular(factor, b, lower=True, trans=1)
-    size, rows = len(factor), {}
+    size = len(factor)
+    rows: dict = {}
     for i in reversed(range(size)):
         rows[i] = (b[i] - sum(factor[m, i] * rows[m] for m in range(i + 1, size))) / factor[i, i]
     return jnp.stack([rows[i] for i in range(size)])
