@@ -44,19 +44,24 @@ NUMPY_DERIVATIVES: dict[str, tuple[Callable, Callable]] = {
 }
 
 
+def array_module(backend: str) -> Any:
+    """The module that a backend of mici differentiates."""
+    if backend == "autograd":
+        import autograd.numpy
+
+        return autograd.numpy
+    return np if backend == "numpy" else jnp
+
+
 def mici_system(target: Target, backend: str) -> Any:
     """The constrained system with derivatives by `backend`: jax, autograd or numpy (by hand)."""
     from mici.systems import DenseConstrainedEuclideanMetricSystem
 
+    arrays: Any = array_module(backend)
     derivatives: dict[str, Any] = {"backend": backend}
-    arrays: Any = np
     if backend == "numpy":
         jacobian, gradient = NUMPY_DERIVATIVES[target.name]
         derivatives = {"jacob_constr": jacobian, "grad_neg_log_dens": gradient}
-    elif backend == "autograd":
-        arrays = importlib.import_module("autograd.numpy")
-    else:
-        arrays = jnp
     # Plain functions, not partials: mici deep-copies the system, and a module in a partial cannot be copied.
     return DenseConstrainedEuclideanMetricSystem(
         lambda x: target.energy(arrays, x),
