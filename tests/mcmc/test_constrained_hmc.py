@@ -132,6 +132,35 @@ def test_another_solver_makes_the_same_chain(x64):
     assert far.mean() < 0.05
 
 
+@pytest.mark.parametrize("factor", [1e4, 1e-4])
+def test_the_units_of_f_change_no_chain(factor, build):
+    chains = []
+    for mdf in (torus(RADIUS, TUBE), build.scaled(torus(RADIUS, TUBE), factor, jnp.float32)):
+        sampler = ConstrainedHMC(mdf, Partial(_wave, 1.0), 0.2, num_steps=2)
+        states = start_all(sampler, jax.random.key(0), torus_starts(200, jnp.float32))
+        chains.append(step_all(sampler, jax.random.key(1), states))
+    (one, info), (other, other_info) = chains
+    same = np.asarray(info.reason == other_info.reason)
+    assert same.mean() > 0.98
+    assert (np.abs(one.position - other.position).max(axis=1)[same] < 1e-4).all()
+
+
+def test_new_numbers_in_the_sampler_compile_nothing():
+    traces = []
+
+    def counted(strength, x):
+        traces.append(1)
+        return strength * x[0]
+
+    run = jax.jit(lambda sampler, key, states: sampler.step(key, states))
+    for number in (0.1, 0.2):
+        sampler = ConstrainedHMC(sphere(number), Partial(counted, number), number, number, number, number)
+        run(sampler, jax.random.key(0), sampler.init(jnp.asarray([number, 0.0])))
+        if number == 0.1:
+            seen = len(traces)
+    assert len(traces) == seen + 1  # `init`, which is not jitted here
+
+
 # Momenta and targets ------------------------------------------------------------------------------
 
 
