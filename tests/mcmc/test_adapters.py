@@ -77,3 +77,6 @@ def test_a_log_density_becomes_an_energy_of_the_other_sign_and_keeps_its_paramet
     plain = energy_from_log_density(Partial(_linear, jnp.asarray([1.0, 2.0])))
     np.testing.assert_allclose(plain(jnp.asarray([3.0, 2.0])), -7.0)
     assert [leaf.shape for leaf in jax.tree.leaves(plain)] == [(2,)]
+    again = energy_from_log_density(Partial(_linear, jnp.asarray([3.0, 4.0])))
+    assert jax.tree.structure(plain) == jax.tree.structure(again)  # so another one compiles nothing
+    assert jax.tree.structure(energy) == jax.tree.structure(energy_from_log_density(log_density, {"a": 1.0, "b": 2.0}))

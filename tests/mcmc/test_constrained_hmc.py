@@ -225,6 +225,26 @@ def test_a_random_walk_has_no_gradient_in_its_proposals_but_the_energy_in_its_de
     assert 0.2 < accepted.mean() < 0.95
 
 
+def _uncalled(x):
+    shape = jax.ShapeDtypeStruct((), x.dtype)
+    return jax.pure_callback(lambda x: np.asarray(2 * x[0], x.dtype), shape, x, vmap_method="sequential")
+
+
+def test_a_random_walk_asks_for_no_gradient_at_all():
+    sampler = ConstrainedHMC(sphere(1.0), Partial(_uncalled), 0.3, use_gradient=False)
+    states = start_all(sampler, jax.random.key(0), jnp.asarray([[1.0, 0.0], [0.0, 1.0]]))
+    after, _ = step_all(sampler, jax.random.key(1), states)
+    np.testing.assert_allclose(after.potential, 2 * after.position[:, 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e-4, 1.0])
+def test_other_sheets_are_told_apart_on_a_torus_of_any_size(size):
+    sampler = ConstrainedHMC(torus(size * RADIUS, size * TUBE), Partial(_flat), 0.5 * size)
+    states = start_all(sampler, jax.random.key(0), size * torus_starts(5000, jnp.float32))
+    _, info = step_all(sampler, jax.random.key(1), states)
+    assert 0.005 < (info.reason == Reason.NOT_REVERSIBLE).mean() < 0.1
+
+
 # Refusals -----------------------------------------------------------------------------------------
 
 

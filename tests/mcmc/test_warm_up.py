@@ -5,7 +5,16 @@ import pytest
 from jax.tree_util import Partial
 
 from implicit_manifolds.manifold.analytic import sphere, torus, torus_point
-from implicit_manifolds.mcmc import ChainsStuck, ConstrainedHMC, GeodesicLangevin, run, warm_up
+from implicit_manifolds.mcmc import (
+    ChainsStuck,
+    ConstrainedHMC,
+    ConstrainedLangevin,
+    GeodesicLangevin,
+    Langevin,
+    run,
+    warm_up,
+)
+from implicit_manifolds.mcmc.stepping import start_chains
 
 
 def _flat(x):
@@ -59,21 +68,44 @@ def test_chains_that_stand_still_at_a_fine_acceptance_stop_the_run():
 
 
 def _walled(x):
-    return jnp.where(x[1] < -0.99, jnp.nan, 0.0) * x[0]
+    return jnp.where((x[1] < 0.5) & (x[0] != 0), jnp.nan, 0.0) * x[0]
 
 
 def test_chains_whose_every_proposal_is_refused_are_told_apart_with_the_cause():
     sampler = ConstrainedHMC(sphere(1.0), Partial(_walled), 0.1)
-    angle = np.linspace(0.2, 2.8, 19)
+    angle = np.linspace(0.6, 2.5, 19)
     starts = np.concatenate([[[0.0, -1.0]], np.stack([np.cos(angle), np.sin(angle)], axis=1)])
     with pytest.raises(ChainsStuck, match=r"1 of 20 chains \(first: 0\) stand still, .*mostly: non finite"):
         warm_up(sampler, jax.random.key(0), jnp.asarray(starts), 100)
 
 
+def test_starts_that_no_chain_could_leave_are_refused_with_what_to_do():
+    sampler = ConstrainedHMC(sphere(1.0), Partial(_walled), 0.1)
+    off, infinite = jnp.asarray([[0.0, 1.0], [0.0, 1.001]]), jnp.asarray([[0.0, 1.0], [0.8, -0.6]])
+    with pytest.raises(ValueError, match=r"1 of 2 starts \(first: 1\) do not lie .* manifold.project"):
+        run(sampler, jax.random.key(0), off, 5)
+    with pytest.raises(ValueError, match=r"energy is not finite at 1 of 2 starts \(first: 1\)"):
+        run(sampler, jax.random.key(0), infinite, 5)
+    for positions in (jnp.asarray([0.0, 1.0]), jnp.asarray([[0, 1]])):
+        with pytest.raises(ValueError, match="floating-point numbers of shape"):
+            start_chains(sampler, positions, jax.random.key(0), None)
+    with pytest.raises(ValueError, match="at least 1"):
+        run(sampler, jax.random.key(0), off, 0)
+    with pytest.raises(ValueError, match="at least 50"):
+        run(sampler, jax.random.key(0), off, 5, num_warmup=10)
+
+
+@pytest.mark.parametrize("other", [ConstrainedLangevin, Langevin])
+def test_other_samplers_without_a_metropolis_step_are_refused_too(other):
+    energy = (Partial(_flat),) if other is Langevin else (sphere(1.0), Partial(_flat))
+    with pytest.raises(ValueError, match="Metropolis"):
+        run(other(*energy), jax.random.key(0), jnp.asarray([[1.0, 0.0]]), 5, num_warmup=100)
+
+
 def test_a_sampler_without_a_metropolis_step_is_refused():
     sampler = GeodesicLangevin(sphere(1.0), Partial(_flat))
     with pytest.raises(ValueError, match="Metropolis"):
-        warm_up(sampler, jax.random.key(0), jnp.asarray([[1.0, 0.0]]), 10)
+        warm_up(sampler, jax.random.key(0), jnp.asarray([[1.0, 0.0]]), 100)
 
 
 def test_a_new_step_size_count_and_target_compile_nothing():

@@ -219,7 +219,7 @@ def draw_one(key: RandomKey, mdf: MDF, atlas: Atlas) -> tuple[Linearization, Sca
     ends = jnp.cumsum(atlas.probabilities)
     chart = jnp.searchsorted(ends, jax.random.uniform(chart_key, (), ends.dtype) * ends[-1])
     chart = jnp.minimum(chart, len(ends) - 1)
-    base, normals, radius = (leaf[chart] for leaf in (atlas.bases, atlas.normals, atlas.radii))
+    base, normals, radius = atlas.bases[chart], atlas.normals[chart], atlas.radii[chart]
     direction = jax.random.normal(direction_key, base.shape, base.dtype)
     direction -= (normals @ direction) @ normals
     # Four normals more make the squared share Beta(m/2, 2), as the discs' density asks.
@@ -227,17 +227,34 @@ def draw_one(key: RandomKey, mdf: MDF, atlas: Atlas) -> tuple[Linearization, Sca
     start = base + radius * direction / jnp.sqrt(jnp.sum(direction**2) + jnp.sum(spare**2))
     found = quasi_newton(mdf, linearize(mdf, base, dense=True), start)
     at = linearize(mdf, found.position, dense=True)
-    log_density, within = log_density_at(atlas, at)
-    return at, jnp.where(found.converged & within[chart], log_density, -jnp.inf)
+    terms = density_terms(atlas, at)
+    return at, jnp.where(found.converged & (terms[chart] > 0), jnp.log(jnp.sum(terms)), -jnp.inf)
 
 
-def log_density_at(atlas: Atlas, at: Linearization) -> tuple[Scalar, Bool[Array, " b"]]:
-    """Log of `density_of` at one point of M, inside jit, and which charts hold it (b,); -inf where none does."""
+def lifts_back(key: RandomKey, mdf: MDF, atlas: Atlas, at: Linearization) -> tuple[Scalar, Scalar]:
+    """Log density at one point of M, inside jit, and how far from it one of its charts lifts its projection.
+
+    The chart is drawn in proportion to its part of the density. -inf and inf where no chart holds the point.
+    """
+    terms = density_terms(atlas, at)
+    ends = jnp.cumsum(terms)
+    chart = jnp.searchsorted(ends, jax.random.uniform(key, (), ends.dtype) * ends[-1])
+    chart = jnp.minimum(chart, len(ends) - 1)
+    base, normals = atlas.bases[chart], atlas.normals[chart]
+    offset = at.position - base
+    start = base + offset - (normals @ offset) @ normals
+    found = quasi_newton(mdf, linearize(mdf, base, dense=True), start)
+    distance = jnp.where(found.converged, jnp.linalg.norm(found.position - at.position), jnp.inf)
+    return jnp.log(ends[-1]), jnp.where(terms[chart] > 0, distance, jnp.inf)
+
+
+def density_terms(atlas: Atlas, at: Linearization) -> Float[Array, " b"]:
+    """What each chart contributes to `density_of` at one point of M, inside jit; zero where it does not hold it."""
     normals = lower_solve(jnp.asarray(at.gram_factor), jnp.asarray(at.jacobian))
     size = len(atlas.bases)
     points = jnp.broadcast_to(at.position, (size, *at.position.shape))
     value, within = _disc_density(atlas, slice(None), points, jnp.broadcast_to(normals, (size, *normals.shape)))
-    return jnp.log(jnp.sum(jnp.where(within, atlas.probabilities * value, 0))), within
+    return jnp.where(within, atlas.probabilities * value, 0)
 
 
 def _overlaps(atlas: Atlas, points):

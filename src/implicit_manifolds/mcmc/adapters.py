@@ -1,24 +1,56 @@
 """Energies from what other libraries call a log-density or a potential."""
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-from jax.flatten_util import ravel_pytree
+import jax
+import jax.numpy as jnp
 from jax.tree_util import Partial
 
+from .._types import Scalar, Vector
 
-def energy_from_potential(potential: Callable, like: Any = None) -> Partial:
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class AdaptedEnergy:
+    """sign · function(position), the position put together from a point (n,) by `structure` and `shapes` of leaves."""
+
+    function: Partial
+    sign: int = field(metadata={"static": True})
+    structure: Any = field(metadata={"static": True})
+    shapes: tuple[tuple[int, ...], ...] = field(metadata={"static": True})
+
+    def __call__(self, x: Vector) -> Scalar:
+        """The energy at a point (n,)."""
+        if self.structure is None:
+            return self.sign * self.function(x)
+        leaves, first = [], 0
+        for shape in self.shapes:
+            leaves.append(x[first : first + math.prod(shape)].reshape(shape))
+            first += math.prod(shape)
+        return self.sign * self.function(jax.tree.unflatten(self.structure, leaves))
+
+
+def energy_from_potential(potential: Callable, like: Any = None) -> AdaptedEnergy:
     """The energy of NumPyro's `potential_fn`, which is -log density.
 
-    like: a position as the function takes it, such as NumPyro's dict of sites; a point (n,) holds its entries in the
-    order of `jax.flatten_util.ravel_pytree`. None: the function takes the point itself.
+    like: a position as the function takes it, such as NumPyro's dict of sites; a point (n,) holds its entries leaf by
+    leaf, dicts by sorted name. None: the function takes the point itself. A `jax.tree_util.Partial` keeps its arguments
+    as leaves, so new ones compile nothing.
     """
-    unravel = (lambda x: x) if like is None else ravel_pytree(like)[1]
-    function = potential if isinstance(potential, Partial) else Partial(potential)
-    return Partial(lambda function, x: function(unravel(x)), function)
+    return _adapted(potential, 1, like)
 
 
-def energy_from_log_density(log_density: Callable, like: Any = None) -> Partial:
+def energy_from_log_density(log_density: Callable, like: Any = None) -> AdaptedEnergy:
     """The energy of a log-density as BlackJAX takes it; `like` as for `energy_from_potential`."""
-    energy = energy_from_potential(log_density, like)
-    return Partial(lambda energy, x: -energy(x), energy)
+    return _adapted(log_density, -1, like)
+
+
+def _adapted(function, sign, like):
+    function = function if isinstance(function, Partial) else Partial(function)
+    if like is None:
+        return AdaptedEnergy(function, sign, None, ())
+    leaves, structure = jax.tree.flatten(like)
+    return AdaptedEnergy(function, sign, structure, tuple(jnp.shape(leaf) for leaf in leaves))

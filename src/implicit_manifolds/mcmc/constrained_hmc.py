@@ -8,8 +8,7 @@ import jax.numpy as jnp
 
 from .._types import MDF, Array, Energy, Int, RandomKey, Scalar, Vector, select
 from ..manifold.charts import Atlas
-from ..manifold.multipliers import MultiplierSolver, quasi_newton, residual_weights
-from ..manifold.tangent import Linearization
+from ..manifold.multipliers import MultiplierSolver, quasi_newton
 from .jumps import jump
 from .phase_space import (
     Measure,
@@ -20,6 +19,7 @@ from .phase_space import (
     initial_point,
     inside,
     phase_point,
+    reverse_tolerance,
     tangent_normal,
 )
 
@@ -28,8 +28,8 @@ class ConstrainedHMCInfo(NamedTuple):
     """What one proposal reports.
 
     acceptance_probability, 0 where the proposal could not be made or undone. energy_error: H' - H. residual_norm:
-    largest ‖F‖ that a solve ended with. iterations: of all solves. reverse_distance: farthest from its start that
-    a leapfrog step ended when run backwards. reason: a `Reason`; the trajectory was taken where it is `ACCEPTED`.
+    largest ‖F‖ that a forward solve ended with. iterations: of all solves. reverse_distance: farthest from its start
+    that a leapfrog step ended when run backwards. reason: a `Reason`; the trajectory was taken where it is `ACCEPTED`.
     jump_probability: acceptance probability of the jump that followed, 0 without an atlas.
     """
 
@@ -65,10 +65,10 @@ class ConstrainedHMC:
     random walk of Zappa et al. measure "hausdorff" targets exp(-E) by the volume of M, "ambient" the ambient density
     exp(-E) conditioned on F(x) = 0, which is exp(-E) / √det G by that volume. tolerance bounds ‖F‖ (default: what the
     dtype allows, by the gradient of each F_i), reverse_tolerance the distance at which a reversed step counts as
-    returned (default: 100 times the length that the tolerance on F allows). max_iterations caps each solve: all chains
-    wait for the slowest, and more than 8 rarely find a solution. bounds (low, high), each (n,), restrict
-    the law to a box. atlas (`manifold.charts.cover`): after each trajectory propose a fresh point of M from its charts,
-    so that chains cross between components; exact, at b n k operations for b charts.
+    returned (default: 100 times the length that the tolerance on F allows, at most a tenth of the step). max_iterations
+    caps each solve: all chains wait for the slowest, and more than 8 rarely find a solution. bounds (low, high), each
+    (n,), restrict the law to a box. atlas (`manifold.charts.cover`): after each trajectory propose a fresh point of M
+    from its charts, so that chains cross between components; exact, at a cost that grows with the number of charts.
     """
 
     mdf: MDF
@@ -135,22 +135,19 @@ def _trajectory(sampler: ConstrainedHMC, start: PhasePoint) -> _Trajectory:
 def _leapfrog(sampler: ConstrainedHMC, carry: _Trajectory) -> _Trajectory:
     point, failed = carry.point, carry.reason != Reason.ACCEPTED
     at, step_size = point.linearization, jnp.asarray(sampler.step_size, point.position.dtype)
-    half = 0.5 * step_size if sampler.use_gradient else jnp.zeros_like(step_size)
+    half = 0.5 * step_size
     momentum = jnp.where(failed, 0, point.momentum - half * point.slope)
     arrived, velocity, found = geodesic_step(sampler, at, momentum, step_size)
-    back = sampler.solver(
-        sampler.mdf,
-        arrived,
-        jnp.where(found.converged, arrived.position - step_size * velocity, arrived.position),
-        sampler.tolerance,
-        sampler.max_iterations,
-    )
+    # Where the way there failed there is no way back to try; a solve from q itself costs nothing.
+    undone = jnp.where(found.converged, arrived.position - step_size * velocity, at.position)
+    origin = select(found.converged, arrived, at)
+    back = sampler.solver(sampler.mdf, origin, undone, sampler.tolerance, sampler.max_iterations)
     distance = jnp.where(back.converged, jnp.linalg.norm(back.position - at.position), jnp.inf)
+    allowed = reverse_tolerance(sampler, at, jnp.linalg.norm(found.position - at.position))
     end = phase_point(sampler, arrived, velocity)
     end = end._replace(momentum=velocity - half * end.slope)
-    returned = distance <= _reverse_tolerance(sampler, at)
     reason = jnp.where(all_finite(end), Reason.ACCEPTED, Reason.NON_FINITE)
-    reason = jnp.where(returned, reason, Reason.NOT_REVERSIBLE)
+    reason = jnp.where(distance <= allowed, reason, Reason.NOT_REVERSIBLE)
     reason = jnp.where(found.converged, reason, Reason.NOT_CONVERGED)
     reason = jnp.where(jnp.all(jnp.isfinite(momentum)), reason, Reason.NON_FINITE)
     reason = jnp.where(failed, carry.reason, reason).astype(jnp.int32)
@@ -160,11 +157,5 @@ def _leapfrog(sampler: ConstrainedHMC, carry: _Trajectory) -> _Trajectory:
         reason,
         jnp.where(failed, carry.residual_norm, jnp.maximum(carry.residual_norm, size)),
         carry.iterations + found.iterations + back.iterations,
-        jnp.where(failed, carry.reverse_distance, jnp.maximum(carry.reverse_distance, distance)),
+        jnp.where(failed | ~found.converged, carry.reverse_distance, jnp.maximum(carry.reverse_distance, distance)),
     )
-
-
-def _reverse_tolerance(sampler: ConstrainedHMC, at: Linearization) -> Any:
-    if sampler.reverse_tolerance is not None:
-        return sampler.reverse_tolerance
-    return 100 * jnp.max(1 / (residual_weights(at, sampler.tolerance) * at.row_norms))

@@ -4,24 +4,27 @@ import jax
 import jax.numpy as jnp
 
 from .._types import MDF, RandomKey, Scalar, select
-from ..manifold.charts import Atlas, draw_one, log_density_at
-from .phase_space import PhasePoint, all_finite, inside, phase_point, tangent_normal
+from ..manifold.charts import Atlas, draw_one, lifts_back
+from .phase_space import PhasePoint, all_finite, inside, phase_point, reverse_tolerance, tangent_normal
 
 
 def jump(sampler, key: RandomKey, state: PhasePoint) -> tuple[PhasePoint, Scalar]:
     """One independence proposal with a fresh momentum, taken or not, and its acceptance probability.
 
-    The draw's density q by volume is known, so min(1, π(y) q(x) / (π(x) q(y))) is exact (Tierney 1994). A point that no
-    chart holds has q = 0 and is left by local moves alone.
+    The draw's density q by volume is known, and min(1, π(y) q(x) / (π(x) q(y))) is exact (Tierney 1994) if charts lift
+    what they hold to itself. As one may not, the way back is tried from a chart drawn as the reverse move would have
+    it, and where that does not lead to x the jump is refused. A point that no chart holds is left by local moves alone.
     """
     mdf: MDF = sampler.mdf
     atlas: Atlas = jax.tree.map(lambda leaf: jnp.asarray(leaf, state.position.dtype), sampler.atlas)
-    draw_key, momentum_key, accept_key = jax.random.split(key, 3)
+    draw_key, back_key, momentum_key, accept_key = jax.random.split(key, 4)
     at, log_density = draw_one(draw_key, mdf, atlas)
     proposal = phase_point(sampler, at, tangent_normal(mdf, momentum_key, at))
-    before, _ = log_density_at(atlas, state.linearization)
+    before, distance = lifts_back(back_key, mdf, atlas, state.linearization)
     log_ratio = state.potential - proposal.potential + before - log_density
-    made = jnp.isfinite(log_density) & all_finite(proposal) & inside(sampler.bounds, proposal.position)
+    moved = jnp.linalg.norm(proposal.position - state.position)
+    made = jnp.isfinite(log_density) & (distance <= reverse_tolerance(sampler, state.linearization, moved))
+    made &= all_finite(proposal) & inside(sampler.bounds, proposal.position)
     probability = jnp.where(made, jnp.exp(jnp.minimum(jnp.where(made, log_ratio, 0), 0)), 0)
     accepted = jax.random.uniform(accept_key, (), probability.dtype) < probability
     return select(accepted, proposal, state), probability

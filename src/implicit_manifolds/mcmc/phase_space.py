@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import MDF, Array, Float, Int, RandomKey, Scalar, Vector
-from ..manifold.multipliers import MultiplierSolution
+from ..manifold.multipliers import MultiplierSolution, residual_weights
 from ..manifold.tangent import Linearization, linearize, tangent_projection
 
 Measure = Literal["hausdorff", "ambient"]
@@ -61,12 +61,14 @@ def log_gram(mdf: MDF, position: Vector) -> Scalar:
 
 def potential(sampler: Any, position: Vector) -> Scalar:
     """U = E for a target by Hausdorff measure, E + ½ log det G for an ambient density conditioned on F = 0."""
-    value = sampler.energy(position)
+    value = jnp.asarray(sampler.energy(position), position.dtype)
     return value + log_gram(sampler.mdf, position) if sampler.measure == "ambient" else value
 
 
 def phase_point(sampler: Any, at: Linearization, momentum: Vector) -> PhasePoint:
-    """Evaluate the target where a chain stands."""
+    """Evaluate the target where a chain stands; its slope is zero for a sampler that asks for no gradient."""
+    if not getattr(sampler, "use_gradient", True):
+        return PhasePoint(at, potential(sampler, at.position), jnp.zeros_like(at.position), momentum)
     value, gradient = jax.value_and_grad(lambda x: potential(sampler, x))(at.position)
     return PhasePoint(at, value, tangent_projection(sampler.mdf, at, gradient), momentum)
 
@@ -92,6 +94,16 @@ def geodesic_step(
     )
     arrived = linearize(sampler.mdf, found.position)
     return arrived, tangent_projection(sampler.mdf, arrived, (found.position - at.position) / step_size), found
+
+
+def reverse_tolerance(sampler: Any, at: Linearization, moved: Scalar) -> Any:
+    """The distance at which a reversed move of length `moved` counts as returned to `at`.
+
+    At most a tenth of the move: where M is small, the tolerance would reach another sheet of it.
+    """
+    if sampler.reverse_tolerance is not None:
+        return sampler.reverse_tolerance
+    return jnp.minimum(100 * jnp.max(1 / (residual_weights(at, sampler.tolerance) * at.row_norms)), 0.1 * moved)
 
 
 def reason_of(converged: Any, finite: Any, inside: Any) -> Int[Array, ""]:

@@ -12,14 +12,17 @@ from .._types import Array, Float, RandomKey
 from .stepping import advance, automatic, on_host, replicated, start_chains
 from .warm_up import warm_up
 
+BEFORE = 2**32 - 1
+"""What the key is folded with for warm-up and momenta at the start; samples take 0, 1, ..."""
+
 
 class Chains(NamedTuple):
     """What `run` returns, as host arrays.
 
-    positions (num_samples, chains, n), after every `thinning` steps; state, the chains' last, to go
-    on from; info, the sampler's Info averaged over all steps of each chain, fields (chains,), and in place of `reason`
-    the shares of steps by `Reason`, (chains, 6). num_steps taken by each chain; non_finite, chains whose last position
-    is not finite; sampler, with the step size that warm-up found.
+    positions (num_samples, chains, n), after every `thinning` steps; state, the chains' last, to go on from; info, the
+    sampler's Info averaged over all steps of each chain (what is not finite counts as 0), fields (chains,), and in
+    place of `reason` the shares of steps by `Reason`, (chains, 6). num_steps taken by each chain; non_finite, chains
+    whose last position is not finite; sampler, with the step size that warm-up found.
     """
 
     positions: Any
@@ -61,16 +64,18 @@ def run(
     draws are dropped. progress: show a bar, moved once a chunk. Chunking does not change a draw. mesh: devices to
     share the chains among, which changes no draw either; their number must divide the chains'. With several processes
     (`jax.distributed`) each calls `run` alike and gets all results. Memory is num_samples x chains x n.
-    Raises `ChainsStuck` where warm-up leaves a chain standing still.
+    Raises ValueError for starts that no chain could leave (off M, of infinite energy) and for a tolerance that the
+    dtype cannot reach, `ChainsStuck` where warm-up leaves a chain standing still.
     """
     mesh = automatic(mesh)
+    if num_samples < 1 or thinning < 1:
+        raise ValueError("num_samples and thinning must be at least 1")
+    before = jax.random.fold_in(key, BEFORE)
     if num_warmup:
-        tuned = warm_up(
-            sampler, jax.random.fold_in(key, 1), positions, num_warmup, target_acceptance, progress=progress, mesh=mesh
-        )
+        tuned = warm_up(sampler, before, positions, num_warmup, target_acceptance, progress=progress, mesh=mesh)
         sampler, states = tuned.sampler, tuned.state
     else:
-        states = start_chains(sampler, positions, None, mesh)
+        states = start_chains(sampler, positions, before, mesh)
     sampler = replicated(sampler, mesh)
     pieces, totals = [], []
     with progress_bar("sampling", num_samples, progress) as bar:

@@ -7,12 +7,16 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from .._types import Array, Float, Int, RandomKey
-from .phase_space import Reason
+from ..manifold.multipliers import residual_weights
+from .phase_space import PhasePoint, Reason
+
+OFF = 50
+"""Starts farther from F = 0 than this many tolerances are off M; a reversed step may miss its start by 100."""
 
 
 @jax.jit
 def initial_states(sampler, positions: Float[Array, "chains n"], key: RandomKey | None = None):
-    """States of chains that start at `positions` (chains, n)."""
+    """States of chains that start at `positions` (chains, n), at rest where no key is given."""
     if key is None:
         return jax.vmap(sampler.init)(positions)
     return jax.vmap(sampler.init)(positions, jax.random.split(key, len(positions)))
@@ -67,8 +71,52 @@ def automatic(mesh: Mesh | None) -> Mesh | None:
     return mesh and Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * len(mesh.axis_names))
 
 
-def start_chains(sampler, positions, key: RandomKey | None, mesh: Mesh | None):
-    """Initial states, one chain a row of `positions`, spread over the mesh. Raises ValueError where they do not fit."""
+def start_chains(sampler, positions, key: RandomKey, mesh: Mesh | None):
+    """Initial states, one chain a row of `positions`, spread over the mesh.
+
+    Raises ValueError where positions are no floating-point rows or do not share evenly; for a sampler that checks
+    reversibility also where no chain could ever leave them: off M, at an energy that is not finite, or with a
+    tolerance that the dtype cannot reach (in float32 chains then freeze, some at a high acceptance).
+    """
+    if np.ndim(positions) != 2 or not jnp.issubdtype(jnp.asarray(positions).dtype, jnp.floating):
+        raise ValueError("positions must be floating-point numbers of shape (chains, n)")
+    states = _spread_states(sampler, positions, key, mesh)
+    if hasattr(sampler, "reverse_tolerance"):
+        _refuse_starts(sampler.tolerance, *on_host(_start_faults(sampler, states)))
+    return states
+
+
+@jax.jit
+def _start_faults(sampler, states: PhasePoint):
+    """At each start: how far F is from zero in units of what counts as such, F's rounding, whether U is finite."""
+
+    def one(state):
+        at = state.linearization
+        excess = jnp.linalg.norm(residual_weights(at, sampler.tolerance) * at.residual)
+        reach = jnp.maximum(1, jnp.linalg.norm(at.position))
+        rounding = jnp.finfo(reach.dtype).eps * reach * jnp.max(at.row_norms)
+        return excess, rounding, jnp.isfinite(state.potential)
+
+    return jax.vmap(one)(states)
+
+
+def _refuse_starts(tolerance, excess, rounding, finite) -> None:
+    if tolerance is not None and tolerance < np.median(rounding):
+        raise ValueError(
+            f"the tolerance of {float(tolerance):.0e} is below the rounding of F in {rounding.dtype}, "
+            f"{np.median(rounding):.0e}; leave it unset or turn on float64"
+        )
+    off, infinite = np.flatnonzero(~(excess <= OFF)), np.flatnonzero(~finite)
+    if len(off):
+        raise ValueError(
+            f"{len(off)} of {len(excess)} starts (first: {off[0]}) do not lie on {{F = 0}} to the accuracy of their "
+            "dtype; bring them there with manifold.project"
+        )
+    if len(infinite):
+        raise ValueError(f"the energy is not finite at {len(infinite)} of {len(finite)} starts (first: {infinite[0]})")
+
+
+def _spread_states(sampler, positions, key, mesh):
     if mesh is None:
         return initial_states(sampler, jnp.asarray(positions), key)
     if len(positions) % mesh.size:

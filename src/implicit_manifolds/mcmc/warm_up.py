@@ -19,6 +19,7 @@ SHRINKAGE, DELAY, DECAY = 0.05, 10.0, 0.75
 CHUNK = 100
 SHORT = 4
 """Every fourth step of warm-up is a quarter as long, or chains in a steep place would wait there for ever."""
+FEWEST = 50
 STILL = 10
 """A chain whose root mean square move is below this many times the accuracy of a position stands still."""
 
@@ -60,14 +61,17 @@ def warm_up(
     """Tune the one step size that all chains share to a mean acceptance, and let them forget `positions` (chains, n).
 
     A proposal that cannot be made or undone counts as acceptance 0. target_acceptance: about 0.8 for several
-    leapfrog steps, 0.6 for one. Raises `ChainsStuck` where a chain stood still, although acceptance looked fine or
-    because every proposal was refused; ValueError for a tolerance that the dtype cannot reach (in float32 chains then
-    freeze at high acceptance) and for samplers without a Metropolis step.
+    leapfrog steps, 0.65 for one. Raises `ChainsStuck` where a chain stood still, although acceptance looked fine or
+    because every proposal was refused; ValueError for starts as in `run`, under 50 steps, and for samplers without a
+    Metropolis step.
     """
     mesh = automatic(mesh)
+    if not hasattr(sampler, "reverse_tolerance"):
+        raise ValueError("warm-up tunes samplers with a Metropolis step; give this one its step size")
+    if num_steps < FEWEST:
+        raise ValueError(f"{num_steps} steps tune nothing; warm up for at least {FEWEST}, better 300")
     start_key, step_key = jax.random.split(key)
     states = start_chains(sampler, positions, start_key, mesh)
-    _refuse_tolerance(sampler, states.linearization)
     first = jnp.asarray(sampler.step_size, states.position.dtype)
     zero, each = jnp.zeros_like(first), jnp.zeros(len(positions), first.dtype)
     averages = _Averages(
@@ -80,11 +84,12 @@ def warm_up(
             states, averages = _adapt(*fixed, states, averages, count, num_steps // 2, mesh)
             bar.update(count)
     averages, last = on_host((averages, states.position))
-    second_half = num_steps - num_steps // 2
     step_size = np.exp(averages.log_average)
-    _refuse_stuck(averages, last, second_half, float(step_size))
+    counted = sum(step % SHORT < SHORT - 1 for step in range(num_steps // 2, num_steps))
+    averages = averages._replace(acceptance=averages.acceptance / counted)
+    _refuse_stuck(averages, last, num_steps - num_steps // 2, float(step_size))
     tuned = replace(sampler, step_size=jnp.asarray(step_size))
-    return WarmUp(tuned, states, averages.acceptance / second_half)
+    return WarmUp(tuned, states, averages.acceptance)
 
 
 @partial(jax.jit, static_argnames="mesh")
@@ -97,13 +102,11 @@ def _adapt(sampler, key, centre, target, states, averages, count, half, mesh):
         short = averages.step % SHORT == SHORT - 1
         step_size = jnp.exp(averages.log_step_size) * jnp.where(short, 1 / SHORT, 1)
         moved, info = step_all(replace(sampler, step_size=step_size.astype(averages.gap.dtype)), keys, states)
-        if not hasattr(info, "acceptance_probability"):
-            raise ValueError("warm-up tunes samplers with a Metropolis step; give this one its step size")
         length = jnp.sum((moved.position - states.position) ** 2, axis=1)
         late = averages.step >= half
         averages = averages._replace(
             moved=averages.moved + late * length,
-            acceptance=averages.acceptance + late * info.acceptance_probability,
+            acceptance=averages.acceptance + (late & ~short) * info.acceptance_probability,
             reasons=averages.reasons + late * jax.nn.one_hot(info.reason, len(Reason)),
         )
         every = gathered(info.acceptance_probability, mesh)
@@ -136,8 +139,8 @@ def _refuse_stuck(averages: _Averages, positions, num_steps: int, step_size: flo
     if not len(stuck):
         return
     told = f"{len(stuck)} of {len(positions)} chains (first: {stuck[0]}) stand still"
-    acceptance = float(averages.acceptance[stuck].mean()) / num_steps
-    if acceptance > 0.1:
+    acceptance = float(averages.acceptance[stuck].mean())
+    if averages.reasons[stuck, Reason.ACCEPTED].any():
         raise ChainsStuck(
             f"{told} although acceptance reads {acceptance:.2f}: in {positions.dtype} steps of size {step_size:.0e} "
             "are lost in rounding; rescale the energy or turn on float64"
@@ -147,16 +150,3 @@ def _refuse_stuck(averages: _Averages, positions, num_steps: int, step_size: flo
         f"{told}, their proposals refused (mostly: {cause}); start them on M where F and the energy are smooth, or "
         "from a smaller step size"
     )
-
-
-def _refuse_tolerance(sampler, linearization) -> None:
-    """Raise where F cannot be evaluated as exactly as the tolerance asks, even by a lucky rounding."""
-    position, _, row_norms, _, _ = on_host(linearization)
-    rounding = (
-        np.finfo(position.dtype).eps * np.nanmedian(row_norms) * max(1, np.median(np.linalg.norm(position, axis=1)))
-    )
-    if sampler.tolerance is not None and sampler.tolerance < rounding:
-        raise ValueError(
-            f"the tolerance of {float(sampler.tolerance):.0e} is below the rounding of F in {position.dtype}, "
-            f"{rounding:.0e}; leave it unset or turn on float64"
-        )
