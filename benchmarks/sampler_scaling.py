@@ -28,11 +28,11 @@ class Options:
 
     out: Path = Path("runs/sampler_scaling.json")
     figure: Path = Path("runs/sampler_scaling.png")
-    dimensions: tuple[int, ...] = (64, 256, 1024)
-    codimensions: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128)
+    dimensions: tuple[int, ...] = (64, 1024, 4096)
+    codimensions: tuple[int, ...] = (1, 8, 32, 64, 128)
     chains: int = 32
-    steps: int = 10
-    repeats: int = 5
+    steps: int = 5
+    repeats: int = 3
 
 
 def main(options: Options) -> None:
