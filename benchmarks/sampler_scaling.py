@@ -28,8 +28,8 @@ class Options:
 
     out: Path = Path("runs/sampler_scaling.json")
     figure: Path = Path("runs/sampler_scaling.png")
-    dimensions: tuple[int, ...] = (64, 1024, 4096)
-    codimensions: tuple[int, ...] = (1, 8, 32, 64, 128)
+    dimensions: tuple[int, ...] = (64, 256)
+    codimensions: tuple[int, ...] = (1, 8, 32, 128)
     chains: int = 32
     steps: int = 5
     repeats: int = 3
