@@ -216,9 +216,7 @@ def _dots(a, b):
 def draw_one(key: RandomKey, mdf: MDF, atlas: Atlas) -> tuple[Linearization, Scalar]:
     """One draw as `draw` makes them, inside jit, with log of its density by volume; -inf where it did not lift."""
     chart_key, direction_key, radius_key = jax.random.split(key, 3)
-    ends = jnp.cumsum(atlas.probabilities)
-    chart = jnp.searchsorted(ends, jax.random.uniform(chart_key, (), ends.dtype) * ends[-1])
-    chart = jnp.minimum(chart, len(ends) - 1)
+    chart = _chosen(chart_key, atlas.probabilities)
     base, normals, radius = atlas.bases[chart], atlas.normals[chart], atlas.radii[chart]
     direction = jax.random.normal(direction_key, base.shape, base.dtype)
     direction -= (normals @ direction) @ normals
@@ -231,21 +229,26 @@ def draw_one(key: RandomKey, mdf: MDF, atlas: Atlas) -> tuple[Linearization, Sca
     return at, jnp.where(found.converged & (terms[chart] > 0), jnp.log(jnp.sum(terms)), -jnp.inf)
 
 
+def _chosen(key: RandomKey, weights: Float[Array, " b"]) -> Int[Array, ""]:
+    """An index with probability proportional to its weight."""
+    ends = jnp.cumsum(weights)
+    chosen = jnp.searchsorted(ends, jax.random.uniform(key, (), ends.dtype) * ends[-1])
+    return jnp.minimum(chosen, len(ends) - 1)
+
+
 def lifts_back(key: RandomKey, mdf: MDF, atlas: Atlas, at: Linearization) -> tuple[Scalar, Scalar]:
     """Log density at one point of M, inside jit, and how far from it one of its charts lifts its projection.
 
     The chart is drawn in proportion to its part of the density. -inf and inf where no chart holds the point.
     """
     terms = density_terms(atlas, at)
-    ends = jnp.cumsum(terms)
-    chart = jnp.searchsorted(ends, jax.random.uniform(key, (), ends.dtype) * ends[-1])
-    chart = jnp.minimum(chart, len(ends) - 1)
+    chart = _chosen(key, terms)
     base, normals = atlas.bases[chart], atlas.normals[chart]
     offset = at.position - base
     start = base + offset - (normals @ offset) @ normals
     found = quasi_newton(mdf, linearize(mdf, base, dense=True), start)
     distance = jnp.where(found.converged, jnp.linalg.norm(found.position - at.position), jnp.inf)
-    return jnp.log(ends[-1]), jnp.where(terms[chart] > 0, distance, jnp.inf)
+    return jnp.log(jnp.sum(terms)), jnp.where(terms[chart] > 0, distance, jnp.inf)
 
 
 def density_terms(atlas: Atlas, at: Linearization) -> Float[Array, " b"]:
