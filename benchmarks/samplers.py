@@ -97,7 +97,7 @@ def run_ours(target: Target, num_chains: int, seconds: float, seed: int) -> Resu
     begin, positions = time.perf_counter(), jnp.asarray(starts(target, num_chains, seed), float)
     pilot, trials = (3000 if num_chains == 1 else 100), []
     for length, acceptance in itertools.product(LENGTHS, ACCEPTANCES):
-        sampler = ConstrainedHMC(mdf, energy, num_steps=length, max_iterations=8)
+        sampler = ConstrainedHMC(mdf, energy, num_steps=length)
         tuned = warm_up(sampler, jax.random.key(seed), positions, 500, acceptance)
         positions = tuned.state.position
         draws, wall, _, _ = timed(tuned.sampler, jax.random.key(seed + 1), positions, pilot)

@@ -81,7 +81,7 @@ def lower_solve(factor: Float[Array, "k k"], b: Float[Array, "k *c"]) -> Float[A
     return jnp.stack(rows)
 
 
-def _upper_solve(factor: Float[Array, "k k"], b: Residual) -> Residual:
+def upper_solve(factor: Float[Array, "k k"], b: Residual) -> Residual:
     """L⁻ᵀb for a lower triangular L, (k,)."""
     if len(factor) > UNROLLED:
         return solve_triangular(factor, b, lower=True, trans=1)
@@ -120,7 +120,7 @@ def gram_solve(mdf: MDF, at: Linearization, b: Residual) -> Residual:
         solution = cg(product, b, tol=tolerance, maxiter=10 * b.shape[0])[0]
         solved = jnp.linalg.norm(b - product(solution)) <= tolerance**0.5 * jnp.linalg.norm(b)
         return jnp.where(solved, solution, jnp.nan)
-    return _upper_solve(at.gram_factor, lower_solve(at.gram_factor, b))
+    return upper_solve(at.gram_factor, lower_solve(at.gram_factor, b))
 
 
 def pseudo_inverse_times(mdf: MDF, at: Linearization, b: Residual) -> Vector:

@@ -67,7 +67,7 @@ class ConstrainedHMC:
     exp(-E) conditioned on F(x) = 0, which is exp(-E) / √det G by that volume. tolerance bounds ‖F‖ (default: what the
     dtype allows, by the gradient of each F_i), reverse_tolerance the distance at which a reversed step counts as
     returned (default: 100 times the length that the tolerance on F allows, at most a tenth of the step). max_iterations
-    caps each solve, for which all chains wait (default: 8 for one constraint, 12 for more; in float64 12 and 30).
+    caps each solve, for which all chains wait (default: 8, in float64 16).
     bounds (low, high), each (n,), restrict the law to a box. atlas (`manifold.charts.cover`): after each trajectory
     propose a fresh point of M from its charts, so that chains cross between components; exact, at a cost that grows
     with the number of charts.

@@ -96,11 +96,10 @@ def geodesic_step(
 
 
 def iteration_cap(sampler: Any, at: Linearization) -> int:
-    """Iterations after which a solve rarely ends: chords converge linearly for several constraints."""
+    """Iterations after which a solve rarely ends, and for which all lanes would wait."""
     if sampler.max_iterations is not None:
         return sampler.max_iterations
-    single, double = (8, 12) if len(at.residual) == 1 else (12, 30)
-    return double if at.position.dtype == jnp.float64 else single
+    return 16 if at.position.dtype == jnp.float64 else 8
 
 
 def reverse_tolerance(sampler: Any, at: Linearization, moved: Scalar) -> Any:
