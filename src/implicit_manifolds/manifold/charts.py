@@ -216,7 +216,7 @@ def _dots(a, b):
 def draw_one(key: RandomKey, mdf: MDF, atlas: Atlas) -> tuple[Linearization, Scalar]:
     """One draw as `draw` makes them, inside jit, with log of its density by volume; -inf where it did not lift."""
     chart_key, direction_key, radius_key = jax.random.split(key, 3)
-    chart = _chosen(chart_key, atlas.probabilities)
+    chart = _chosen(chart_key, jnp.asarray(atlas.probabilities))
     base, normals, radius = atlas.bases[chart], atlas.normals[chart], atlas.radii[chart]
     direction = jax.random.normal(direction_key, base.shape, base.dtype)
     direction -= (normals @ direction) @ normals
