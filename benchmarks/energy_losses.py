@@ -26,6 +26,7 @@ from implicit_manifolds.fit_energy import (
     log_normalizer,
     survey,
 )
+from implicit_manifolds.manifold.charts import pool_source
 
 TARGET = 2.00
 
@@ -72,7 +73,9 @@ def measure(options: Options) -> list[dict]:
 
     def likelihood(count):
         found = survey(key, mdf, anchors, starts, box, 4)
-        return fit_likelihood(key, mdf, found, box, replace(LikelihoodConfig(), num_steps=count))[0]
+        return fit_likelihood(
+            key, pool_source(mdf, found.atlas, box), found.data, replace(LikelihoodConfig(), num_steps=count)
+        )[0]
 
     def score_matching(count):
         found = survey(key, mdf, anchors, starts, box, 4)
@@ -89,7 +92,7 @@ def measure(options: Options) -> list[dict]:
             wall, cpu = time.perf_counter(), time.process_time()
             energy = jax.block_until_ready(train(count))
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-            normalizer = log_normalizer(key, mdf, energy, atlas, box)
+            normalizer = log_normalizer(key, pool_source(mdf, atlas, box), energy)
             nll = energies_at(energy, judged_at).mean() + normalizer.value + np.log(float(scaling.scale))
             rows.append({
                 "loss": train.__name__, "updates": count, "wall_seconds": wall, "cpu_seconds": cpu,

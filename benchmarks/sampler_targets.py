@@ -161,6 +161,13 @@ def smallest_ess(draws: np.ndarray) -> float:
     return min(float(array_stats.ess(column, chain_axis=0, draw_axis=1, method="bulk")) for column in columns)
 
 
+def largest_r_hat(draws: np.ndarray) -> float:
+    """Largest rank-normalised R-hat of the coordinates of draws (chains, draws, n); NaN of one chain."""
+    from arviz_stats.base import array_stats
+
+    return float(np.max(array_stats.rhat(draws, method="rank", chain_axis=0, draw_axis=1)))
+
+
 def gram_matrix(target: Target, x: Any) -> Any:
     """J Jᵀ at x: (n,) -> (k, k)."""
     jacobian = jax.jacrev(partial(target.constraint, jnp))(x)

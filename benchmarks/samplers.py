@@ -23,7 +23,7 @@ import tyro
 
 from benchmarks.sampler_blackjax import run_chart, run_soft
 from benchmarks.sampler_mici import run_mici
-from benchmarks.sampler_targets import TARGETS, Result, Target, distance_rms, smallest_ess, starts
+from benchmarks.sampler_targets import TARGETS, Result, Target, distance_rms, largest_r_hat, smallest_ess, starts
 from implicit_manifolds.mcmc import ConstrainedHMC, run, warm_up
 
 LENGTHS, ACCEPTANCES = (2, 3, 5, 8), (0.8, 0.9)
@@ -101,7 +101,8 @@ def run_ours(target: Target, num_chains: int, seconds: float, seed: int) -> Resu
         tuned = warm_up(sampler, jax.random.key(seed), positions, 500, acceptance)
         positions = tuned.state.position
         draws, wall, _, _ = timed(tuned.sampler, jax.random.key(seed + 1), positions, pilot)
-        rate = smallest_ess(draws) / wall
+        # A trajectory of half a turn mirrors the chains: great by the coordinates' ESS, but it never mixes.
+        rate = 0.0 if largest_r_hat(draws) > 1.01 else smallest_ess(draws) / wall
         trials.append((rate, tuned.sampler, pilot / wall))
     _, sampler, speed = max(trials, key=lambda trial: trial[0])
     warm = time.perf_counter()
@@ -123,8 +124,6 @@ def timed(sampler, key, positions, count: int):
 
 def measured(target: str, sampler: str, chains: int, result: Result) -> dict:
     """A row of the table."""
-    from arviz_stats.base import array_stats
-
     ess = smallest_ess(result.draws)
     some = result.draws[:, :: max(1, result.draws[..., 0].size // 100_000)]
     return {
@@ -135,7 +134,7 @@ def measured(target: str, sampler: str, chains: int, result: Result) -> dict:
         "draws": int(result.draws[..., 0].size),
         "ess_per_second": ess / result.wall_seconds,
         "ess_per_cpu_second": ess / result.cpu_seconds,
-        "r_hat": float(np.max(array_stats.rhat(result.draws, method="rank", chain_axis=0, draw_axis=1))),
+        "r_hat": largest_r_hat(result.draws),
         "rms_distance": distance_rms(TARGETS[target], jnp.asarray(some, float)),
         **{name: value for name, value in result._asdict().items() if name != "draws"},
     }

@@ -10,12 +10,13 @@ import numpy as np
 from ._loops import in_blocks
 from ._random import host_generator
 from ._types import MDF, Array, Energy, Float, RandomKey, Scalar, Vector
-from .manifold.charts import Atlas, draw
+from .manifold.charts import Atlas, pool_source
 from .manifold.projection import nearest_point, sampson_distance
+from .manifold.volume import PoolSource
 from .mcmc.constrained_langevin import ConstrainedLangevin
 from .mcmc.phase_space import Reason
 from .mcmc.run import run
-from .points import check_points
+from .points import InputError, check_points
 from .scaling import Scaling
 
 Method = Literal["importance", "chains"]
@@ -139,7 +140,10 @@ def sample(
     if method is None:
         method = "chains" if model.log_normalizer is None else "importance"
     if method == "importance":
-        standard, effective_size = _resampled(key, model, count)
+        if model.atlas is None:
+            raise InputError("the model has no charts to draw independent points from; sample with method='chains'")
+        source = pool_source(model.mdf, model.atlas, (model.low, model.high))
+        standard, effective_size = resampled(key, source, model.energy, count)
         taken_fraction = None
     else:
         standard, taken_fraction = _chain_ends(key, model, count, num_steps, progress)
@@ -165,18 +169,24 @@ def _chain_ends(key, model, count, num_steps, progress):
     return result.positions.reshape(-1, starts.shape[1])[:count], float(result.info.reason[:, Reason.ACCEPTED].mean())
 
 
-def _resampled(key, model, count):
+def resampled(
+    key: RandomKey, source: PoolSource, energy: Energy, count: int
+) -> tuple[Float[np.ndarray, "count n"], float]:
     """`count` of a fresh pool's points, each kept once at most and with probability proportional to V exp(-E).
+
+    Returns them with the effective size of the pool, (Σw)²/Σw².
 
     The pool grows until no point would have to be kept twice and its effective size is three times `count`. At
     `MAX_POOL` it stops; points that still weigh more than one are kept for certain, and the density is flattened there.
     """
-    points, logs, size = [], [], 5 * count
+    points: list[np.ndarray] = []
+    logs: list[np.ndarray] = []
+    size = 5 * count
     while True:
-        pool = draw(jax.random.fold_in(key, len(points)), model.mdf, model.atlas, (model.low, model.high), size)
+        pool = source.draw(jax.random.fold_in(key, len(points)), size)
         points.append(pool.points)
         # Weights are volumes over the number of draws, which differs between pools.
-        logs.append(np.log(size * pool.weights) - energies_at(model.energy, pool.points))
+        logs.append(np.log(size * pool.weights) - energies_at(energy, pool.points))
         joined = np.concatenate(logs)
         weights = np.exp(joined - joined.max())
         effective_size = float(weights.sum() ** 2 / (weights**2).sum())

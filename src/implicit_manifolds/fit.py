@@ -20,6 +20,7 @@ from .anchors import nearest_fit, points_on_manifold
 from .config import FitConfig, ManifoldConfig
 from .ebim import EBIM
 from .fit_energy import Survey, fit_contrastive, fit_likelihood, fit_score_matching, has_pools, log_normalizer, survey
+from .manifold.charts import pool_source
 from .models.mlp import MLP
 from .points import InputError, check_training_points
 from .scaling import Scaling
@@ -134,7 +135,9 @@ def fit(
     survey_key, normalizer_key, energy_key = derived_keys(energy_key, 3)
     found = _surveyed(survey_key, mdf, anchors, starts, box, config) if pools else None
     energy, energy_history = _fit_energy(energy_key, mdf, standard, anchors, starts, found, box, config, options)
-    normalizer = None if found is None else log_normalizer(normalizer_key, mdf, energy, found.atlas, box)
+    normalizer = None
+    if found is not None:
+        normalizer = log_normalizer(normalizer_key, pool_source(mdf, found.atlas, box), energy)
     model = EBIM(
         mdf,
         energy,
@@ -172,7 +175,7 @@ def _fit_energy(
     if loss == "score-matching":
         return fit_score_matching(key, mdf, anchors, found, box, config.score_matching, **options)
     assert found is not None
-    return fit_likelihood(key, mdf, found, box, config.likelihood, **options)
+    return fit_likelihood(key, pool_source(mdf, found.atlas, box), found.data, config.likelihood, **options)
 
 
 def _claim_checkpoints(directory: Path, key, points, codimension, config) -> None:

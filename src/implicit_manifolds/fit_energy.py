@@ -17,14 +17,13 @@ from ._types import MDF, Array, Energy, Float, Int, RandomKey
 from .config import EnergyConfig, LikelihoodConfig, ScoreMatchingConfig
 from .ebim import BLOCK, LogNormalizer, energies_at
 from .kernel import LEAST_WEIGHT, MULTIPLES, NEIGHBOUR, bandwidths, held_out_densities, kernel_energy, mixture_weights
-from .manifold.charts import Atlas, components, cover, draw, focused, part_of
-from .manifold.volume import log_integral
+from .manifold.charts import Atlas, components, cover, focused, part_of, pool_source
+from .manifold.volume import Pool, PoolSource, log_integral
 from .models.energy import EnergyMixture, FourierEnergy, PiecewiseMixture
 from .models.mlp import EnergyMLP
 from .training.likelihood import (
     Folded,
     LikelihoodObjective,
-    PoolSource,
     ScoreMatchingObjective,
     folds,
     volume_points,
@@ -41,17 +40,24 @@ DISC = 3.0
 """Radius of a chart's disc in bandwidths of the kernel it is drawn for."""
 
 
-class Survey(NamedTuple):
-    """What is known of M and of the data on it before any energy is.
+class Judged(NamedTuple):
+    """Points of M to train on, judged by kernels before any energy is there.
 
-    atlas: charts, half of whose draws fall near data. points (a, n) of M to train on, fold (a,) of each.
-    densities (c, s): at the first c points, kernel densities of the other folds for each multiple of `bandwidths`.
+    points (a, n) and fold (a,) of each. densities (c, s): at the first c points, kernel densities of the other folds
+    for each multiple of `bandwidths`. dimension: m.
     """
 
-    atlas: Atlas
     points: Float[np.ndarray, "a n"]
     fold: Int[np.ndarray, " a"]
     densities: Float[np.ndarray, "c s"]
+    dimension: int
+
+
+class Survey(NamedTuple):
+    """What is known of M and of the data on it before any energy is; half of the atlas's draws fall near data."""
+
+    atlas: Atlas
+    data: Judged
 
 
 def has_pools(dimension: int, codimension: int) -> bool:
@@ -67,18 +73,24 @@ def survey(key: RandomKey, mdf: MDF, points, starts, box: Box, members: int) -> 
     """
     cover_key, focus_key = derived_keys(key, 2)
     points = np.asarray(points)
-    random = host_generator(key)
-    fold = folds(random, points, members)
     atlas = cover(cover_key, mdf, box, np.concatenate([points, np.asarray(starts)]))
     dimension = atlas.bases.shape[1] - atlas.normals.shape[1]
+    random = host_generator(key)
+    data = judged(random, points, dimension, members)
     centres = points[:MAX_CENTRES]
-    densities = held_out_densities(centres, fold[:MAX_CENTRES], dimension)
-    base, radii, share = _focus(random, centres, mixture_weights(densities), dimension)
+    base, radii, share = _focus(random, centres, mixture_weights(data.densities), dimension)
     atlas = focused(focus_key, mdf, atlas, centres[base], share, radii)
     for share_of, what in ((atlas.uncovered, "is on no chart"), (atlas.inconsistent, "is on charts that disagree")):
         if share_of > WORST_SHARE:
             warnings.warn(f"{share_of:.1%} of the manifold {what}: densities are off by as much", stacklevel=2)
-    return Survey(atlas, points, fold, densities)
+    return Survey(atlas, data)
+
+
+def judged(random: np.random.Generator, points: Float[np.ndarray, "a n"], dimension: int, members: int) -> Judged:
+    """Points (a, n) of an m-dimensional M in random folds, with what kernels say of them."""
+    fold = folds(random, points, members)
+    densities = held_out_densities(points[:MAX_CENTRES], fold[:MAX_CENTRES], dimension)
+    return Judged(points, fold, densities, dimension)
 
 
 def _focus(random, centres, weights, dimension: int):
@@ -98,7 +110,7 @@ def _focus(random, centres, weights, dimension: int):
 
 def fit_contrastive(
     key: RandomKey,
-    mdf: MDF,
+    mdf: MDF | None,
     points: Float[Array, "points n"],
     starts: Float[Array, "starts n"],
     box: Box,
@@ -109,7 +121,7 @@ def fit_contrastive(
 ) -> tuple[EnergyMLP, History]:
     """Learn E on the frozen {F = 0} from `points` (N, n), standardised, as the paper does; E and the history.
 
-    starts (s, n): points of M for fresh chains. Raises TrainingDiverged.
+    starts (s, n): points of M for fresh chains. Without an MDF, M is all of R^n in the box. Raises TrainingDiverged.
     """
     model_key, train_key = derived_keys(key, 2)
     energy = _initial_energy(model_key, (points.shape[1], *config.hidden))
@@ -122,15 +134,14 @@ def fit_contrastive(
 
 def fit_likelihood(
     key: RandomKey,
-    mdf: MDF,
-    found: Survey,
-    box: Box,
+    source: PoolSource,
+    data: Judged,
     config: LikelihoodConfig = LikelihoodConfig(),
     *,
     progress: bool = False,
     checkpoint_dir: Path | None = None,
 ) -> tuple[EnergyMixture, History]:
-    """Learn E on the frozen {F = 0} by maximum likelihood.
+    """Learn E on a frozen M by maximum likelihood; source draws its points of known volume.
 
     `config.members` energies are trained side by side, each on all folds of the data but one, on which it is
     stopped early. The mean of their normalised densities is mixed with a kernel density by the likelihood that folds
@@ -138,27 +149,26 @@ def fit_likelihood(
     normalises it. Returns E and the history. Raises TrainingDiverged.
     """
     model_key, held_out_key, train_key, normalizer_key = derived_keys(key, 4)
-    members = _initial_members(model_key, _sizes(found.points, config), config.members)
-    data = Folded(jnp.asarray(found.points), jnp.asarray(found.fold))
-    source = PoolSource(lambda key, count: draw(key, mdf, found.atlas, box, count))
+    members = _initial_members(model_key, _sizes(data.points, config), config.members)
+    folded = Folded(jnp.asarray(data.points), jnp.asarray(data.fold))
     held_out = volume_points(source.draw(held_out_key, config.held_out), config.held_out)
-    objective = LikelihoodObjective(data, held_out, source, config)
+    objective = LikelihoodObjective(folded, held_out, source, config)
     state, history = train_afresh(
-        "energy", train_key, members, objective, data, config, progress=progress, checkpoint_dir=checkpoint_dir
+        "energy", train_key, members, objective, folded, config, progress=progress, checkpoint_dir=checkpoint_dir
     )
     members = state.memory.best.members
     pool = source.draw(normalizer_key, MIN_NORMALIZER_DRAWS)
     log_z = [log_integral(pool, -column).value for column in _member_energies(members, pool.points).T]
     log_weights = -np.asarray(log_z) - math.log(config.members)
-    centres, fold = found.points[: len(found.densities)], found.fold[: len(found.densities)]
+    centres, fold = data.points[: len(data.densities)], data.fold[: len(data.densities)]
     unseen = _member_energies(members, centres)[np.arange(len(fold)), fold] + np.asarray(log_z)[fold]
-    network, multiples = _stacked(np.exp(-unseen), found.densities) if config.kernel else (1.0, np.zeros(0))
+    network, multiples = _stacked(np.exp(-unseen), data.densities) if config.kernel else (1.0, np.zeros(0))
     kernel = None
     if network < 1:
-        kernel = kernel_energy(centres, multiples, centres.shape[1] - found.atlas.normals.shape[1])
+        kernel = kernel_energy(centres, multiples, data.dimension)
         kernel_log_z = log_integral(pool, -energies_at(kernel, pool.points)).value
         log_weights = np.append(log_weights + math.log(network), math.log(1 - network) - kernel_log_z)
-    return EnergyMixture(members, kernel, jnp.asarray(log_weights, found.points.dtype)), history
+    return EnergyMixture(members, kernel, jnp.asarray(log_weights, data.points.dtype)), history
 
 
 def _stacked(network: Float[np.ndarray, " a"], kernels: Float[np.ndarray, "a s"]) -> tuple[float, np.ndarray]:
@@ -203,22 +213,23 @@ def fit_score_matching(
     if found is None:
         least = int(jnp.argmin(best.losses))
         return jax.tree.map(lambda leaf: leaf[least], best.members), history
-    return _weighed_by_part(weight_key, mdf, best.members, found, box), history
+    pool = pool_source(mdf, found.atlas, box).draw(weight_key, MIN_NORMALIZER_DRAWS)
+    return _weighed_by_part(best.members, found.data.points, found.atlas, pool), history
 
 
-def _weighed_by_part(key, mdf, members, found: Survey, box) -> PiecewiseMixture:
-    """The mean of the members' densities, each connected part of M with the share of data that lie on it."""
-    pool, part = draw(key, mdf, found.atlas, box, MIN_NORMALIZER_DRAWS), components(found.atlas)
+def _weighed_by_part(members, points, atlas: Atlas, pool: Pool) -> PiecewiseMixture:
+    """The mean of the members' densities, each connected part of M with the share of the points that lie on it."""
+    part = components(atlas)
     energies = _member_energies(members, pool.points)
-    of_pool, of_data = (part_of(found.atlas, part, points) for points in (pool.points, found.points))
+    of_pool, of_data = (part_of(atlas, part, rows) for rows in (pool.points, points))
     rows = []
     for number in range(part.max() + 1):
         # Half a point more for each part: one that no data are on is unlikely, not impossible.
         share = (np.sum(of_data == number) + 0.5) / (len(of_data) + 0.5 * (part.max() + 1))
         logs = np.where(of_pool[:, None] == number, -energies, -np.inf)
         rows.append([math.log(share / energies.shape[1]) - log_integral(pool, column).value for column in logs.T])
-    log_weights = jnp.asarray(rows, found.points.dtype)
-    return PiecewiseMixture(members, jnp.asarray(found.atlas.bases), jnp.asarray(part), log_weights)
+    log_weights = jnp.asarray(rows, points.dtype)
+    return PiecewiseMixture(members, jnp.asarray(atlas.bases), jnp.asarray(part), log_weights)
 
 
 def _sizes(points, config: LikelihoodConfig | ScoreMatchingConfig):
@@ -246,15 +257,15 @@ def _block_energies(members, points):
 
 
 def log_normalizer(
-    key: RandomKey, mdf: MDF, energy: Energy, atlas: Atlas, box: Box, target: float = NORMALIZER_ERROR
+    key: RandomKey, source: PoolSource, energy: Energy, target: float = NORMALIZER_ERROR
 ) -> LogNormalizer:
-    """Log Z over {F = 0} in the box, from fresh draws of the atlas until its standard error is at most `target`.
+    """Log of the integral of exp(-E) over M, from fresh pools until its standard error is at most `target`.
 
-    In the units of the box, with respect to Riemannian volume. Gives up at 2²⁰ draws and reports the error reached.
+    In the units of the pools, with respect to Riemannian volume. Gives up at 2²⁰ draws and reports the error reached.
     """
     draws = MIN_NORMALIZER_DRAWS
     while True:
-        pool = draw(jax.random.fold_in(key, draws), mdf, atlas, box, draws)
+        pool = source.draw(jax.random.fold_in(key, draws), draws)
         found = log_integral(pool, -energies_at(energy, pool.points))
         if found.standard_error <= target or draws >= MAX_NORMALIZER_DRAWS:
             return LogNormalizer(*found)

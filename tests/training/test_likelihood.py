@@ -10,14 +10,14 @@ from jax.tree_util import Partial
 from scipy import stats
 
 from implicit_manifolds import LikelihoodConfig
-from implicit_manifolds.fit_energy import Survey, _initial_members, _stacked, fit_likelihood
+from implicit_manifolds.fit_energy import Judged, Survey, _initial_members, _stacked, fit_likelihood
 from implicit_manifolds.kernel import bandwidths, held_out_densities, mixture_weights
 from implicit_manifolds.losses.likelihood import likelihood_loss
 from implicit_manifolds.manifold.analytic import sphere
-from implicit_manifolds.manifold.charts import cover
-from implicit_manifolds.manifold.volume import Pool
+from implicit_manifolds.manifold.charts import cover, pool_source
+from implicit_manifolds.manifold.volume import Pool, PoolSource
 from implicit_manifolds.models.energy import EnergyMixture, KernelEnergy, PiecewiseMixture
-from implicit_manifolds.training.likelihood import Folded, LikelihoodObjective, PoolSource, folds, volume_points
+from implicit_manifolds.training.likelihood import Folded, LikelihoodObjective, folds, volume_points
 from implicit_manifolds.training.loop import train_afresh
 
 BOX = (jnp.full(2, -1.4), jnp.full(2, 1.4))
@@ -44,7 +44,13 @@ def uniform(seed, count):
 def surveyed(points, members=2):
     found = Folded(np.asarray(points), np.arange(len(points)) % members)
     atlas = cover(jax.random.key(0), sphere(1.0), BOX, np.zeros((0, 2), np.float32))
-    return Survey(atlas, found.points, found.fold, held_out_densities(*found, 1))
+    return Survey(atlas, Judged(*found, held_out_densities(*found, 1), 1))
+
+
+def fit_surveyed(points, config):
+    """`fit_likelihood` of points of the unit circle: the energy and the history."""
+    found = surveyed(points)
+    return fit_likelihood(jax.random.key(0), pool_source(sphere(1.0), found.atlas, BOX), found.data, config)
 
 
 def test_the_loss_is_the_negative_log_likelihood():
@@ -65,7 +71,7 @@ def test_the_loss_is_the_negative_log_likelihood():
 
 def test_a_fit_comes_near_the_true_density_of_von_mises():
     points, fresh = von_mises(1, 1000), von_mises(2, 20_000)
-    energy, history = fit_likelihood(jax.random.key(0), sphere(1.0), surveyed(points), BOX, QUICK)
+    energy, history = fit_surveyed(points, QUICK)
     found = -np.asarray(jax.jit(jax.vmap(energy))(fresh))
     divergence = (stats.vonmises.logpdf(np.arctan2(*np.asarray(fresh).T[::-1]), 2.0) - found).mean()
     assert abs(divergence) <= 0.03  # normalised: no log Z is added
@@ -76,14 +82,14 @@ def test_kernels_are_mixed_in_where_held_out_points_ask_for_them():
     # Points that come in tight pairs: no smooth energy sees that.
     angle = np.random.default_rng(0).vonmises(0.0, 2.0, 201)  # odd: pairs are split by the folds
     pairs = circle(np.concatenate([angle, angle + 0.01 * np.random.default_rng(1).normal(size=201)]))
-    energy, _ = fit_likelihood(jax.random.key(0), sphere(1.0), surveyed(pairs), BOX, QUICK)
+    energy, _ = fit_surveyed(pairs, QUICK)
     assert energy.kernel is not None
     grid = circle(np.linspace(-np.pi, np.pi, 40_001)[:-1])
     density = np.exp(-np.asarray(jax.jit(lambda e, x: jax.lax.map(e, x, batch_size=500))(energy, grid), np.float64))
     assert density.mean() * 2 * np.pi == pytest.approx(1, abs=0.02)
-    alone, _ = fit_likelihood(jax.random.key(0), sphere(1.0), surveyed(pairs), BOX, replace(QUICK, kernel=False))
+    alone, _ = fit_surveyed(pairs, replace(QUICK, kernel=False))
     assert alone.kernel is None
-    smooth, _ = fit_likelihood(jax.random.key(0), sphere(1.0), surveyed(von_mises(1, 400)), BOX, QUICK)
+    smooth, _ = fit_surveyed(von_mises(1, 400), QUICK)
     assert smooth.kernel is None
 
 

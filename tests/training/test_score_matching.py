@@ -8,10 +8,10 @@ from jax.tree_util import Partial
 from scipy import stats
 
 from implicit_manifolds import ScoreMatchingConfig
-from implicit_manifolds.fit_energy import Survey, fit_score_matching, log_normalizer
+from implicit_manifolds.fit_energy import Judged, Survey, fit_score_matching, log_normalizer
 from implicit_manifolds.losses.score_matching import score_matching_loss
 from implicit_manifolds.manifold.analytic import sphere
-from implicit_manifolds.manifold.charts import cover
+from implicit_manifolds.manifold.charts import cover, pool_source
 
 BOX = (jnp.asarray([-2.9, -1.3]), jnp.asarray([2.9, 1.3]))
 QUICK = ScoreMatchingConfig(hidden=(16,), features=8, members=2, num_steps=400)
@@ -60,9 +60,9 @@ def test_shares_of_components_are_set_from_the_data_and_each_density_from_its_sc
     angle = random.vonmises(0.0, 1.5, 1200)
     points = (np.column_stack([np.cos(angle) + side, np.sin(angle)])).astype(np.float32)
     atlas = cover(jax.random.key(0), mdf, BOX, np.zeros((0, 2), np.float32))
-    found = Survey(atlas, points, np.zeros(1200, int), np.zeros((0, 1)))
+    found = Survey(atlas, Judged(points, np.zeros(1200, int), np.zeros((0, 1)), 1))
     energy, _ = fit_score_matching(jax.random.key(1), mdf, jnp.asarray(points), found, BOX, QUICK)
-    assert abs(log_normalizer(jax.random.key(2), mdf, energy, atlas, BOX).value) <= 0.01
+    assert abs(log_normalizer(jax.random.key(2), pool_source(mdf, atlas, BOX), energy).value) <= 0.01
     grid = np.linspace(-np.pi, np.pi, 401)[:-1]
     for centre, share in ((1.5, (side > 0).mean()), (-1.5, (side < 0).mean())):
         circle = jnp.asarray(np.column_stack([np.cos(grid) + centre, np.sin(grid)]), jnp.float32)

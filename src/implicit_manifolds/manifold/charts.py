@@ -22,7 +22,7 @@ from .._types import MDF, Array, Bool, Float, Int, RandomKey, Scalar
 from .lines import pool_of_size
 from .multipliers import quasi_newton
 from .tangent import Linearization, linearize, lower_solve
-from .volume import SETS, Pool
+from .volume import SETS, Pool, PoolSource
 
 BLOCK = 4096
 STEEPEST = 0.3
@@ -211,6 +211,11 @@ def _disc_density(atlas: Atlas, chart, points, normals):
 def _dots(a, b):
     """Inner products over the last axis, which is short: written out they fuse in JAX and copy nothing on the host."""
     return sum(a[..., i] * b[..., i] for i in range(a.shape[-1]))
+
+
+def pool_source(mdf: MDF, atlas: Atlas, box: Box) -> PoolSource:
+    """Fresh pools of {F = 0} in the box, as `draw` makes them."""
+    return PoolSource(lambda key, count: draw(key, mdf, atlas, box, count))
 
 
 def draw_one(key: RandomKey, mdf: MDF, atlas: Atlas) -> tuple[Linearization, Scalar]:

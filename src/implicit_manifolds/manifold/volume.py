@@ -1,12 +1,14 @@
 """Volumes of level sets and integrals over them, from weighted points."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from .._types import Float, Int
+from .._random import Box, host_generator, uniform_in_box
+from .._types import Float, Int, RandomKey
 
 SETS = 16
 """Independent sets that lines and charts are drawn in, for standard errors."""
@@ -27,6 +29,36 @@ class Pool(NamedTuple):
     num_groups: int
     cells: int
     doubt: float
+
+
+@dataclass(frozen=True)
+class PoolSource:
+    """draw(key, count) gives a fresh pool from at most `count` draws.
+
+    Host code alone reads it: to `jit` all are equal, so that an atlas of another size compiles nothing again.
+    """
+
+    draw: Callable[[RandomKey, int], Pool]
+
+    def __eq__(self, other):
+        """True for any other source."""
+        return isinstance(other, PoolSource)
+
+    def __hash__(self):
+        """The same for all sources."""
+        return hash(PoolSource)
+
+
+def box_source(box: Box) -> PoolSource:
+    """Fresh uniform points of a box (low, high), each (n,): the pools of a density of all of R^n in it."""
+    low, high = (np.asarray(bound, np.float64) for bound in box)
+
+    def draw(key: RandomKey, count: int) -> Pool:
+        points = uniform_in_box(host_generator(key), box, count)
+        weights = np.full(count, np.prod(high - low) / count)
+        return Pool(points, weights, np.arange(count) % SETS, SETS, 0, 0.0)
+
+    return PoolSource(draw)
 
 
 class Integral(NamedTuple):

@@ -12,7 +12,7 @@ LAST_LAYER = 1e-3
 
 
 class ResidualMLP(nnx.Module):
-    """Linear layer, pre-activated residual blocks of two ReLU layers, linear layer: (inputs,) to (outputs,).
+    """Linear layer, pre-activated residual blocks of two SiLU layers, linear layer: (inputs,) to (outputs,).
 
     The last layer of a block starts uniform in ±1e-3, so blocks start near zero. A context (c,), if there is one, is
     appended to the input and gates each block by a sigmoid (Durkan et al. 2019, appendix B; Dauphin et al. 2017).
@@ -41,7 +41,7 @@ class _Block(nnx.Module):
         self.gate = uniform_linear(random, context, width) if context else None
 
     def __call__(self, hidden, context):
-        change = self.outer(jax.nn.relu(self.inner(jax.nn.relu(hidden))))
+        change = self.outer(jax.nn.silu(self.inner(jax.nn.silu(hidden))))
         return hidden + (change if self.gate is None else change * jax.nn.sigmoid(self.gate(context)))
 
 

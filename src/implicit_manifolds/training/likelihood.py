@@ -1,6 +1,5 @@
 """Step 2 by maximum likelihood or score matching: members side by side, each judged on a fold it does not see."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ from .._types import MDF, Array, Float, Int, RandomKey, select
 from ..config import LikelihoodConfig, ScoreMatchingConfig
 from ..losses.likelihood import likelihood_loss
 from ..losses.score_matching import score_matching_loss
-from ..manifold.volume import Pool
+from ..manifold.volume import Pool, PoolSource
 
 
 class Folded(NamedTuple):
@@ -35,24 +34,6 @@ def volume_points(pool: Pool, rows: int) -> VolumePoints:
     log_volumes = np.append(np.log(rows * pool.weights), np.full(missing, -np.inf))
     points = np.pad(pool.points, ((0, missing), (0, 0)))
     return VolumePoints(jnp.asarray(points), jnp.asarray(log_volumes, points.dtype))
-
-
-@dataclass(frozen=True)
-class PoolSource:
-    """draw(key, count) gives a fresh pool from at most `count` draws.
-
-    Host code alone reads it: to `jit` all are equal, so that an atlas of another size compiles nothing again.
-    """
-
-    draw: Callable[[RandomKey, int], Pool]
-
-    def __eq__(self, other):
-        """True for any other source."""
-        return isinstance(other, PoolSource)
-
-    def __hash__(self):
-        """The same for all sources."""
-        return hash(PoolSource)
 
 
 class Best(NamedTuple):

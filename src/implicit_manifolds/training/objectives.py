@@ -87,11 +87,12 @@ class ManifoldObjective:
 class ContrastiveObjective:
     """Step 2: contrastive divergence with F frozen, negatives from constrained Langevin chains on M.
 
-    starts (s, n): points of M that fresh chains are drawn from. low, high (n,): the box no chain may
+    Without an MDF, M is all of R^n in the box and chains are ambient. starts (s, n): points of M that fresh chains are
+    drawn from. low, high (n,): the box no chain may
     leave. The memory is the replay buffer (size, n), all of it on M.
     """
 
-    mdf: MDF
+    mdf: MDF | None
     starts: Float[Array, "starts n"]
     low: Vector
     high: Vector
@@ -101,9 +102,11 @@ class ContrastiveObjective:
         """A buffer of random starts."""
         return self.starts[host_generator(key).integers(0, len(self.starts), self.config.buffer_size)]
 
-    def sampler(self, energy: Any) -> ConstrainedLangevin:
+    def sampler(self, energy: Any) -> ConstrainedLangevin | Langevin:
         """The chains of this objective for a given energy."""
         config = self.config
+        if self.mdf is None:
+            return Langevin(energy, config.noise_scale, config.step_size, config.gradient_clip)
         return ConstrainedLangevin(
             self.mdf,
             energy,
@@ -123,7 +126,9 @@ class ContrastiveObjective:
         sampler = self.sampler(model)
         states = jax.vmap(sampler.init)(start)
         states, _ = advance(sampler, chain_key, states, self.config.langevin_steps)
-        return states.position, replay_buffer.push(memory, states.position)
+        # Constrained chains never leave the box; ambient ones are brought back.
+        finished = jnp.clip(states.position, self.low, self.high)
+        return finished, replay_buffer.push(memory, finished)
 
     def loss(self, key: RandomKey, model, batch, negatives):
         """`contrastive_loss` with this objective's penalty."""
@@ -163,4 +168,28 @@ class RestartsObjective:
 
     def between(self, key: RandomKey, model, memory):
         """The memory as it is."""
+        return memory
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class LossObjective:
+    """A loss of model and data alone: function(key, model, batch) gives it with its terms; a callable pytree."""
+
+    function: Any
+
+    def initial_memory(self, key: RandomKey, model) -> tuple[()]:
+        """Nothing."""
+        return ()
+
+    def sample(self, key: RandomKey, model, memory, batch_size: int):
+        """No negatives."""
+        return (), memory
+
+    def loss(self, key: RandomKey, model, batch, negatives):
+        """The function's."""
+        return self.function(key, model, batch)
+
+    def between(self, key: RandomKey, model, memory):
+        """Nothing."""
         return memory
