@@ -36,7 +36,7 @@ def sample(
     key: RandomKey, model: Pushforward, count: int, context: Float[Array | np.ndarray, " c"] | None = None
 ) -> Float[np.ndarray, "count n"]:
     """`count` independent points g(z) in data units, (count, n), given one context (c,) if the model has one."""
-    codes = np.asarray(model.latent.draw(key, count, _context(context)))
+    codes = np.asarray(model.latent.draw(key, count, None if context is None else jnp.asarray(context, float)))
     return model.scaling.restore(in_blocks(lambda rows: _decoded(model.autoencoder, rows), codes, BLOCK))
 
 
@@ -59,8 +59,7 @@ def log_density(model: Pushforward, points, context: Float[Array | np.ndarray, "
     context (N, c), if the model has one. Raises InputError.
     """
     standard = _standard(model, points)
-    contexts = _context(context)
-    rows = standard if contexts is None else np.concatenate([standard, contexts], axis=1)
+    rows = standard if context is None else np.column_stack([standard, np.asarray(context, standard.dtype)])
     width = standard.shape[1]
 
     def densities(rows):
@@ -79,10 +78,6 @@ def code_size(model: Pushforward, dimension: int) -> int:
 
 def _standard(model: Pushforward, points) -> np.ndarray:
     return np.asarray(model.scaling.standardize(check_points(points, dimension=len(model.scaling.shift))))
-
-
-def _context(context):
-    return None if context is None else np.asarray(context, jnp.result_type(float))
 
 
 @jax.jit
