@@ -45,7 +45,7 @@ def project_points(model: Pushforward, points) -> Projections:
 
     Raises InputError.
     """
-    standard = _standard(model, points)
+    standard = standardized(model, points)
     found = in_blocks(lambda rows: _reconstructed(model.autoencoder, rows), standard, BLOCK)
     distance = np.linalg.norm(found - standard, axis=1) * float(model.scaling.scale)
     return Projections(model.scaling.restore(found), distance, np.isfinite(distance))
@@ -58,7 +58,7 @@ def log_density(model: Pushforward, points, context: Float[Array | np.ndarray, "
     energy is -log p_Z(z). The formula holds where the decoder is injective. converged: the density is a number.
     context (N, c), if the model has one. Raises InputError.
     """
-    standard = _standard(model, points)
+    standard = standardized(model, points)
     rows = standard if context is None else np.column_stack([standard, np.asarray(context, standard.dtype)])
     width = standard.shape[1]
 
@@ -76,7 +76,8 @@ def code_size(model: Pushforward, dimension: int) -> int:
     return jax.eval_shape(model.autoencoder.encode, jax.ShapeDtypeStruct((dimension,), jnp.result_type(float))).shape[0]
 
 
-def _standard(model: Pushforward, points) -> np.ndarray:
+def standardized(model: Pushforward, points) -> np.ndarray:
+    """Points (N, n) in the units of the networks. Raises InputError."""
     return np.asarray(model.scaling.standardize(check_points(points, dimension=len(model.scaling.shift))))
 
 
