@@ -11,10 +11,11 @@ from .._loops import bounded_while, in_blocks
 from .._types import RandomKey, Scalar, Vector, relative_tolerance, select
 from ..ebim import Projections
 from .autoencoders import Autoencoder, Code
-from .model import BLOCK, Pushforward, sample, standardized
+from .model import Pushforward, sample, standardized
 
 POOL = 10_000
-STARTS = 4
+ROWS = 256
+STARTS = 2
 """Samples near a point whose images are searched from; its own code is one start more."""
 
 
@@ -28,7 +29,7 @@ def nearest_points(key: RandomKey, model: Pushforward, points) -> Projections:
     drawn = np.asarray(model.scaling.standardize(sample(key, model, POOL)), np.float64)
     near = drawn[KDTree(drawn).query(standard, STARTS)[1]].astype(standard.dtype)
     rows = np.concatenate([standard[:, None], near, standard[:, None]], axis=1)
-    found = in_blocks(lambda rows: _nearest_all(model.autoencoder, rows), rows, BLOCK)
+    found = in_blocks(lambda rows: _nearest_all(model.autoencoder, rows), rows, ROWS)
     distance = np.linalg.norm(found.astype(np.float64) - standard, axis=1) * float(model.scaling.scale)
     return Projections(model.scaling.restore(found), distance, np.isfinite(distance))
 
@@ -48,7 +49,7 @@ def _nearest_all(autoencoder, rows):
 
 
 @partial(jax.jit, static_argnames="max_iterations")
-def descend(autoencoder: Autoencoder, x: Vector, start: Code, max_iterations: int = 50) -> Code:
+def descend(autoencoder: Autoencoder, x: Vector, start: Code, max_iterations: int = 25) -> Code:
     """A local minimum in z of ‖g(z) - x‖, (m,), from `start`, by Newton steps damped as Levenberg did.
 
     With the whole Hessian, since Gauss-Newton steps crawl where x is as far as the image's radius of curvature. It ends
