@@ -19,21 +19,12 @@ import numpy as np
 from experiments import amino_acids, earth, projected_normals, von_mises, von_mises_mixture
 from experiments.common import Problem, main
 from experiments.report import RESULTS
-from implicit_manifolds import fit, log_density, project_points, sample
+from implicit_manifolds import fit, log_density, project_points, pushforward, sample
 from implicit_manifolds.ebim import Projections
 from implicit_manifolds.metrics.mmd import squared_mmd
 from implicit_manifolds.metrics.transport import wasserstein1, wasserstein1_floor
-from implicit_manifolds.pushforward import model as pushforward
-from implicit_manifolds.pushforward.config import AutoencoderConfig, FlowConfig
-from implicit_manifolds.pushforward.fit import (
-    PushforwardFit,
-    fit_ambient_ebm,
-    fit_ambient_flow,
-    fit_autoencoder_ebm,
-    fit_free_form_flow,
-    fit_manifold_flow,
-)
-from implicit_manifolds.pushforward.nearest import nearest_points
+from implicit_manifolds.pushforward import AutoencoderConfig, FlowConfig, PushforwardFit
+from implicit_manifolds.pushforward.model import code_size
 
 CELLS = RESULTS / "cells"
 NUM_SAMPLES = 10_000
@@ -136,12 +127,12 @@ def _ebim(key, problem: Problem) -> Judged:
 
 def _judged(found: PushforwardFit, key) -> Judged:
     model = found.model
-    manifold = pushforward.code_size(model, len(model.scaling.shift)) < len(model.scaling.shift)
+    manifold = code_size(model) < len(model.scaling.shift)
 
     def nll(points):
         return -float(pushforward.log_density(model, points).log_density.mean())
 
-    nearest = partial(nearest_points, key, model) if manifold else None
+    nearest = partial(pushforward.nearest_points, key, model) if manifold else None
     return Judged(lambda key, count: pushforward.sample(key, model, count), nll, nearest)
 
 
@@ -157,14 +148,14 @@ def _rival(fit_model: Callable, *config: Any, latent: bool = True) -> Callable[[
 
 FITS: dict[str, Callable[[Any, Problem], Judged]] = {
     "ebim": _ebim,
-    "ae_ebm": _rival(fit_autoencoder_ebm),
-    "vae_ebm": _rival(fit_autoencoder_ebm, AutoencoderConfig(kl_weight=1e-3)),
-    "ambient_ebm": _rival(fit_ambient_ebm, latent=False),
-    "ambient_flow": _rival(fit_ambient_flow, latent=False),
-    "m_flow": _rival(fit_manifold_flow),
-    "m_flow_sequential": _rival(fit_manifold_flow, FlowConfig(schedule="sequential")),
-    "m_e_flow": _rival(fit_manifold_flow, FlowConfig(schedule="sequential", encoder=True)),
-    "fif": _rival(fit_free_form_flow),
+    "ae_ebm": _rival(pushforward.fit_autoencoder_ebm),
+    "vae_ebm": _rival(pushforward.fit_autoencoder_ebm, AutoencoderConfig(kl_weight=1e-3)),
+    "ambient_ebm": _rival(pushforward.fit_ambient_ebm, latent=False),
+    "ambient_flow": _rival(pushforward.fit_ambient_flow, latent=False),
+    "m_flow": _rival(pushforward.fit_manifold_flow),
+    "m_flow_sequential": _rival(pushforward.fit_manifold_flow, FlowConfig(schedule="sequential")),
+    "m_e_flow": _rival(pushforward.fit_manifold_flow, FlowConfig(schedule="sequential", encoder=True)),
+    "fif": _rival(pushforward.fit_free_form_flow),
 }
 assert set(FITS) == set(get_args(Model))
 

@@ -66,14 +66,15 @@ def log_density(model: Pushforward, points, context: Float[Array | np.ndarray, "
         return _log_densities(model.autoencoder, model.latent, rows[:, :width], rows[:, width:])
 
     found, latent, distance = in_blocks(densities, rows, BLOCK)
-    scale, dimension = float(model.scaling.scale), code_size(model, width)
+    scale, dimension = float(model.scaling.scale), code_size(model)
     density = found.astype(np.float64) - dimension * np.log(scale)
     return Densities(density, -latent.astype(np.float64), distance * scale, ~np.isnan(density))
 
 
-def code_size(model: Pushforward, dimension: int) -> int:
-    """m, the number of coordinates of a code of a model of points (n,)."""
-    return jax.eval_shape(model.autoencoder.encode, jax.ShapeDtypeStruct((dimension,), jnp.result_type(float))).shape[0]
+def code_size(model: Pushforward) -> int:
+    """m, the number of coordinates of a code."""
+    point = jax.ShapeDtypeStruct((len(model.scaling.shift),), jnp.result_type(float))
+    return jax.eval_shape(model.autoencoder.encode, point).shape[0]
 
 
 def standardized(model: Pushforward, points) -> np.ndarray:
