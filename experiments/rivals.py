@@ -11,25 +11,29 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from experiments import amino_acids, earth, projected_normals, von_mises, von_mises_mixture
 from experiments.common import Problem, main
+from experiments.judging import Judged, metrics
 from experiments.report import RESULTS
 from implicit_manifolds import fit, log_density, project_points, pushforward, sample
-from implicit_manifolds.ebim import Projections
-from implicit_manifolds.metrics.mmd import squared_mmd
-from implicit_manifolds.metrics.transport import wasserstein1, wasserstein1_floor
+from implicit_manifolds.anchors import points_on_manifold
+from implicit_manifolds.ebim import energies_at
+from implicit_manifolds.fit import box_around
+from implicit_manifolds.manifold.topology import topology
+from implicit_manifolds.manifold.volume import box_source
 from implicit_manifolds.pushforward import AutoencoderConfig, FlowConfig, PushforwardFit
+from implicit_manifolds.pushforward.latents import EnergyLatent
 from implicit_manifolds.pushforward.model import code_size
 
 CELLS = RESULTS / "cells"
-NUM_SAMPLES = 10_000
-SUBSETS = 5
-"""Disjoint sets of samples that W1 and MMD are averaged over."""
+SPREAD = 2**13
+"""Points all over a learned manifold."""
 
 PROBLEMS: dict[str, Callable[[int], Problem]] = {
     "von_mises": von_mises.problem,
@@ -42,17 +46,6 @@ Data = Literal["von_mises", "von_mises_mixture", "projected_normals", "floods", 
 Model = Literal[
     "ebim", "ae_ebm", "vae_ebm", "ambient_ebm", "ambient_flow", "m_flow", "m_flow_sequential", "m_e_flow", "fif"
 ]
-
-
-class Judged(NamedTuple):
-    """What a model offers to be judged by; nll and nearest are None where it has no density by volume or no manifold.
-
-    sample(key, count) (count, n); nll(points) the mean of -log p; nearest(points) nearest points of its manifold.
-    """
-
-    sample: Callable[[Any, int], np.ndarray]
-    nll: Callable[[np.ndarray], float]
-    nearest: Callable[[np.ndarray], Projections] | None
 
 
 @dataclass(frozen=True)
@@ -79,7 +72,7 @@ def run_cell(options: CellOptions) -> dict[str, Any]:
     cell = {
         **{"data": options.data, "model": options.model, "seed": options.seed},
         "version": version("implicit-manifolds"),
-        **metrics(judged, problem, options.seed),
+        **metrics(judged, problem, jax.random.key(options.seed + 1), options.seed),
         "fit_seconds": seconds,
         "fit_cpu_seconds": cpu_seconds,
     }
@@ -89,51 +82,45 @@ def run_cell(options: CellOptions) -> dict[str, Any]:
     return cell
 
 
-def metrics(judged: Judged, problem: Problem, seed: int) -> dict[str, Any]:
-    """What every model is judged by."""
-    drawn = judged.sample(jax.random.key(seed + 1), NUM_SAMPLES)
-    count = len(problem.test)
-    order = np.random.default_rng(seed).permutation(NUM_SAMPLES)[: SUBSETS * count].reshape(SUBSETS, count)
-    found = {
-        "w1": float(np.mean([wasserstein1(drawn[rows], problem.test) for rows in order])),
-        "w1_floor": wasserstein1_floor(problem.true_pair),
-        "mmd": float(np.mean([squared_mmd(drawn[rows], problem.test) for rows in order])),
-        "nll_test": judged.nll(problem.test),
-        **summary("samples_to_truth", problem.distance(drawn)),
-    }
-    if judged.nearest is not None:
-        for name, points in (("train", problem.train), ("test", problem.test)):
-            nearest = judged.nearest(points)
-            found |= summary(f"{name}_to_model", nearest.distance[nearest.converged])
-            found[f"{name}_converged"] = float(nearest.converged.mean())
-    return found
-
-
-def summary(name: str, distance: np.ndarray) -> dict[str, float]:
-    """Least, median, mean and greatest of distances."""
-    values = {"min": distance.min(), "median": np.median(distance), "mean": distance.mean(), "max": distance.max()}
-    return {f"{name}_{key}": float(value) for key, value in values.items()}
-
-
 def _ebim(key, problem: Problem) -> Judged:
     model = fit(key, problem.train, problem.codimension).model
+    box = (model.low, model.high)
 
-    def nll(points):
+    def density(points):
         found = log_density(model, points)
-        return -float(found.log_density[found.converged].mean())
+        return np.where(found.converged, found.log_density, np.nan)
 
-    return Judged(lambda key, count: sample(key, model, count).points, nll, partial(project_points, model))
+    def spread(key):
+        _, points = points_on_manifold(key, model.mdf, model.anchors, box, SPREAD)
+        return model.scaling.restore(points), -energies_at(model.energy, points)
+
+    def betti():
+        return topology(model.mdf, box, model.anchors, model.atlas).betti
+
+    return Judged(
+        lambda key, count: sample(key, model, count).points, density, partial(project_points, model), spread, betti
+    )
 
 
 def _judged(found: PushforwardFit, key) -> Judged:
     model = found.model
-    manifold = code_size(model) < len(model.scaling.shift)
 
-    def nll(points):
-        return -float(pushforward.log_density(model, points).log_density.mean())
+    def density(points):
+        return pushforward.log_density(model, points).log_density
 
-    nearest = partial(pushforward.nearest_points, key, model) if manifold else None
-    return Judged(lambda key, count: pushforward.sample(key, model, count), nll, nearest)
+    def draw(key, count):
+        return pushforward.sample(key, model, count)
+
+    if code_size(model) == len(model.scaling.shift):
+        return Judged(draw, density, None)
+    return Judged(draw, density, partial(pushforward.nearest_points, key, model), partial(_spread, model))
+
+
+def _spread(model, key):
+    """Images of even codes in the box that an energy of codes lives in, else in that of the codes it draws."""
+    law = model.latent
+    box = (law.low, law.high) if isinstance(law, EnergyLatent) else box_around(jnp.asarray(law.draw(key, SPREAD)), 0.0)
+    return pushforward.image(model, box_source(box).draw(key, SPREAD).points)
 
 
 def _rival(fit_model: Callable, *config: Any, latent: bool = True) -> Callable[[Any, Problem], Judged]:

@@ -12,7 +12,7 @@ from scipy import stats
 from scipy.special import i0
 
 from implicit_manifolds import EBIM, FitConfig, InputError, fit, log_density, sample
-from implicit_manifolds.ebim import LogNormalizer, _kept_once
+from implicit_manifolds.ebim import LogNormalizer, kept_once
 from implicit_manifolds.fit_energy import log_normalizer
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.manifold.charts import cover, pool_source
@@ -98,7 +98,7 @@ def test_samples_cross_between_components_wherever_the_anchors_are():
 
 def test_a_point_that_weighs_too_much_is_kept_for_certain_and_once():
     weights = np.asarray([100.0, 3.0, 2.0, 1.0, 1.0, 1.0])
-    kept = np.asarray([_kept_once(np.random.default_rng(seed), weights, 3) for seed in range(4000)])
+    kept = np.asarray([kept_once(jax.random.key(seed), weights, 3) for seed in range(4000)])
     assert all(len(set(row)) == 3 for row in kept)
     shares = np.bincount(kept.ravel(), minlength=6) / 4000
     np.testing.assert_allclose(shares, [1, 0.75, 0.5, 0.25, 0.25, 0.25], atol=0.03)  # 3/8 · 2 and so on

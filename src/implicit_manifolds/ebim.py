@@ -9,7 +9,7 @@ import numpy as np
 
 from ._loops import in_blocks
 from ._random import host_generator
-from ._types import MDF, Array, Energy, Float, RandomKey, Scalar, Vector
+from ._types import MDF, Array, Energy, Float, Int, RandomKey, Scalar, Vector
 from .manifold.charts import Atlas, pool_source
 from .manifold.projection import nearest_point, sampson_distance
 from .manifold.volume import PoolSource
@@ -196,14 +196,15 @@ def resampled(
         size = min(int(1.2 * len(weights) * (lack - 1)) + count, MAX_POOL)
     if len(weights) < count:
         raise ArithmeticError("too few points of known volume; sample with method='chains'")
-    return np.concatenate(points)[_kept_once(host_generator(key), weights, count)], effective_size
+    return np.concatenate(points)[kept_once(key, weights, count)], effective_size
 
 
-def _kept_once(random, weights, count: int):
+def kept_once(key: RandomKey, weights: Float[np.ndarray, " a"], count: int) -> Int[np.ndarray, " count"]:
     """Indices of `count` rows in random order, each with probability `weights` over their sum times `count`, or 1.
 
     Systematic sampling of rows in random order (Madow 1949).
     """
+    random = host_generator(key)
     share = weights * count / weights.sum()
     while (share > 1 + 1e-9).any():
         certain = share >= 1

@@ -69,6 +69,24 @@ class FlowAutoencoder(nnx.Module):
         return self.flow.forward(jnp.pad(z, (0, self.dimension - self.latent)))[0]
 
 
+class InflatedFlow(FlowAutoencoder):
+    """An M-flow's maps, but with a density off the manifold: N(0, ε²) in the coordinates that are dropped (PIE).
+
+    ε is `inflation`, in standardised units (Beitler et al. 2021, as in Brehmer & Cranmer 2020, §2).
+    """
+
+    def __init__(self, flow: Flow, dimension: int, latent: int, inflation: float):
+        super().__init__(flow, dimension, latent)
+        self.inflation = inflation
+
+    def log_off_manifold(self, x: Vector) -> Scalar:
+        """What log p(x) in R^n has beside the log density of the code: log N(v; 0, ε² I) and log |det df⁻¹/dx|."""
+        codes, log_determinant = self.flow.inverse(x)
+        dropped = codes[self.latent :] / self.inflation
+        normal = -0.5 * (jnp.vdot(dropped, dropped) + dropped.size * jnp.log(2 * jnp.pi * self.inflation**2))
+        return normal + log_determinant
+
+
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Identity:
@@ -83,6 +101,14 @@ class Identity:
     def decode(self, z: Vector) -> Vector:
         """The code itself."""
         return z
+
+
+def log_change(autoencoder: Autoencoder, x: Vector, z: Code) -> Scalar:
+    """What to add to the log density of the code z (m,) of x (n,) for that of x.
+
+    By volume in R^n of an `InflatedFlow`, else by volume of the decoder's image.
+    """
+    return autoencoder.log_off_manifold(x) if isinstance(autoencoder, InflatedFlow) else -log_volume(autoencoder, z)
 
 
 def log_volume(autoencoder: Autoencoder, z: Code) -> Scalar:

@@ -46,6 +46,7 @@ class FlowConfig:
     clip_norm: float | None = 1.0
     code_weight: float = 0.0
     schedule: Literal["sequential", "alternating"] = "alternating"
+    inflation: float = 0.05  # ε of a PIE, in standardised units
     encoder: bool = False  # an encoder of its own: the M_e-flow
 
 

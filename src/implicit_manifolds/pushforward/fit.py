@@ -21,7 +21,7 @@ from ..models.residual import ResidualMLP
 from ..points import check_training_points
 from ..training.loop import History, train_afresh
 from ..training.objectives import LossObjective
-from .autoencoders import FlowAutoencoder, Identity, NetworkAutoencoder
+from .autoencoders import FlowAutoencoder, Identity, InflatedFlow, NetworkAutoencoder
 from .config import AutoencoderConfig, FlowConfig, FreeFormConfig, LatentEnergyConfig
 from .latent_energy import fit_latent_energy
 from .latents import FlowLatent, StandardNormal
@@ -107,6 +107,27 @@ def fit_manifold_flow(
     data = (standard, _as_float(context))
     state, history = train_afresh("manifold flow", train_key, (autoencoder, law), objective, data, config, **options)
     return PushforwardFit(Pushforward(state.model[0], state.model[1], scaling), {"manifold flow": history})
+
+
+def fit_inflated_flow(
+    key: RandomKey, points, latent: int, config: FlowConfig = FlowConfig(), context=None, *, progress: bool = False
+) -> PushforwardFit:
+    """PIE of `points` (N, n): the flows of an M-flow trained as one for the likelihood in R^n.
+
+    The n - m coordinates that samples drop are normal with standard deviation `config.inflation`, so the density is not
+    that of the samples. context (N, c) reaches the inner flow alone. Raises InputError and TrainingDiverged (Beitler et
+    al. 2021).
+    """
+    outer_key, inner_key, train_key = derived_keys(key, 3)
+    scaling, standard, _ = _standardized(points, latent)
+    dimension = standard.shape[1]
+    outer = InflatedFlow(_flow(outer_key, dimension, config.layers, config), dimension, latent, config.inflation)
+    law = FlowLatent(_flow(inner_key, latent, config.inner_layers, config, context), latent)
+    data = (standard, _as_float(context))
+    objective = LossObjective(Partial(_inflated))
+    options = {"progress": progress, "checkpoint_dir": None}
+    state, history = train_afresh("inflated flow", train_key, (outer, law), objective, data, config, **options)
+    return PushforwardFit(Pushforward(state.model[0], state.model[1], scaling), {"inflated flow": history})
 
 
 def fit_free_form_flow(
@@ -214,6 +235,15 @@ def _alternating(code_weight, key, model, batch):
     codes = jax.lax.stop_gradient(jax.vmap(autoencoder.encode)(points))
     likelihood, more = negative_log_likelihood(latent.log_density, codes, context)
     return reconstruction + likelihood, terms | more
+
+
+def _inflated(key, model, batch):
+    autoencoder, latent = model
+
+    def log_density(x, context):
+        return latent.log_density(autoencoder.encode(x), context) + autoencoder.log_off_manifold(x)
+
+    return negative_log_likelihood(log_density, *batch)
 
 
 def _free_form(noise, weight, key, model, batch):

@@ -14,7 +14,7 @@ from .._types import Array, Float, RandomKey
 from ..ebim import BLOCK, Densities, Projections
 from ..points import check_points
 from ..scaling import Scaling
-from .autoencoders import Autoencoder, log_volume
+from .autoencoders import Autoencoder, InflatedFlow, log_change, log_volume
 from .latents import Latent
 
 
@@ -55,8 +55,8 @@ def log_density(model: Pushforward, points, context: Float[Array | np.ndarray, "
     """Log p at g(e(x)) by the volume of the decoder's image, and the distance to it, for `points` (N, n).
 
     log p_Z(z) - ½ log det(JᵀJ) at z = e(x), J the decoder's full Jacobian, in nats per data unit to the power m;
-    energy is -log p_Z(z). The formula holds where the decoder is injective. converged: the density is a number.
-    context (N, c), if the model has one. Raises InputError.
+    energy is -log p_Z(z). The formula holds where the decoder is injective. An `InflatedFlow` (PIE) has its density in
+    R^n, at x itself. converged: the density is a number. context (N, c), if the model has one. Raises InputError.
     """
     standard = standardized(model, points)
     rows = standard if context is None else np.column_stack([standard, np.asarray(context, standard.dtype)])
@@ -66,9 +66,22 @@ def log_density(model: Pushforward, points, context: Float[Array | np.ndarray, "
         return _log_densities(model.autoencoder, model.latent, rows[:, :width], rows[:, width:])
 
     found, latent, distance = in_blocks(densities, rows, BLOCK)
-    scale, dimension = float(model.scaling.scale), code_size(model)
+    scale = float(model.scaling.scale)
+    dimension = width if isinstance(model.autoencoder, InflatedFlow) else code_size(model)
     density = found.astype(np.float64) - dimension * np.log(scale)
     return Densities(density, -latent.astype(np.float64), distance * scale, ~np.isnan(density))
+
+
+def image(model: Pushforward, codes) -> tuple[np.ndarray, np.ndarray]:
+    """Points g(z) of `codes` (N, m), (N, n) in data units, and log p there by the volume of the image, (N,).
+
+    For a look at all of the manifold, where `sample` shows what is likely. No context.
+    """
+    codes = np.asarray(codes)
+    found, density = in_blocks(lambda rows: _images(model.autoencoder, model.latent, rows), codes, BLOCK)
+    return model.scaling.restore(found), density.astype(np.float64) - codes.shape[1] * np.log(
+        float(model.scaling.scale)
+    )
 
 
 def code_size(model: Pushforward) -> int:
@@ -93,11 +106,16 @@ def _reconstructed(autoencoder, points):
 
 
 @jax.jit
+def _images(autoencoder, latent, codes):
+    return jax.vmap(lambda z: (autoencoder.decode(z), latent.log_density(z) - log_volume(autoencoder, z)))(codes)
+
+
+@jax.jit
 def _log_densities(autoencoder, latent, points, contexts):
     def one(x, context):
         z = autoencoder.encode(x)
         log_latent = latent.log_density(z, context if context.size else None)
         distance = jnp.linalg.norm(autoencoder.decode(z) - x)
-        return log_latent - log_volume(autoencoder, z), log_latent, distance
+        return log_latent + log_change(autoencoder, x, z), log_latent, distance
 
     return jax.vmap(one)(points, contexts)

@@ -1,0 +1,94 @@
+"""How a model of a problem's data is judged: the same code for every model, in data units."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.common import Problem
+from implicit_manifolds.ebim import Projections
+from implicit_manifolds.metrics.mmd import squared_mmd
+from implicit_manifolds.metrics.transport import original_cost, wasserstein1, wasserstein1_floor
+
+NUM_SAMPLES = 30_000
+MAX_SETS = 100
+"""Sets of as many samples as there are held-out points that W1 is averaged over: one set would be mostly noise."""
+ENTROPY_POINTS = 20_000
+
+
+class Judged(NamedTuple):
+    """What a model offers to be judged by, each None where it has no such thing.
+
+    sample(key, count) (count, n). log_density, points (N, n) to (N,), by the volume of the model's own manifold at its
+    projections, NaN where those failed. nearest, points (N, n) to nearest points of its manifold. spread(key): points
+    (N, n) all over the manifold and the log density there, up to a constant. betti(): numbers of the manifold.
+    """
+
+    sample: Callable[[Any, int], np.ndarray]
+    log_density: Callable[[np.ndarray], np.ndarray] | None
+    nearest: Callable[[np.ndarray], Projections] | None
+    spread: Callable[[Any], tuple[np.ndarray, np.ndarray]] | None = None
+    betti: Callable[[], tuple[int, ...]] | None = None
+
+
+def metrics(judged: Judged, problem: Problem, key, seed: int) -> dict[str, Any]:
+    """What every model is judged by."""
+    drawn = judged.sample(key, NUM_SAMPLES)
+    found: dict[str, Any] = sample_metrics(drawn, problem, seed) | distances(
+        "samples_to_truth", problem.distance(drawn)
+    )
+    if judged.log_density is not None:
+        found |= density_metrics(judged.log_density, problem, seed)
+    if judged.nearest is not None:
+        for name, points in (("train", problem.train), ("test", problem.test)):
+            nearest = judged.nearest(points)
+            found |= distances(f"{name}_to_model", nearest.distance[nearest.converged])
+            found[f"{name}_converged"] = float(nearest.converged.mean())
+    if judged.spread is not None:
+        points, log_density = judged.spread(key)
+        found |= distances("model_to_truth", problem.distance(points))
+        found["original_cost"] = grid_cost(problem, points, log_density)
+    if judged.betti is not None:
+        found["betti"] = list(judged.betti())
+    return found
+
+
+def sample_metrics(drawn: np.ndarray, problem: Problem, seed: int) -> dict[str, float]:
+    """Mean W1 and MMD² of disjoint sets of samples and as many true points, and W1 between sets of true points.
+
+    The truth is fresh for each set where the law is known, and otherwise what was held out.
+    """
+    count, law = len(problem.test), problem.law
+    number = min(MAX_SETS, len(drawn) // count)
+    sets = np.random.default_rng(seed).permutation(drawn)[: number * count].reshape(number, count, -1)
+
+    def truth(index):
+        return problem.test if law is None else law.draw(np.random.default_rng([seed, 5, index]), count)
+
+    return {
+        "w1": float(np.mean([wasserstein1(points, truth(index)) for index, points in enumerate(sets)])),
+        "w1_floor": wasserstein1_floor(problem.true_pair),
+        "mmd": float(np.mean([squared_mmd(points, truth(index)) for index, points in enumerate(sets)])),
+    }
+
+
+def density_metrics(log_density: Callable, problem: Problem, seed: int) -> dict[str, float]:
+    """-log p of held-out points in nats, and less that of the true density where the law is known: excess."""
+    found = {"nll_test": -float(np.nanmean(log_density(problem.test)))}
+    if problem.law is not None:
+        fresh = problem.law.draw(np.random.default_rng([seed, 8]), ENTROPY_POINTS)
+        found["nll_excess"] = float(np.nanmean(problem.law.log_density(fresh) - log_density(fresh)))
+    return found
+
+
+def distances(name: str, distance: np.ndarray) -> dict[str, float]:
+    """Least, median, mean and greatest of distances."""
+    values = {"min": distance.min(), "median": np.median(distance), "mean": distance.mean(), "max": distance.max()}
+    return {f"{name}_{key}": float(value) for key, value in values.items()}
+
+
+def grid_cost(problem: Problem, points: np.ndarray, log_density: np.ndarray) -> float:
+    """The authors' metric of points (N, n) all over a learned manifold, weighed by its density there."""
+    grid = problem.original
+    density = np.exp(log_density - log_density.max())
+    return original_cost(points, density, grid.truth, grid.truth_density, grid.limits, grid.granularity)
