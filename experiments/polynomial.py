@@ -18,7 +18,7 @@ import numpy as np
 
 from experiments.common import main
 from experiments.rivals import CELLS
-from implicit_manifolds import FitConfig, LikelihoodConfig, fit, project_points, pushforward
+from implicit_manifolds import FitConfig, LikelihoodConfig, ManifoldConfig, fit, project_points, pushforward
 from implicit_manifolds.conditional import fit_conditional, log_density_given, sample_given
 from implicit_manifolds.datasets.polynomial import polynomial_log_density, polynomial_surface, vertical_offset
 from implicit_manifolds.metrics.mmd import squared_mmd
@@ -30,6 +30,10 @@ OFF_SURFACE = 0.1
 CLIP = 10.0
 """Largest distance that counts, as in the authors' code."""
 THETAS = np.linspace(-1, 1, 201)
+EBIM = FitConfig(
+    ManifoldConfig((64, 64, 64), restarts=2, warmup_steps=5000, num_steps=15_000, batch_size=200),
+    likelihood=LikelihoodConfig(hidden=(64, 64), num_steps=2000, kernel=False),
+)
 FLOW = FlowConfig(linear=False, num_steps=12_000, decay=True)
 
 Model = Literal["ebim", "ambient_flow", "pie", "m_flow", "m_flow_sequential", "m_e_flow"]
@@ -123,8 +127,7 @@ def auc(inside: np.ndarray, outside: np.ndarray) -> float:
 
 
 def _ebim(key, points, thetas, steps) -> Judged:
-    energy = LikelihoodConfig(hidden=(64, 64), num_steps=2000, kernel=False)
-    model = fit(key, points, 1, FitConfig(likelihood=energy)).model
+    model = fit(key, points, 1, EBIM).model
     conditional, _ = fit_conditional(jax.random.fold_in(key, 1), model, points, thetas)
     return Judged(
         lambda key, count: sample_given(key, conditional, count, np.zeros(1)),

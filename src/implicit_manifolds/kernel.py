@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._loops import in_blocks
-from ._types import Float, Int
+from ._random import Box, host_generator
+from ._types import Float, Int, RandomKey
 from .manifold.charts import neighbour_distance
+from .manifold.volume import Pool, PoolSource, box_source
 from .models.energy import KernelEnergy, kernel_densities
 
 NEIGHBOUR = 3
@@ -65,3 +67,34 @@ def kernel_energy(points: Float[np.ndarray, "a n"], weights: Float[np.ndarray, "
     shares = weights[kept] / weights[kept].sum()
     dtype = points.dtype
     return KernelEnergy(jnp.asarray(points), jnp.asarray(widths, dtype), jnp.asarray(shares, dtype), dimension)
+
+
+def kernel_source(box: Box, kernel: KernelEnergy) -> PoolSource:
+    """Pools of a box of R^m, half of each drawn evenly and half from kernels, for integrals that peak where they do.
+
+    A point stands for the volume that its chance of being drawn either way says (Owen & Zhou 2000, mixtures of
+    proposals).
+    """
+    even, low, high = box_source(box), np.asarray(box[0]), np.asarray(box[1])
+    centres, widths = np.asarray(kernel.centres), np.asarray(kernel.bandwidths)
+    shares = np.asarray(kernel.weights, np.float64)
+
+    def draw(key: RandomKey, count: int) -> Pool:
+        first = even.draw(key, count // 2)
+        near = len(first.points)
+        random = host_generator(jax.random.fold_in(key, 1))
+        row, centre = random.choice(len(shares), near, p=shares / shares.sum()), random.integers(0, len(centres), near)
+        points = centres[centre] + widths[row, centre, None] * random.normal(size=(near, len(low)))
+        inside = np.all((points >= low) & (points <= high), axis=1)
+        points = np.concatenate([first.points, points[inside].astype(first.points.dtype)])
+        groups = np.concatenate([first.groups, first.groups[inside]])
+        density = np.exp(-in_blocks(lambda rows: _energies(kernel, rows), points, BLOCK).astype(np.float64))
+        weights = 1 / (near * (density + 1 / np.prod((high - low).astype(np.float64))))
+        return Pool(points, weights, groups, first.num_groups, 0, 0.0)
+
+    return PoolSource(draw)
+
+
+@jax.jit
+def _energies(kernel, points):
+    return jax.vmap(kernel)(points)

@@ -8,7 +8,7 @@ from .._random import derived_keys, host_generator, uniform_in_box
 from .._types import Energy, Float, RandomKey
 from ..fit import box_around
 from ..fit_energy import fit_contrastive, fit_likelihood, judged, log_normalizer
-from ..manifold.volume import box_source
+from ..kernel import kernel_energy, kernel_source, mixture_weights
 from ..training.loop import History
 from .config import LatentEnergyConfig
 from .latents import EnergyLatent
@@ -29,7 +29,9 @@ def fit_latent_energy(
     data_key, energy_key, normalizer_key = derived_keys(key, 3)
     box = box_around(jnp.asarray(codes), config.box_margin)
     random = host_generator(data_key)
-    source = box_source(box)
+    found = judged(random, codes, codes.shape[1], config.likelihood.members)
+    kernel = kernel_energy(codes[: len(found.densities)], mixture_weights(found.densities), codes.shape[1])
+    source = kernel_source(box, kernel)
     energy: Energy
     if config.loss == "contrastive":
         starts = jnp.asarray(uniform_in_box(random, box, config.contrastive.starts))
@@ -37,6 +39,5 @@ def fit_latent_energy(
             energy_key, None, jnp.asarray(codes), starts, box, config.contrastive, progress=progress
         )
     else:
-        found = judged(random, codes, codes.shape[1], config.likelihood.members)
         energy, history = fit_likelihood(energy_key, source, found, config.likelihood, progress=progress)
-    return EnergyLatent(energy, *box, log_normalizer(normalizer_key, source, energy)), history
+    return EnergyLatent(energy, *box, log_normalizer(normalizer_key, source, energy), kernel), history

@@ -9,7 +9,9 @@ import numpy as np
 
 from .._types import Array, Energy, Float, RandomKey, Scalar, Vector
 from ..ebim import LogNormalizer, resampled
+from ..kernel import kernel_source
 from ..manifold.volume import box_source
+from ..models.energy import KernelEnergy
 from ..models.flows import Context, Flow
 from .autoencoders import Code
 
@@ -69,12 +71,16 @@ def _pushed(flow, base, context):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class EnergyLatent:
-    """exp(-E)/Z in a box (low, high), each (m,), and nothing outside; log_normalizer is log Z."""
+    """exp(-E)/Z in a box (low, high), each (m,), and nothing outside.
+
+    log_normalizer is log Z; kernel, if there is one, a density like it, to look for mass with.
+    """
 
     energy: Energy
     low: Vector
     high: Vector
     log_normalizer: LogNormalizer
+    kernel: KernelEnergy | None = None
 
     def log_density(self, z: Code, context: Any = None) -> Scalar:
         """Log density of a code (m,), -inf outside of the box; the context is not used."""
@@ -82,8 +88,10 @@ class EnergyLatent:
         return jnp.where(inside, -self.energy(z) - self.log_normalizer.value, -jnp.inf)
 
     def draw(self, key: RandomKey, count: int, context: Context = None) -> Float[np.ndarray, "count m"]:
-        """Codes (count, m) by importance resampling of uniform points of the box, none used twice."""
-        return resampled(key, box_source((self.low, self.high)), self.energy, count)[0]
+        """Codes (count, m) by importance resampling of fresh points of the box, none used twice."""
+        box = (self.low, self.high)
+        source = box_source(box) if self.kernel is None else kernel_source(box, self.kernel)
+        return resampled(key, source, self.energy, count)[0]
 
 
 def standard_normal(z: Code) -> Scalar:
