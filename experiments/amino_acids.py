@@ -72,6 +72,7 @@ def problem(seed: int, amino_acid: str = "G") -> Problem:
             model, title=f"Dihedral angles of amino acid {amino_acid} on a learned torus"
         ),
         volume=4 * np.pi**2 * RADIUS * TUBE,
+        betti=(1, 2, 1),
         baselines=partial(baselines, *split(angles, seed)),
     )
 

@@ -20,7 +20,7 @@ from implicit_manifolds.anchors import points_on_manifold
 from implicit_manifolds.cli import run_safely
 from implicit_manifolds.config import EnergyLoss
 from implicit_manifolds.datasets.download import DataUnavailable
-from implicit_manifolds.ebim import Method, Samples
+from implicit_manifolds.ebim import Method, Samples, energies_at
 from implicit_manifolds.manifold.lines import uniform_pool
 from implicit_manifolds.manifold.topology import describe, topology
 from implicit_manifolds.manifold.volume import volume
@@ -31,6 +31,8 @@ from implicit_manifolds.points import InputError
 NUM_SAMPLES = 10_000
 LAW_POINTS = 100_000
 VOLUME_LINES = 100_000
+SPREAD = 4000
+"""Points all over a learned manifold, for the authors' metric."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,9 @@ class Problem:
     """Data with what is known of their law.
 
     train (N, n) to fit; test (M, n) to hold samples against; true_pair(i), two disjoint true samples of M points;
-    distance, (N, n) to distances from the true manifold (N,). volume of the true manifold. baselines: further metrics,
-    of other methods on the same split.
+    distance, (N, n) to distances from the true manifold (N,). volume and betti numbers of the true manifold.
+    original, draw: None where the data are no experiment of their own. baselines: further metrics, of other methods on
+    the same split.
     """
 
     name: str
@@ -89,12 +92,13 @@ class Problem:
     test: np.ndarray
     true_pair: Callable[[int], tuple[np.ndarray, np.ndarray]]
     distance: Callable[[np.ndarray], np.ndarray]
-    original: OriginalGrid
+    original: OriginalGrid | None
     presets: dict[str, FitConfig]
-    draw: Callable[[EBIM, Samples], Figure] = field(repr=False)
+    draw: Callable[[EBIM, Samples], Figure] | None = field(repr=False)
     codimension: int = 1
     law: Law | None = None
     volume: float | None = None
+    betti: tuple[int, ...] | None = None
     baselines: Callable[[], dict[str, float]] = dict
 
 
@@ -142,14 +146,15 @@ def run_problem(problem: Problem, options: Options) -> dict:
         **manifold_metrics(problem, result.model),
         **density_metrics(problem, result.model, options.seed),
         **problem.baselines(),
-        "original_cost": grid_cost(problem, result.model, options.seed),
+        **grid_cost(problem.original, *spread(jax.random.key(options.seed), result.model, SPREAD)),
         "seconds_manifold": result.seconds_manifold,
         "seconds_energy": result.seconds_energy,
         "seconds_sampling": ended - sampling_started,
         "seconds_total": ended - started,
         "cpu_seconds_total": cpu_ended - cpu_started,
     }
-    problem.draw(result.model, drawn).savefig(out / "density.png", dpi=150)
+    if problem.draw is not None:
+        problem.draw(result.model, drawn).savefig(out / "density.png", dpi=150)
     histories = {"manifold": result.manifold_history, "energy": result.energy_history}
     plot_history(histories).savefig(out / "training.png", dpi=100)
     save(out / "model", result.model, config, options.seed)
@@ -239,14 +244,19 @@ def _mean_log_density(model: EBIM, points: np.ndarray) -> float:
     return float(found.log_density[found.converged].mean())
 
 
-def grid_cost(problem: Problem, model: EBIM, seed: int) -> float:
-    """The authors' metric, on noise projected to the learned manifold weighted by exp(-E), as in their notebooks."""
-    grid = problem.original
-    box = (model.low, model.high)
-    _, points = points_on_manifold(jax.random.key(seed), model.mdf, model.anchors, box, 4000)
-    density = np.exp(-np.asarray(jax.vmap(model.energy)(points), np.float64))
-    data = model.scaling.restore(points)
-    return original_cost(data, density, grid.truth, grid.truth_density, grid.limits, grid.granularity)
+def spread(key, model: EBIM, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Noise projected to the learned manifold, (count, n) in data units, and -E there."""
+    _, points = points_on_manifold(key, model.mdf, model.anchors, (model.low, model.high), count)
+    return model.scaling.restore(points), -energies_at(model.energy, points)
+
+
+def grid_cost(grid: OriginalGrid | None, points: np.ndarray, log_density: np.ndarray) -> dict[str, float]:
+    """The authors' metric of points (N, n) all over a learned manifold, weighed by its density there."""
+    if grid is None:
+        return {}
+    density = np.exp(log_density - log_density.max())
+    cost = original_cost(points, density, grid.truth, grid.truth_density, grid.limits, grid.granularity)
+    return {"original_cost": cost}
 
 
 def command(problem_of: Callable[[Any], Problem], options: type[Options] = Options) -> None:

@@ -62,6 +62,7 @@ def problem(seed: int, data: str = "floods") -> Problem:
         {"default": FitConfig(), "paper": PAPER},
         lambda model, drawn: plot_surface(model, title=f"{data.capitalize()} on a learned sphere"),
         volume=4 * np.pi,
+        betti=(1, 0, 1),
         baselines=partial(baselines, train, validation, test),
     )
 

@@ -5,15 +5,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.common import Problem
+from experiments.common import Problem, grid_cost
 from implicit_manifolds.ebim import Projections
+from implicit_manifolds.manifold.homology import betti_numbers
 from implicit_manifolds.metrics.mmd import squared_mmd
-from implicit_manifolds.metrics.transport import original_cost, wasserstein1, wasserstein1_floor
+from implicit_manifolds.metrics.transport import wasserstein1, wasserstein1_floor
 
 NUM_SAMPLES = 30_000
 MAX_SETS = 100
 """Sets of as many samples as there are held-out points that W1 is averaged over: one set would be mostly noise."""
 ENTROPY_POINTS = 20_000
+HOMOLOGY_POINTS = 10_000
 
 
 class Judged(NamedTuple):
@@ -47,10 +49,14 @@ def metrics(judged: Judged, problem: Problem, key, seed: int) -> dict[str, Any]:
     if judged.spread is not None:
         points, log_density = judged.spread(key)
         found |= distances("model_to_truth", problem.distance(points))
-        found["original_cost"] = grid_cost(problem, points, log_density)
-    if judged.betti is not None:
-        found["betti"] = list(judged.betti())
-    return found
+        found |= grid_cost(problem.original, points, log_density)
+    betti = betti_of_samples(drawn, problem) if judged.betti is None else judged.betti()
+    return found | {"betti": list(betti), "topology_right": betti == problem.betti}
+
+
+def betti_of_samples(drawn: np.ndarray, problem: Problem) -> tuple[int, ...]:
+    """Betti numbers by persistent homology of samples: gaps below the spacing of its landmarks are forgiven."""
+    return betti_numbers(drawn[:HOMOLOGY_POINTS], drawn.shape[1] - problem.codimension)[0]
 
 
 def sample_metrics(drawn: np.ndarray, problem: Problem, seed: int) -> dict[str, float]:
@@ -85,10 +91,3 @@ def distances(name: str, distance: np.ndarray) -> dict[str, float]:
     """Least, median, mean and greatest of distances."""
     values = {"min": distance.min(), "median": np.median(distance), "mean": distance.mean(), "max": distance.max()}
     return {f"{name}_{key}": float(value) for key, value in values.items()}
-
-
-def grid_cost(problem: Problem, points: np.ndarray, log_density: np.ndarray) -> float:
-    """The authors' metric of points (N, n) all over a learned manifold, weighed by its density there."""
-    grid = problem.original
-    density = np.exp(log_density - log_density.max())
-    return original_cost(points, density, grid.truth, grid.truth_density, grid.limits, grid.granularity)

@@ -5,19 +5,16 @@ surface, reconstruction error, MMD of posteriors of θ given 20 points, out-of-d
 model's NLL over the entropy.
 """
 
-import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
 
+from experiments.cells import CELLS, cell_path, write_cell
 from experiments.common import main
-from experiments.rivals import CELLS
 from implicit_manifolds import FitConfig, LikelihoodConfig, ManifoldConfig, fit, project_points, pushforward
 from implicit_manifolds.conditional import fit_conditional, log_density_given, sample_given
 from implicit_manifolds.datasets.polynomial import polynomial_log_density, polynomial_surface, vertical_offset
@@ -58,30 +55,22 @@ class PolynomialOptions:
     steps: int = FLOW.num_steps
 
 
-def cell_path(options: PolynomialOptions) -> Path:
+def path_of(options: PolynomialOptions) -> Path:
     """The file of a cell."""
-    return options.out / f"polynomial-{options.model}-seed{options.seed}.json"
+    return cell_path(options.out, "polynomial", options.model, seed=options.seed)
 
 
 def run_cell(options: PolynomialOptions) -> dict[str, Any]:
     """Fit, judge, and write the cell."""
-    random = np.random.default_rng([options.seed, 0])
+    random, key = np.random.default_rng([options.seed, 0]), jax.random.key(options.seed)
     thetas = random.uniform(-1, 1, options.points)
     points = polynomial_surface(random, thetas)
-    started, cpu_started = time.perf_counter(), time.process_time()
-    judged = FITS[options.model](jax.random.key(options.seed), points, thetas[:, None], options.steps)
-    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
-    cell = {
-        **{"data": "polynomial", "model": options.model, "seed": options.seed},
-        "version": version("implicit-manifolds"),
-        **metrics(judged, jax.random.key(options.seed + 1), options.seed),
-        "fit_seconds": seconds,
-        "fit_cpu_seconds": cpu_seconds,
-    }
-    options.out.mkdir(parents=True, exist_ok=True)
-    cell_path(options).write_text(json.dumps(cell, indent=1) + "\n")
-    print(json.dumps(cell, indent=1))
-    return cell
+    return write_cell(
+        path_of(options),
+        {"data": "polynomial", "model": options.model, "seed": options.seed},
+        lambda: FITS[options.model](key, points, thetas[:, None], options.steps),
+        lambda judged: metrics(judged, jax.random.fold_in(key, 1), options.seed),
+    )
 
 
 def metrics(judged: Judged, key, seed: int) -> dict[str, float]:

@@ -21,6 +21,7 @@ def problem(seed: int) -> Problem:
         draw=lambda model, drawn: plot_surface(model, title="Projected normals on a learned sphere"),
         **data,
         volume=4 * np.pi,
+        betti=(1, 0, 1),
     )
 
 

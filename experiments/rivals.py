@@ -4,12 +4,9 @@ Every model fits the same points and is judged by the same code: true W1 of its 
 between its manifold and the truth, held-out likelihood where it has one, MMD. The cell is a JSON file of its own.
 """
 
-import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -17,13 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import amino_acids, earth, projected_normals, von_mises, von_mises_mixture
-from experiments.common import Problem, main
+from experiments import amino_acids, earth, projected_normals, shapes, von_mises, von_mises_mixture
+from experiments.cells import CELLS, cell_path, write_cell
+from experiments.common import SPREAD, Problem, main, spread
 from experiments.judging import Judged, metrics
-from experiments.report import RESULTS
 from implicit_manifolds import fit, log_density, project_points, pushforward, sample
-from implicit_manifolds.anchors import points_on_manifold
-from implicit_manifolds.ebim import energies_at
 from implicit_manifolds.fit import box_around
 from implicit_manifolds.manifold.topology import topology
 from implicit_manifolds.manifold.volume import box_source
@@ -31,18 +26,29 @@ from implicit_manifolds.pushforward import AutoencoderConfig, FlowConfig, Pushfo
 from implicit_manifolds.pushforward.latents import EnergyLatent
 from implicit_manifolds.pushforward.model import code_size
 
-CELLS = RESULTS / "cells"
-SPREAD = 2**13
-"""Points all over a learned manifold."""
-
 PROBLEMS: dict[str, Callable[[int], Problem]] = {
     "von_mises": von_mises.problem,
     "von_mises_mixture": von_mises_mixture.problem,
     "projected_normals": projected_normals.problem,
     "floods": earth.problem,
     "amino_acids": amino_acids.problem,
+    **{name: partial(shapes.problem, name) for name in shapes.SHAPES},
 }
-Data = Literal["von_mises", "von_mises_mixture", "projected_normals", "floods", "amino_acids"]
+Data = Literal[
+    "von_mises",
+    "von_mises_mixture",
+    "projected_normals",
+    "floods",
+    "amino_acids",
+    "circle",
+    "two_circles",
+    "sphere",
+    "torus",
+    "genus_two",
+    "trefoil",
+    "hopf_link",
+    "clifford_torus",
+]
 Model = Literal[
     "ebim", "ae_ebm", "vae_ebm", "ambient_ebm", "ambient_flow", "m_flow", "m_flow_sequential", "m_e_flow", "fif"
 ]
@@ -58,47 +64,38 @@ class CellOptions:
     out: Path = CELLS
 
 
-def cell_path(options: CellOptions) -> Path:
+def path_of(options: CellOptions) -> Path:
     """The file of a cell."""
-    return options.out / f"{options.data}-{options.model}-seed{options.seed}.json"
+    return cell_path(options.out, options.data, options.model, seed=options.seed)
 
 
 def run_cell(options: CellOptions) -> dict[str, Any]:
     """Fit, judge, and write the cell."""
-    problem = PROBLEMS[options.data](options.seed)
-    started, cpu_started = time.perf_counter(), time.process_time()
-    judged = FITS[options.model](jax.random.key(options.seed), problem)
-    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
-    cell = {
-        **{"data": options.data, "model": options.model, "seed": options.seed},
-        "version": version("implicit-manifolds"),
-        **metrics(judged, problem, jax.random.key(options.seed + 1), options.seed),
-        "fit_seconds": seconds,
-        "fit_cpu_seconds": cpu_seconds,
-    }
-    options.out.mkdir(parents=True, exist_ok=True)
-    cell_path(options).write_text(json.dumps(cell, indent=1) + "\n")
-    print(json.dumps(cell, indent=1))
-    return cell
+    problem, key = PROBLEMS[options.data](options.seed), jax.random.key(options.seed)
+    return write_cell(
+        path_of(options),
+        {"data": options.data, "model": options.model, "seed": options.seed},
+        lambda: FITS[options.model](key, problem),
+        lambda judged: metrics(judged, problem, jax.random.fold_in(key, 1), options.seed),
+    )
 
 
 def _ebim(key, problem: Problem) -> Judged:
     model = fit(key, problem.train, problem.codimension).model
-    box = (model.low, model.high)
 
     def density(points):
         found = log_density(model, points)
         return np.where(found.converged, found.log_density, np.nan)
 
-    def spread(key):
-        _, points = points_on_manifold(key, model.mdf, model.anchors, box, SPREAD)
-        return model.scaling.restore(points), -energies_at(model.energy, points)
-
     def betti():
-        return topology(model.mdf, box, model.anchors, model.atlas).betti
+        return topology(model.mdf, (model.low, model.high), model.anchors, model.atlas).betti
 
     return Judged(
-        lambda key, count: sample(key, model, count).points, density, partial(project_points, model), spread, betti
+        lambda key, count: sample(key, model, count).points,
+        density,
+        partial(project_points, model),
+        lambda key: spread(key, model, SPREAD),
+        betti,
     )
 
 
@@ -145,6 +142,7 @@ FITS: dict[str, Callable[[Any, Problem], Judged]] = {
     "fif": _rival(pushforward.fit_free_form_flow),
 }
 assert set(FITS) == set(get_args(Model))
+assert set(PROBLEMS) == set(get_args(Data))
 
 
 if __name__ == "__main__":

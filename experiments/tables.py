@@ -16,7 +16,7 @@ from scipy.stats import t as student
 
 from experiments.common import main
 from experiments.report import DOCS, TITLES, replace_between_marks
-from experiments.rivals import CELLS, CellOptions, Data, Model, cell_path, run_cell
+from experiments.rivals import CELLS, CellOptions, Data, Model, path_of, run_cell
 
 NAMES: dict[str, str] = {
     "ebim": "EBIM",
@@ -48,7 +48,7 @@ def tables(options: TableOptions) -> None:
     """Run what is missing, seed by seed, and rewrite the page."""
     for seed, data, model in product(range(options.seeds), options.data, options.models):
         cell = CellOptions(data, model, seed, options.cells)
-        if not cell_path(cell).exists():
+        if not path_of(cell).exists():
             run_cell(cell)
     cells = read(options.cells)
     replace_between_marks(options.page, "laws", laws(cells))

@@ -37,6 +37,7 @@ def problem(seed: int) -> Problem:
         presets={"default": FitConfig(), "paper": PAPER},
         draw=lambda model, drawn: plot_curve(model, data["train"], ([circle], [density]), "Von Mises on a circle"),
         volume=2 * np.pi,
+        betti=(1, 1),
         **data,
     )
 

@@ -51,6 +51,7 @@ def problem(seed: int) -> Problem:
         presets={"default": FitConfig(), "paper": PAPER},
         draw=lambda model, drawn: plot_curve(model, data["train"], (circles, densities), "Von Mises on two circles"),
         volume=4 * np.pi,
+        betti=(2, 2),
         **data,
     )
 

@@ -28,7 +28,7 @@ def test_a_perfect_model_scores_the_floor_and_no_distance(tmp_path, monkeypatch)
     monkeypatch.setitem(rivals.FITS, "ebim", perfect)
     options = rivals.CellOptions("von_mises", "ebim", 3, tmp_path)
     cell = rivals.run_cell(options)
-    assert json.loads(rivals.cell_path(options).read_text()) == cell
+    assert json.loads(rivals.path_of(options).read_text()) == cell
     assert cell["w1"] == pytest.approx(cell["w1_floor"], rel=0.3)
     assert abs(cell["mmd"]) < 2e-3
     for name in ("train_to_model_max", "test_to_model_max", "samples_to_truth_max"):
@@ -60,7 +60,7 @@ def test_only_missing_cells_are_run_and_the_page_says_what_the_files_say(tmp_pat
     def run_cell(options):
         ran.append((options.model, options.seed))
         w1 = 0.1 + 0.01 * options.seed + (0.05 + 0.002 * options.seed) * (options.model == "fif")
-        rivals.cell_path(options).write_text(json.dumps(cell(options.model, options.seed, w1)))
+        rivals.path_of(options).write_text(json.dumps(cell(options.model, options.seed, w1)))
 
     monkeypatch.setattr(tables, "run_cell", run_cell)
     page = tmp_path / "page.md"

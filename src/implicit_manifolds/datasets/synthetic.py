@@ -5,6 +5,8 @@ from scipy.special import comb, i0e, iv, ndtr
 
 from .proteins import torus_embedding
 
+SINUSOID_SCALE = np.sqrt((1 - np.exp(-(np.pi**2) / 2)) / 2)
+
 
 def von_mises_circle(rng: np.random.Generator, count: int, concentration: float = 2.0) -> np.ndarray:
     """Points (count, 2) of the unit circle whose angle is von Mises about 0."""
@@ -41,6 +43,22 @@ def von_mises_mixture_density(points: np.ndarray, concentration: float = 2.0, of
     nearer = np.abs(np.linalg.norm(to_centres, axis=-1) - 1.0).argmin(axis=1)
     x, y = to_centres[np.arange(len(points)), nearer].T
     return 0.5 * _angle_density(np.arctan2(y, x) - np.pi * nearer, concentration)
+
+
+def sinusoid(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Points (count, 2) of x₂ = sin(π x₁/2) / σ, x₁ ~ N(0, 1), σ making x₂ of unit variance (Sorrenson et al. 2024)."""
+    return sinusoid_point(rng.normal(size=count))
+
+
+def sinusoid_point(x: np.ndarray) -> np.ndarray:
+    """The points (N, 2) of `sinusoid` with first coordinates x (N,)."""
+    return np.column_stack([x, np.sin(np.pi / 2 * x) / SINUSOID_SCALE])
+
+
+def sinusoid_log_density(points: np.ndarray) -> np.ndarray:
+    """Log density of `sinusoid` for arc length, (N, 2) to (N,); a point off the curve counts as the one above it."""
+    slope = np.pi / 2 * np.cos(np.pi / 2 * points[:, 0]) / SINUSOID_SCALE
+    return -0.5 * (points[:, 0] ** 2 + np.log(2 * np.pi) + np.log1p(slope**2))
 
 
 def projected_normal_sphere(

@@ -1,0 +1,30 @@
+"""Cells of the comparison with rivals: a JSON file each, with seed, version and time, so that runs can be resumed."""
+
+import json
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from experiments.report import RESULTS
+
+CELLS = RESULTS / "cells"
+
+
+def cell_path(directory: Path, *names: str, seed: int) -> Path:
+    """The file of a cell: its names, and its seed."""
+    return directory / f"{'-'.join(names)}-seed{seed}.json"
+
+
+def write_cell(path: Path, identity: dict[str, Any], fit: Callable[[], Any], judge: Callable[[Any], dict]) -> dict:
+    """Fit, judge what was fitted, and write both results and the seconds of the fit to `path`; returns the cell."""
+    started, cpu_started = time.perf_counter(), time.process_time()
+    fitted = fit()
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+    times = {"fit_seconds": seconds, "fit_cpu_seconds": cpu_seconds}
+    cell = identity | {"version": version("implicit-manifolds")} | judge(fitted) | times
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(cell, indent=1) + "\n")
+    print(json.dumps(cell, indent=1))
+    return cell
