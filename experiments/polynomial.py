@@ -31,7 +31,7 @@ EBIM = FitConfig(
     ManifoldConfig((64, 64, 64), restarts=2, warmup_steps=5000, num_steps=15_000, batch_size=200),
     likelihood=LikelihoodConfig(hidden=(64, 64), num_steps=2000, kernel=False),
 )
-FLOW = FlowConfig(linear=False, num_steps=12_000, decay=True)
+FLOW = FlowConfig(num_steps=12_000)
 
 Model = Literal["ebim", "ambient_flow", "pie", "m_flow", "m_flow_sequential", "m_e_flow"]
 

@@ -22,7 +22,7 @@ from implicit_manifolds import fit, log_density, project_points, pushforward, sa
 from implicit_manifolds.fit import box_around
 from implicit_manifolds.manifold.topology import topology
 from implicit_manifolds.manifold.volume import box_source
-from implicit_manifolds.pushforward import AutoencoderConfig, FlowConfig, PushforwardFit
+from implicit_manifolds.pushforward import AutoencoderConfig, FlowConfig, LatentEnergyConfig, PushforwardFit
 from implicit_manifolds.pushforward.latents import EnergyLatent
 from implicit_manifolds.pushforward.model import code_size
 
@@ -50,8 +50,19 @@ Data = Literal[
     "clifford_torus",
 ]
 Model = Literal[
-    "ebim", "ae_ebm", "vae_ebm", "ambient_ebm", "ambient_flow", "m_flow", "m_flow_sequential", "m_e_flow", "fif"
+    "ebim",
+    "ae_ebm",
+    "ae_ebm_contrastive",
+    "vae_ebm",
+    "ambient_ebm",
+    "ambient_flow",
+    "m_flow",
+    "m_flow_sequential",
+    "m_e_flow",
+    "fif",
 ]
+CONTRASTIVE = LatentEnergyConfig(loss="contrastive")
+"""The paper's training of energies, for a rival as in the paper; the others have our likelihood."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +144,7 @@ def _rival(fit_model: Callable, *config: Any, latent: bool = True) -> Callable[[
 FITS: dict[str, Callable[[Any, Problem], Judged]] = {
     "ebim": _ebim,
     "ae_ebm": _rival(pushforward.fit_autoencoder_ebm),
+    "ae_ebm_contrastive": _rival(pushforward.fit_autoencoder_ebm, AutoencoderConfig(), CONTRASTIVE),
     "vae_ebm": _rival(pushforward.fit_autoencoder_ebm, AutoencoderConfig(kl_weight=1e-3)),
     "ambient_ebm": _rival(pushforward.fit_ambient_ebm, latent=False),
     "ambient_flow": _rival(pushforward.fit_ambient_flow, latent=False),

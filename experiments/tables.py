@@ -21,6 +21,7 @@ from experiments.rivals import CELLS, CellOptions, Data, Model, path_of, run_cel
 NAMES: dict[str, str] = {
     "ebim": "EBIM",
     "ae_ebm": "pushforward EBM (autoencoder)",
+    "ae_ebm_contrastive": "the same, energy by contrastive divergence",
     "vae_ebm": "pushforward EBM (VAE)",
     "ambient_ebm": "ambient EBM",
     "ambient_flow": "ambient flow",

@@ -9,6 +9,9 @@ from implicit_manifolds.datasets.synthetic import (
     projected_normal_sphere_density,
     sine_torus,
     sine_torus_density,
+    sinusoid,
+    sinusoid_log_density,
+    sinusoid_point,
     uniform_sphere,
     von_mises_circle,
     von_mises_circle_density,
@@ -163,3 +166,12 @@ def test_the_sine_law_has_its_density():
         mean, square = share @ of_grid, share @ of_grid**2
         # Means within four standard errors: one run in sixteen thousand is beyond.
         assert abs(values.mean() - mean) <= 4 * np.sqrt((square - mean**2) / COUNT)
+
+
+def test_the_sinusoid_has_unit_variance_and_its_density_integrates_to_one_along_it():
+    points = sinusoid(np.random.default_rng(0), 100_000)
+    np.testing.assert_allclose(points.std(axis=0), 1, atol=0.01)
+    curve = sinusoid_point(np.linspace(-8, 8, 40_001))
+    length = np.linalg.norm(np.diff(curve, axis=0), axis=1)
+    density = np.exp(sinusoid_log_density((curve[1:] + curve[:-1]) / 2))
+    assert (length * density).sum() == pytest.approx(1, abs=1e-4)

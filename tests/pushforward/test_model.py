@@ -3,15 +3,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from scipy import stats
 from scipy.special import ive
 
 from implicit_manifolds import InputError
-from implicit_manifolds.ebim import LogNormalizer
+from implicit_manifolds.ebim import LogNormalizer, energies_at
+from implicit_manifolds.kernel import kernel_source
+from implicit_manifolds.manifold.volume import box_source, log_integral, volume
+from implicit_manifolds.models.energy import KernelEnergy
 from implicit_manifolds.models.flows import Flow
 from implicit_manifolds.models.residual import ResidualMLP
-from implicit_manifolds.pushforward.autoencoders import FlowAutoencoder, Identity, log_volume
+from implicit_manifolds.pushforward.autoencoders import FlowAutoencoder, Identity, InflatedFlow, log_volume
 from implicit_manifolds.pushforward.latents import EnergyLatent, FlowLatent, StandardNormal
-from implicit_manifolds.pushforward.model import Pushforward, log_density, project_points, sample
+from implicit_manifolds.pushforward.model import Pushforward, image, log_density, project_points, sample
 from implicit_manifolds.scaling import Scaling
 
 SCALING = Scaling(np.array([1.0, -2.0, 0.5]), 3.0)
@@ -119,3 +123,49 @@ def test_an_m_flow_decodes_onto_the_slice_of_its_flow_and_a_code_comes_back(x64,
 def test_points_of_another_dimension_are_refused():
     with pytest.raises(InputError, match="2 coordinates, the model has 3"):
         log_density(Pushforward(Paraboloid(), StandardNormal(2), SCALING), np.zeros((4, 2)))
+
+
+def test_the_density_of_an_inflated_flow_is_that_of_its_flow_in_all_of_space(x64):
+    epsilon = 0.1
+    flow = Flow(3, layers=3, bins=5, bound=3.0, width=16, rngs=nnx.Rngs(0))
+    model = Pushforward(InflatedFlow(flow, 3, 2, epsilon), StandardNormal(2), SCALING)
+    standard = np.random.default_rng(0).normal(size=(10, 3))
+    inverse = jax.vmap(lambda x: flow.inverse(x)[0])
+    normal = stats.norm.logpdf(inverse(standard), scale=[1, 1, epsilon]).sum(axis=1)
+    jacobians = jax.jit(jax.vmap(jax.jacobian(lambda x: flow.inverse(x)[0])))(standard)
+    found = log_density(model, SCALING.restore(standard)).log_density
+    np.testing.assert_allclose(found, normal + np.linalg.slogdet(jacobians)[1] - 3 * np.log(3.0), atol=1e-8)
+    drawn = sample(jax.random.key(0), model, 10)
+    np.testing.assert_allclose(inverse(SCALING.standardize(drawn))[:, 2], 0, atol=1e-8)
+
+
+def test_images_of_codes_come_with_the_density_there(x64):
+    model = Pushforward(Paraboloid(), StandardNormal(2), SCALING)
+    codes = np.random.default_rng(0).normal(size=(10, 2))
+    points, density = image(model, codes)
+    np.testing.assert_allclose(points, SCALING.restore(np.column_stack([codes, (codes**2).sum(axis=1)])), atol=1e-12)
+    np.testing.assert_allclose(density, log_density(model, points).log_density, atol=1e-10)
+
+
+def test_kernels_help_to_integrate_a_peak_and_samples_of_it_have_its_law(x64):
+    box = (jnp.asarray([-5.0, -5.0]), jnp.asarray([5.0, 5.0]))
+    centres = jnp.asarray([[1.0, 2.0], [1.01, 2.0]])
+    kernel = KernelEnergy(centres, jnp.full((1, 2), 0.03), jnp.ones(1), 2)
+    energy = jax.tree_util.Partial(_peak)
+    exact = np.log(2 * np.pi * 0.02**2)
+    errors = []
+    for source in (kernel_source(box, kernel), box_source(box)):
+        pool = source.draw(jax.random.key(0), 2**15)
+        found = log_integral(pool, -energies_at(energy, pool.points))
+        assert abs(found.value - exact) < 5 * found.standard_error
+        errors.append(found.standard_error)
+    assert errors[0] < errors[1] / 3
+    near = kernel_source(box, kernel).draw(jax.random.key(1), 2**15)
+    assert volume(near).value == pytest.approx(100.0, rel=0.02)
+    drawn = np.asarray(EnergyLatent(energy, *box, LogNormalizer(exact, 0.0), kernel).draw(jax.random.key(0), 2000))
+    np.testing.assert_allclose(drawn.mean(axis=0), [1.0, 2.0], atol=5 * 0.02 / 2000**0.5)
+    np.testing.assert_allclose(drawn.std(axis=0), 0.02, rtol=0.1)
+
+
+def _peak(z):
+    return jnp.sum((z - jnp.asarray([1.0, 2.0])) ** 2) / (2 * 0.02**2)

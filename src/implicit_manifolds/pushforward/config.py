@@ -41,7 +41,7 @@ class FlowConfig:
     linear: bool = True
     num_steps: int = 10_000
     batch_size: int = 100
-    learning_rate: float = 0.001
+    learning_rate: float = 0.003
     decay: bool = True
     clip_norm: float | None = 1.0
     code_weight: float = 0.0
