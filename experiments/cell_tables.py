@@ -1,0 +1,174 @@
+"""Cells of the comparison with rivals as tables of Markdown: medians over seeds, least and greatest beside them."""
+
+import json
+from collections import defaultdict
+from itertools import product
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from scipy.stats import t as student
+
+from experiments import polynomial, shapes
+from experiments.report import TITLES
+from experiments.rivals import Data, Model
+
+NAMES: dict[str, str] = {
+    "ebim": "EBIM",
+    "ae_ebm": "pushforward EBM (autoencoder)",
+    "ae_ebm_contrastive": "the same, energy by contrastive divergence",
+    "vae_ebm": "pushforward EBM (VAE)",
+    "ambient_ebm": "ambient EBM",
+    "ambient_flow": "ambient flow",
+    "m_flow": "M-flow, alternating",
+    "m_flow_sequential": "M-flow, sequential",
+    "m_e_flow": "M_e-flow, sequential",
+    "fif": "free-form injective flow",
+    "fif_on_manifold": "free-form flow, naive loss on the manifold, β = 100",
+    "pie": "PIE",
+}
+NO_MANIFOLD = ("ambient_ebm", "ambient_flow")
+Cells = dict[tuple[str, str], list[dict[str, Any]]]
+
+
+SHAPES: tuple[Data, ...] = tuple(name for name in get_args(Data) if name in shapes.SHAPES)
+EXPERIMENTS: tuple[Data, ...] = tuple(name for name in get_args(Data) if name not in shapes.SHAPES)
+
+
+def read(directory: Path) -> Cells:
+    """All cells by data and model (for the sinusoid, by its β too), in the order of their seeds."""
+    cells: Cells = defaultdict(list)
+    for path in directory.glob("*-seed*.json"):
+        cell = json.loads(path.read_text())
+        model = f"fif, β = {cell['weight']:g}" if cell["model"] == "fif" and "weight" in cell else cell["model"]
+        cells[cell["data"], model].append(cell)
+    return {key: sorted(group, key=lambda cell: cell["seed"]) for key, group in cells.items()}
+
+
+def laws(cells: Cells) -> str:
+    """Markdown: how well samples have the data's law, and each rival's W1 less that of the EBIM on the same seeds."""
+    head = (
+        "data",
+        "model",
+        "seeds",
+        "W1",
+        "W1 / floor",
+        "W1 less EBIM's",
+        "MMD²",
+        "held-out NLL",
+        "original cost",
+        "CPU s",
+    )
+    lines = _header(head)
+    for data, model in product(EXPERIMENTS, get_args(Model)):
+        group = cells.get((data, model), [])
+        if group:
+            row = (
+                _middle(group, "w1", ".3f"),
+                format(np.median([cell["w1"] / cell["w1_floor"] for cell in group]), ".2f"),
+                "" if model == "ebim" else difference(group, cells.get((data, "ebim"), [])),
+                _middle(group, "mmd", ".1e"),
+                _middle(group, "nll_test", ".2f") + (" (ambient)" if model in NO_MANIFOLD else ""),
+                _middle(group, "original_cost", ".1e") if "original_cost" in group[0] else "-",
+                format(np.median([cell["fit_cpu_seconds"] for cell in group]), ".0f"),
+            )
+            lines.append(_line(TITLES[data], NAMES[model], str(len(group)), *row))
+    return "\n".join(lines)
+
+
+def distances(cells: Cells) -> str:
+    """Markdown: medians over seeds of the distances between points and the learned manifold, and back to the truth."""
+    head = (
+        "data",
+        "model",
+        "seeds",
+        "train: min",
+        "median",
+        "mean",
+        "max",
+        "test: mean",
+        "max",
+        "samples: mean",
+        "max",
+    )
+    names = [f"train_to_model_{name}" for name in ("min", "median", "mean", "max")]
+    names += [f"{set_}_{name}" for set_ in ("test_to_model", "samples_to_truth") for name in ("mean", "max")]
+    lines = _header(head)
+    for data, model in product(EXPERIMENTS, get_args(Model)):
+        group = cells.get((data, model), [])
+        if group:
+            values = [[cell[name] for cell in group if name in cell] for name in names]
+            row = ["-" if not column else format(np.median(column), ".2g") for column in values]
+            lines.append(_line(TITLES[data], NAMES[model], str(len(group)), *row))
+    return "\n".join(lines)
+
+
+def topologies(cells: Cells) -> str:
+    """Markdown: how often each model has the shape's Betti numbers, and how well it fits it."""
+    head = ("shape", "model", "right Betti numbers", "otherwise", "test to model", "samples to shape", "NLL - entropy")
+    lines = _header((*head, "W1 / floor", "CPU s"))
+    for data, model in product(SHAPES, get_args(Model)):
+        group = cells.get((data, model), [])
+        if group:
+            wrong = sorted({str(tuple(cell["betti"])) for cell in group if not cell["topology_right"]})
+            row = (
+                f"{sum(cell['topology_right'] for cell in group)} of {len(group)}",
+                ", ".join(wrong),
+                *(_middle(group, name, ".1e") for name in ("test_to_model_mean", "samples_to_truth_mean")),
+                _middle(group, "nll_excess", ".3f"),
+                format(np.median([cell["w1"] / cell["w1_floor"] for cell in group]), ".2f"),
+                format(np.median([cell["fit_cpu_seconds"] for cell in group]), ".0f"),
+            )
+            lines.append(_line(data.replace("_", " "), NAMES[model], *row))
+    return "\n".join(lines)
+
+
+def polynomials(cells: Cells) -> str:
+    """Markdown: the columns of Brehmer & Cranmer's table, and the excess over the entropy."""
+    names = ("distance", "reconstruction_error", "posterior_mmd", "auc", "nll_excess", "fit_cpu_seconds")
+    head = ("distance", "reconstruction", "MMD² of posteriors", "OOD AUC", "NLL - entropy", "CPU s")
+    lines = _header(("model", "seeds", *head))
+    for model in get_args(polynomial.Model):
+        if group := cells.get(("polynomial", model), []):
+            forms = (".4f", ".4f", ".4f", ".3f", ".4f", ".0f")
+            row = [_middle(group, name, form) for name, form in zip(names, forms, strict=True)]
+            lines.append(_line(NAMES[model], str(len(group)), *row))
+    return "\n".join(lines)
+
+
+def sinusoids(cells: Cells) -> str:
+    """Markdown: nats above the entropy, and distances from the curve."""
+    names = ("nll_excess", "samples_to_truth_mean", "reconstructed_to_truth_mean")
+    lines = _header(("model", "seeds", "diverged", "NLL - entropy", "samples to curve", "reconstructions to curve"))
+    models = [model for data, model in cells if data == "sinusoid"]
+    for model in sorted(models, key=lambda name: (name.split(" ")[0], len(name), name)):
+        group = cells["sinusoid", model]
+        finite = [cell for cell in group if not cell["diverged"]]
+        row = [_middle(finite, name, ".4f") if finite else "-" for name in names]
+        lines.append(_line(NAMES.get(model, model), str(len(group)), str(len(group) - len(finite)), *row))
+    return "\n".join(lines)
+
+
+def difference(group: list[dict], ours: list[dict]) -> str:
+    """Mean difference in W1 over the seeds that both have, with its 95 % interval by Student's t."""
+    of_ours = {cell["seed"]: cell["w1"] for cell in ours}
+    pairs = [cell["w1"] - of_ours[cell["seed"]] for cell in group if cell["seed"] in of_ours]
+    if len(pairs) < 2:
+        return ""
+    half = student.ppf(0.975, len(pairs) - 1) * np.std(pairs, ddof=1) / len(pairs) ** 0.5
+    return f"{np.mean(pairs):+.3f} ± {half:.3f}"
+
+
+def _middle(group: list[dict], name: str, form: str) -> str:
+    """Median over seeds, and least and greatest where there are several."""
+    values = [cell[name] for cell in group]
+    middle = format(np.median(values), form)
+    return middle if len(values) == 1 else f"{middle} ({min(values):{form}} to {max(values):{form}})"
+
+
+def _header(cells: tuple[str, ...]) -> list[str]:
+    return [_line(*cells), "|" + "---|" * len(cells)]
+
+
+def _line(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
