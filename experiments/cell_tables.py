@@ -9,7 +9,7 @@ from typing import Any, get_args
 import numpy as np
 from scipy.stats import t as student
 
-from experiments import polynomial, shapes
+from experiments import ablations, polynomial, shapes
 from experiments.report import TITLES
 from experiments.rivals import Data, Model
 
@@ -36,11 +36,15 @@ EXPERIMENTS: tuple[Data, ...] = tuple(name for name in get_args(Data) if name no
 
 
 def read(directory: Path) -> Cells:
-    """All cells by data and model (for the sinusoid, by its β too), in the order of their seeds."""
+    """All cells by data and model (and by β, or by what an ablation varies), in the order of their seeds."""
     cells: Cells = defaultdict(list)
     for path in directory.glob("*-seed*.json"):
         cell = json.loads(path.read_text())
-        model = f"fif, β = {cell['weight']:g}" if cell["model"] == "fif" and "weight" in cell else cell["model"]
+        model = cell["model"]
+        if model == "fif" and "weight" in cell:
+            model = f"fif, β = {cell['weight']:g}"
+        if cell["data"] == "ablation":
+            model = f"{model} = {cell['value']:g}"
         cells[cell["data"], model].append(cell)
     return {key: sorted(group, key=lambda cell: cell["seed"]) for key, group in cells.items()}
 
@@ -146,6 +150,19 @@ def sinusoids(cells: Cells) -> str:
         finite = [cell for cell in group if not cell["diverged"]]
         row = [_middle(finite, name, ".4f") if finite else "-" for name in names]
         lines.append(_line(NAMES.get(model, model), str(len(group)), str(len(group) - len(finite)), *row))
+    return "\n".join(lines)
+
+
+def ablated(cells: Cells) -> str:
+    """Markdown: one line for each value of what is varied; of the left inverse, sizes of F and of its gradient."""
+    names = ("w1", "nll_test", "test_to_model_mean", "samples_to_truth_mean", "residual_data", "gradient_data")
+    head = ("W1", "held-out NLL", "test to model", "samples to truth", "size of F at data", "of its gradient")
+    lines = _header(("varied", "seeds", *head))
+    for name, values in ablations.VALUES.items():
+        for value in values:
+            if group := cells.get(("ablation", f"{name} = {value:g}"), []):
+                row = [_middle(group, column, ".2g") if column in group[0] else "" for column in names]
+                lines.append(_line(f"{name.replace('_', ' ')} = {value:g}", str(len(group)), *row))
     return "\n".join(lines)
 
 

@@ -18,7 +18,7 @@ from experiments import amino_acids, earth, projected_normals, shapes, von_mises
 from experiments.cells import CELLS, cell_path, write_cell
 from experiments.common import SPREAD, Problem, main, spread
 from experiments.judging import Judged, metrics
-from implicit_manifolds import fit, log_density, project_points, pushforward, sample
+from implicit_manifolds import FitConfig, fit, log_density, project_points, pushforward, sample
 from implicit_manifolds.fit import box_around
 from implicit_manifolds.manifold.topology import topology
 from implicit_manifolds.manifold.volume import box_source
@@ -91,8 +91,9 @@ def run_cell(options: CellOptions) -> dict[str, Any]:
     )
 
 
-def _ebim(key, problem: Problem) -> Judged:
-    model = fit(key, problem.train, problem.codimension).model
+def judged_ebim(key, problem: Problem, config: FitConfig = FitConfig()) -> Judged:
+    """An EBIM fitted to a problem's training points, ready to be judged."""
+    model = fit(key, problem.train, problem.codimension, config).model
 
     def density(points):
         found = log_density(model, points)
@@ -110,7 +111,8 @@ def _ebim(key, problem: Problem) -> Judged:
     )
 
 
-def _judged(found: PushforwardFit, key) -> Judged:
+def judged_pushforward(found: PushforwardFit, key) -> Judged:
+    """A fitted rival, ready to be judged."""
     model = found.model
 
     def density(points):
@@ -136,13 +138,13 @@ def _rival(fit_model: Callable, *config: Any, latent: bool = True) -> Callable[[
 
     def fitted(key, problem: Problem) -> Judged:
         size = (problem.train.shape[1] - problem.codimension,) if latent else ()
-        return _judged(fit_model(key, problem.train, *size, *config), key)
+        return judged_pushforward(fit_model(key, problem.train, *size, *config), key)
 
     return fitted
 
 
 FITS: dict[str, Callable[[Any, Problem], Judged]] = {
-    "ebim": _ebim,
+    "ebim": judged_ebim,
     "ae_ebm": _rival(pushforward.fit_autoencoder_ebm),
     "ae_ebm_contrastive": _rival(pushforward.fit_autoencoder_ebm, AutoencoderConfig(), CONTRASTIVE),
     "vae_ebm": _rival(pushforward.fit_autoencoder_ebm, AutoencoderConfig(kl_weight=1e-3)),

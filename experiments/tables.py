@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
-from experiments import cell_tables, polynomial, rivals, sinusoid
+from experiments import ablations, cell_tables, polynomial, rivals, sinusoid
 from experiments.cells import CELLS
 from experiments.common import main
 from experiments.report import DOCS, replace_between_marks
@@ -37,6 +37,7 @@ MODULES: dict[type, Any] = {
     rivals.CellOptions: rivals,
     polynomial.PolynomialOptions: polynomial,
     sinusoid.SinusoidOptions: sinusoid,
+    ablations.AblationOptions: ablations,
 }
 """What makes a cell of given options, and where it goes."""
 
@@ -57,6 +58,8 @@ def wanted(options: TableOptions) -> list[Any]:
     cells += [sinusoid.SinusoidOptions("fif", weight, seed, out) for weight, seed in product(WEIGHTS, few)]
     curves: tuple[sinusoid.Model, ...] = ("fif_on_manifold", "m_flow")
     cells += [sinusoid.SinusoidOptions(model, seed=seed, out=out) for model, seed in product(curves, few)]
+    for name, values in ablations.VALUES.items():
+        cells += [ablations.AblationOptions(name, value, seed, out) for value, seed in product(values, few)]
     cells += on_data(cell_tables.SHAPES, ("ebim", "ae_ebm"), many)
     return cells + on_data(cell_tables.SHAPES, ("m_flow", "fif"), few)
 
@@ -74,6 +77,7 @@ def tables(options: TableOptions) -> None:
         ("topology", cell_tables.topologies),
         ("polynomial", cell_tables.polynomials),
         ("sinusoid", cell_tables.sinusoids),
+        ("ablations", cell_tables.ablated),
     ):
         replace_between_marks(options.page, name, table(cells))
 

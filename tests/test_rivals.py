@@ -42,7 +42,7 @@ def test_a_perfect_model_scores_the_floor_and_no_distance(tmp_path, monkeypatch)
 
 
 def test_an_ebim_and_a_rival_fill_the_same_cell(tmp_path, monkeypatch, quick):
-    monkeypatch.setattr(rivals, "fit", lambda key, points, codimension: fit(key, points, codimension, quick))
+    monkeypatch.setattr(rivals, "fit", lambda key, points, codimension, config: fit(key, points, codimension, quick))
     monkeypatch.setattr(judging, "NUM_SAMPLES", 5000)
     networks = AutoencoderConfig((16,), num_steps=100)
     energy = LatentEnergyConfig(replace(quick.likelihood, kernel=False))
@@ -62,7 +62,7 @@ def cell(model, seed, w1):
 def page(tmp_path):
     """A page with the marks that tables go between."""
     path = tmp_path / "page.md"
-    names = ("laws", "distances", "topology", "polynomial", "sinusoid")
+    names = ("laws", "distances", "topology", "polynomial", "sinusoid", "ablations")
     path.write_text("".join(f"<!-- {name}: x -->\n<!-- end of {name} -->\n" for name in names))
     return path
 
