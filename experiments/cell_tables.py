@@ -19,6 +19,7 @@ NAMES: dict[str, str] = {
     "ae_ebm_contrastive": "the same, energy by contrastive divergence",
     "vae_ebm": "pushforward EBM (VAE)",
     "ambient_ebm": "ambient EBM",
+    "nae": "normalised autoencoder",
     "ambient_flow": "ambient flow",
     "m_flow": "M-flow, alternating",
     "m_flow_sequential": "M-flow, sequential",
@@ -27,7 +28,7 @@ NAMES: dict[str, str] = {
     "fif_on_manifold": "free-form flow, naive loss on the manifold, β = 100",
     "pie": "PIE",
 }
-NO_MANIFOLD = ("ambient_ebm", "ambient_flow")
+NO_MANIFOLD = ("ambient_ebm", "ambient_flow", "nae")
 Cells = dict[tuple[str, str], list[dict[str, Any]]]
 
 

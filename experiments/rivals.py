@@ -59,6 +59,7 @@ Model = Literal[
     "m_flow",
     "m_flow_sequential",
     "m_e_flow",
+    "nae",
     "fif",
 ]
 CONTRASTIVE = LatentEnergyConfig(loss="contrastive")
@@ -153,6 +154,7 @@ FITS: dict[str, Callable[[Any, Problem], Judged]] = {
     "m_flow": _rival(pushforward.fit_manifold_flow),
     "m_flow_sequential": _rival(pushforward.fit_manifold_flow, FlowConfig(schedule="sequential")),
     "m_e_flow": _rival(pushforward.fit_manifold_flow, FlowConfig(schedule="sequential", encoder=True)),
+    "nae": _rival(pushforward.fit_normalized_autoencoder),
     "fif": _rival(pushforward.fit_free_form_flow),
 }
 assert set(FITS) == set(get_args(Model))

@@ -50,7 +50,7 @@ def wanted(options: TableOptions) -> list[Any]:
         return [rivals.CellOptions(name, model, seed, out) for seed, name, model in product(seeds, data, models)]
 
     cells = on_data(PAPER, ("ebim", "ae_ebm", "ae_ebm_contrastive"), many)
-    cells += on_data(("von_mises_mixture",), ("m_flow", "fif", "ambient_flow", "ambient_ebm"), many)
+    cells += on_data(("von_mises_mixture",), ("m_flow", "fif", "nae", "ambient_flow", "ambient_ebm"), many)
     cells += on_data(("von_mises", "projected_normals"), ("ebim", "ae_ebm"), few)
     for model in get_args(polynomial.Model):
         seeds = many if model in ("ebim", "m_flow", "m_e_flow") else few

@@ -1,6 +1,6 @@
 """Fitting pushforward and ambient models: points in data units in, a `Pushforward` and its histories out."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,28 +11,18 @@ from jax.tree_util import Partial
 from .._loops import in_blocks
 from .._random import derived_keys
 from .._types import RandomKey
-from ..config import FitConfig
 from ..ebim import BLOCK
-from ..fit import standardization
 from ..losses.pushforward import free_form_loss, negative_log_likelihood, reconstruction_loss, variational_loss
 from ..models.flows import Flow
 from ..models.mlp import MLP
 from ..models.residual import ResidualMLP
-from ..points import check_training_points
 from ..training.loop import History, train_afresh
 from ..training.objectives import LossObjective
 from .autoencoders import FlowAutoencoder, Identity, InflatedFlow, NetworkAutoencoder
 from .config import AutoencoderConfig, FlowConfig, FreeFormConfig, LatentEnergyConfig
 from .latent_energy import fit_latent_energy
 from .latents import FlowLatent, StandardNormal
-from .model import Pushforward
-
-
-class PushforwardFit(NamedTuple):
-    """A fitted model and the history of each of its trainings, by name."""
-
-    model: Pushforward
-    histories: dict[str, History]
+from .model import Pushforward, PushforwardFit, standardized_points
 
 
 def fit_autoencoder_ebm(
@@ -49,7 +39,7 @@ def fit_autoencoder_ebm(
     latent is m, the number of coordinates of a code. Raises InputError and TrainingDiverged (Ross et al. 2023, §5).
     """
     map_key, energy_key = derived_keys(key, 2)
-    scaling, standard, _ = _standardized(points, latent)
+    scaling, standard, _ = standardized_points(points, latent)
     autoencoder, history = _fit_networks(map_key, standard, latent, config, progress)
     law, law_history = fit_latent_energy(energy_key, _codes(autoencoder, standard), energy, progress=progress)
     return PushforwardFit(Pushforward(autoencoder, law, scaling), {"autoencoder": history, "energy": law_history})
@@ -59,7 +49,7 @@ def fit_ambient_ebm(
     key: RandomKey, points, energy: LatentEnergyConfig = LatentEnergyConfig(), *, progress: bool = False
 ) -> PushforwardFit:
     """Energy-based model of `points` (N, n) in R^n itself, no manifold. Raises InputError and TrainingDiverged."""
-    scaling, standard, _ = _standardized(points, 1)
+    scaling, standard, _ = standardized_points(points, 1)
     law, history = fit_latent_energy(key, standard, energy, progress=progress)
     return PushforwardFit(Pushforward(Identity(standard.shape[1]), law, scaling), {"energy": history})
 
@@ -71,7 +61,7 @@ def fit_ambient_flow(
 
     context (N, c): what the density depends on, or None. Raises InputError and TrainingDiverged.
     """
-    scaling, standard, _ = _standardized(points, 1)
+    scaling, standard, _ = standardized_points(points, 1)
     layers = config.layers + config.inner_layers
     law, history = _fit_flow_latent(key, standard, layers, config, context, progress)
     return PushforwardFit(Pushforward(Identity(standard.shape[1]), law, scaling), {"flow": history})
@@ -88,7 +78,7 @@ def fit_manifold_flow(
     TrainingDiverged (Brehmer & Cranmer 2020, §3).
     """
     outer_key, encoder_key, inner_key, train_key = derived_keys(key, 4)
-    scaling, standard, _ = _standardized(points, latent)
+    scaling, standard, _ = standardized_points(points, latent)
     dimension = standard.shape[1]
     encoder = None
     if config.encoder:
@@ -119,7 +109,7 @@ def fit_inflated_flow(
     al. 2021).
     """
     outer_key, inner_key, train_key = derived_keys(key, 3)
-    scaling, standard, _ = _standardized(points, latent)
+    scaling, standard, _ = standardized_points(points, latent)
     dimension = standard.shape[1]
     outer = InflatedFlow(_flow(outer_key, dimension, config.layers, config), dimension, latent, config.inflation)
     law = FlowLatent(_flow(inner_key, latent, config.inner_layers, config, context), latent)
@@ -138,7 +128,7 @@ def fit_free_form_flow(
     Raises InputError and TrainingDiverged (Sorrenson et al. 2024).
     """
     encoder_key, decoder_key, train_key = derived_keys(key, 3)
-    scaling, standard, _ = _standardized(points, latent)
+    scaling, standard, _ = standardized_points(points, latent)
     shape = {"width": config.width, "blocks": config.blocks}
     encoder = ResidualMLP(standard.shape[1], latent, **shape, rngs=nnx.Rngs(encoder_key))
     decoder = ResidualMLP(latent, standard.shape[1], **shape, rngs=nnx.Rngs(decoder_key))
@@ -149,12 +139,6 @@ def fit_free_form_flow(
         "free-form flow", train_key, model, objective, standard, config, progress=progress, checkpoint_dir=None
     )
     return PushforwardFit(Pushforward(state.model, StandardNormal(latent), scaling), {"free-form flow": history})
-
-
-def _standardized(points, latent: int):
-    """Scaling, standardised points (N, n) and their box."""
-    points = check_training_points(points, np.shape(points)[-1] - latent)
-    return standardization(points, FitConfig())
 
 
 def _fit_networks(key, points, latent: int, config: AutoencoderConfig, progress):

@@ -4,11 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._random import derived_keys, host_generator, uniform_in_box
+from .._random import Box, derived_keys, host_generator, uniform_in_box
 from .._types import Energy, Float, RandomKey
 from ..fit import box_around
-from ..fit_energy import fit_contrastive, fit_likelihood, judged, log_normalizer
+from ..fit_energy import Judged, fit_contrastive, fit_likelihood, judged, log_normalizer
 from ..kernel import kernel_energy, kernel_source, mixture_weights
+from ..manifold.volume import PoolSource
+from ..models.energy import KernelEnergy
 from ..training.loop import History
 from .config import LatentEnergyConfig
 from .latents import EnergyLatent
@@ -28,16 +30,22 @@ def fit_latent_energy(
     codes = np.asarray(codes)
     data_key, energy_key, normalizer_key = derived_keys(key, 3)
     box = box_around(jnp.asarray(codes), config.box_margin)
-    random = host_generator(data_key)
-    found = judged(random, codes, codes.shape[1], config.likelihood.members)
-    kernel = kernel_energy(codes[: len(found.densities)], mixture_weights(found.densities), codes.shape[1])
-    source = kernel_source(box, kernel)
+    found, kernel, source = kernel_near(data_key, codes, box, config.likelihood.members)
     energy: Energy
     if config.loss == "contrastive":
-        starts = jnp.asarray(uniform_in_box(random, box, config.contrastive.starts))
+        starts = jnp.asarray(uniform_in_box(host_generator(data_key, 1), box, config.contrastive.starts))
         energy, history = fit_contrastive(
             energy_key, None, jnp.asarray(codes), starts, box, config.contrastive, progress=progress
         )
     else:
         energy, history = fit_likelihood(energy_key, source, found, config.likelihood, progress=progress)
     return EnergyLatent(energy, *box, log_normalizer(normalizer_key, source, energy), kernel), history
+
+
+def kernel_near(
+    key: RandomKey, codes: Float[np.ndarray, "N m"], box: Box, members: int = 4
+) -> tuple[Judged, KernelEnergy, PoolSource]:
+    """What kernels say of codes (N, m) in `members` folds, the kernel density of all, and pools drawn with it."""
+    found = judged(host_generator(key), codes, codes.shape[1], members)
+    kernel = kernel_energy(codes[: len(found.densities)], mixture_weights(found.densities), codes.shape[1])
+    return found, kernel, kernel_source(box, kernel)

@@ -4,6 +4,7 @@ x = g(z), z from a density of codes. An ambient model is one whose codes are poi
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +13,10 @@ import numpy as np
 from .._loops import in_blocks
 from .._types import Array, Float, RandomKey
 from ..ebim import BLOCK, Densities, Projections
-from ..points import check_points
+from ..fit import standardization
+from ..points import check_points, check_training_points
 from ..scaling import Scaling
+from ..training.loop import History
 from .autoencoders import Autoencoder, InflatedFlow, log_change, log_volume
 from .latents import Latent
 
@@ -30,6 +33,13 @@ class Pushforward:
     autoencoder: Autoencoder
     latent: Latent
     scaling: Scaling
+
+
+class PushforwardFit(NamedTuple):
+    """A fitted model and the history of each of its trainings, by name."""
+
+    model: Pushforward
+    histories: dict[str, History]
 
 
 def sample(
@@ -93,6 +103,12 @@ def code_size(model: Pushforward) -> int:
 def standardized(model: Pushforward, points) -> np.ndarray:
     """Points (N, n) in the units of the networks. Raises InputError."""
     return np.asarray(model.scaling.standardize(check_points(points, dimension=len(model.scaling.shift))))
+
+
+def standardized_points(points, latent: int):
+    """Scaling of `points` (N, n) to train on, the points in its units, and their box. Raises InputError."""
+    points = check_training_points(points, np.shape(points)[-1] - latent)
+    return standardization(points)
 
 
 @jax.jit

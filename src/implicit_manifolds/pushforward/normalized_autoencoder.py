@@ -1,0 +1,147 @@
+"""Normalised autoencoder: the reconstruction error as the energy of a density of R^n (Yoon et al. 2021)."""
+
+from dataclasses import dataclass, field, replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.tree_util import Partial
+
+from .._random import derived_keys, host_generator, uniform_in_box
+from .._types import Array, Float, RandomKey, Scalar, Vector
+from ..fit import box_around
+from ..fit_energy import log_normalizer
+from ..kernel import kernel_source
+from ..losses.contrastive import contrastive_loss
+from ..losses.pushforward import reconstruction_loss
+from ..mcmc.langevin import Langevin
+from ..mcmc.stepping import advance
+from ..models.mlp import MLP
+from ..training import replay_buffer
+from ..training.loop import train_afresh
+from ..training.objectives import LossObjective
+from .autoencoders import Code, Identity
+from .config import AutoencoderConfig, NormalizedAutoencoderConfig
+from .latent_energy import kernel_near
+from .latents import EnergyLatent
+from .model import Pushforward, PushforwardFit, standardized_points
+
+NORMALIZER_ERROR = 0.01
+"""Of log Z: the error of a density that is spread over all of a decoder's image is dear to lower."""
+
+
+class BoundedAutoencoder(nnx.Module):
+    """Two perceptrons; codes (m,) are bounded to [-1, 1] by a tanh, so that all of their space can be searched."""
+
+    def __init__(self, dimension: int, latent: int, hidden: tuple[int, ...], *, rngs: nnx.Rngs):
+        self.encoder = MLP([dimension, *hidden, latent], rngs=rngs)
+        self.decoder = MLP([latent, *reversed(hidden), dimension], rngs=rngs)
+        self.latent = latent
+
+    def encode(self, x: Vector) -> Code:
+        """The code (m,) of a point (n,)."""
+        return jnp.tanh(self.encoder(x))
+
+    def decode(self, z: Code) -> Vector:
+        """The point (n,) of a code (m,)."""
+        return self.decoder(z)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class ReconstructionEnergy:
+    """‖x - g(e(x))‖² / temperature of one point (n,)."""
+
+    autoencoder: BoundedAutoencoder
+    temperature: float = field(metadata={"static": True})
+
+    def __call__(self, x: Vector) -> Scalar:
+        """One point, (n,) to ()."""
+        return jnp.sum((x - self.autoencoder.decode(self.autoencoder.encode(x))) ** 2) / self.temperature
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class NormalizedObjective:
+    """Contrastive divergence whose chains start on the decoder's image, found by a chain of codes.
+
+    low, high (n,): the box that finished chains are clipped to. The memory is the replay buffer of codes (size, m).
+    """
+
+    low: Vector
+    high: Vector
+    config: NormalizedAutoencoderConfig = field(metadata={"static": True})
+
+    def initial_memory(self, key: RandomKey, model: ReconstructionEnergy) -> Float[Array, "size m"]:
+        """Uniform codes."""
+        edge = jnp.ones(model.autoencoder.latent)
+        return jnp.asarray(uniform_in_box(host_generator(key), (-edge, edge), self.config.buffer_size))
+
+    def sample(self, key: RandomKey, model: ReconstructionEnergy, memory, batch_size: int):
+        """Negatives (batch, n), and the buffer with their codes pushed."""
+        config = self.config
+        fresh_key, draw_key, code_key, chain_key = jax.random.split(key, 4)
+        fresh = jax.random.uniform(fresh_key, (batch_size, memory.shape[1]), memory.dtype, -1.0, 1.0)
+        start = replay_buffer.draw(draw_key, memory, fresh, config.replay_fraction)
+        codes = _chain_ends(Partial(_energy_of_code, model), code_key, start, config.latent_noise, config.latent_steps)
+        codes = jnp.clip(codes, -1.0, 1.0)
+        points = jax.vmap(model.autoencoder.decode)(codes)
+        finished = _chain_ends(model, chain_key, points, config.noise_scale, config.langevin_steps)
+        return jnp.clip(finished, self.low, self.high), replay_buffer.push(memory, codes)
+
+    def loss(self, key: RandomKey, model, batch, negatives):
+        """`contrastive_loss` with this objective's penalty."""
+        return contrastive_loss(model, batch, negatives, square_weight=self.config.square_weight)
+
+    def between(self, key: RandomKey, model, memory):
+        """The memory as it is."""
+        return memory
+
+
+def fit_normalized_autoencoder(
+    key: RandomKey,
+    points,
+    latent: int,
+    config: NormalizedAutoencoderConfig = NormalizedAutoencoderConfig(),
+    pretraining: AutoencoderConfig = AutoencoderConfig(num_steps=4000),
+    *,
+    progress: bool = False,
+) -> PushforwardFit:
+    """NAE of `points` (N, n): an autoencoder, then its reconstruction error as an energy in the box around the points.
+
+    The model is an ambient one, normalised in the box; its law's energy holds the autoencoder. Raises InputError and
+    TrainingDiverged (Yoon et al. 2021, with on-manifold initialisation).
+    """
+    model_key, pretrain_key, train_key, data_key, normalizer_key = derived_keys(key, 5)
+    scaling, standard, _ = standardized_points(points, latent)
+    box = box_around(standard, config.box_margin)
+    autoencoder = BoundedAutoencoder(standard.shape[1], latent, pretraining.hidden, rngs=nnx.Rngs(model_key))
+    options = {"progress": progress, "checkpoint_dir": None}
+    objective = LossObjective(Partial(_reconstruction))
+    state, first = train_afresh("autoencoder", pretrain_key, autoencoder, objective, standard, pretraining, **options)
+    energy = ReconstructionEnergy(state.model, config.temperature)
+    state, history = train_afresh(
+        "energy", train_key, energy, NormalizedObjective(*box, config), standard, config, **options
+    )
+    _, kernel, _ = kernel_near(data_key, np.asarray(standard), box)
+    # exp(-E) is this thick across the manifold, where the data may be much thinner.
+    thickness = (config.temperature / 2) ** 0.5
+    kernel = replace(kernel, bandwidths=jnp.hypot(kernel.bandwidths, thickness))
+    normalizer = log_normalizer(normalizer_key, kernel_source(box, kernel), state.model, NORMALIZER_ERROR)
+    law = EnergyLatent(state.model, *box, normalizer, kernel)
+    model = Pushforward(Identity(standard.shape[1]), law, scaling)
+    return PushforwardFit(model, {"autoencoder": first, "energy": history})
+
+
+def _reconstruction(key, model, batch):
+    return reconstruction_loss(model.encode, model.decode, batch)
+
+
+def _energy_of_code(energy: ReconstructionEnergy, z: Code) -> Scalar:
+    return energy(energy.autoencoder.decode(z))
+
+
+def _chain_ends(energy, key, starts, noise_scale: float, steps: int):
+    sampler = Langevin(energy, noise_scale)
+    return advance(sampler, key, jax.vmap(sampler.init)(starts), steps)[0].position
