@@ -136,7 +136,8 @@ def polynomials(cells: Cells) -> str:
     for model in get_args(polynomial.Model):
         if group := cells.get(("polynomial", model), []):
             forms = (".4f", ".4f", ".4f", ".3f", ".4f", ".0f")
-            row = [_middle(group, name, form) for name, form in zip(names, forms, strict=True)]
+            columns = zip(names, forms, strict=True)
+            row = [_middle(group, name, form) if name in group[0] else "-" for name, form in columns]
             lines.append(_line(NAMES[model], str(len(group)), *row))
     return "\n".join(lines)
 

@@ -9,7 +9,7 @@ from scipy import stats
 
 from experiments import judging, polynomial, rivals, sinusoid, tables
 from implicit_manifolds import fit
-from implicit_manifolds.datasets.polynomial import polynomial_log_density, polynomial_surface, vertical_offset
+from implicit_manifolds.datasets.polynomial import polynomial_surface, vertical_offset
 from implicit_manifolds.ebim import Projections
 from implicit_manifolds.pushforward.config import AutoencoderConfig, LatentEnergyConfig
 from implicit_manifolds.pushforward.fit import fit_autoencoder_ebm
@@ -110,9 +110,9 @@ def test_short_cells_of_flows_fill_their_tables(tmp_path, page):
 
 def test_the_truth_scores_best_on_the_polynomial_surface():
     def log_densities(points, thetas):
-        rows = polynomial_log_density(np.repeat(points, len(thetas), axis=0), np.tile(thetas, len(points)))
+        rows = polynomial.true_log_densities(points, thetas)
         off = np.abs(vertical_offset(points)) > 1e-6
-        return np.where(off[:, None], -np.inf, rows.reshape(len(points), -1))
+        return np.where(off[:, None], -np.inf, rows)
 
     judged = polynomial.Judged(
         lambda key, count: polynomial_surface(np.random.default_rng(3), np.zeros(count)), log_densities, lambda x: x
@@ -122,7 +122,7 @@ def test_the_truth_scores_best_on_the_polynomial_surface():
     assert found["reconstruction_error"] == 0
     assert abs(found["posterior_mmd"]) < 1e-3
     assert found["auc"] == 1
-    assert found["nll_excess"] == 0
+    assert abs(found["nll_excess"]) < 1e-12
 
 
 def test_posterior_draws_have_the_density_they_are_given():
