@@ -43,7 +43,8 @@ def test_a_perfect_model_scores_the_floor_and_no_distance(tmp_path, monkeypatch)
 
 def test_an_ebim_and_a_rival_fill_the_same_cell(tmp_path, monkeypatch, quick):
     monkeypatch.setattr(rivals, "fit", lambda key, points, codimension, config: fit(key, points, codimension, quick))
-    monkeypatch.setattr(judging, "NUM_SAMPLES", 5000)
+    monkeypatch.setattr(judging, "NUM_SAMPLES", 2000)
+    monkeypatch.setattr(judging, "ENTROPY_POINTS", 2000)
     networks = AutoencoderConfig((16,), num_steps=100)
     energy = LatentEnergyConfig(replace(quick.likelihood, kernel=False))
     monkeypatch.setitem(rivals.FITS, "ae_ebm", rivals._rival(fit_autoencoder_ebm, networks, energy))
@@ -99,12 +100,11 @@ def test_every_wanted_cell_has_a_file_of_its_own():
 
 
 def test_short_cells_of_flows_fill_their_tables(tmp_path, page):
-    polynomial.run_cell(polynomial.PolynomialOptions("m_flow", 0, tmp_path, points=2000, steps=100))
-    for model in ("fif", "fif_on_manifold"):
-        sinusoid.run_cell(sinusoid.SinusoidOptions(model, 30.0, 0, tmp_path, steps=200))
+    polynomial.run_cell(polynomial.PolynomialOptions("fif", 0, tmp_path, points=2000, steps=100))
+    sinusoid.run_cell(sinusoid.SinusoidOptions("fif", 30.0, 0, tmp_path, steps=200))
     tables.tables(tables.TableOptions(0, 0, tmp_path, page))
     lines = page.read_text().splitlines()
-    assert len([line for line in lines if line.startswith("| M-flow, alternating | 1 |")]) == 1
+    assert len([line for line in lines if line.startswith("| free-form injective flow | 1 |")]) == 1
     assert len([line for line in lines if line.startswith("| fif, β = 30 | 1 | 0 |")]) == 1
 
 

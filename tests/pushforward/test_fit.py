@@ -119,7 +119,7 @@ def test_ambient_models_reach_the_entropy_of_a_normal_law(name):
     slack = 3 if name == "contrastive" else 1
     assert -density[inside].mean() == pytest.approx(entropy, abs=slack * 0.1)
     drawn = sample(jax.random.key(1), model, 2000)
-    np.testing.assert_allclose(drawn.mean(axis=0), [3.0, -1.0], atol=0.25)
+    np.testing.assert_allclose(drawn.mean(axis=0), [3.0, -1.0], atol=0.5 if name == "contrastive" else 0.25)
     np.testing.assert_allclose(drawn.std(axis=0), [2.0, 0.5], rtol=slack * 0.15)
 
 
