@@ -9,7 +9,7 @@ from typing import Any, get_args
 import numpy as np
 from scipy.stats import t as student
 
-from experiments import ablations, polynomial, shapes
+from experiments import ablations, polynomial, shapes, tabular
 from experiments.report import TITLES
 from experiments.rivals import Data, Model
 
@@ -165,6 +165,19 @@ def ablated(cells: Cells) -> str:
             if group := cells.get(("ablation", f"{name} = {value:g}"), []):
                 row = [_middle(group, column, ".2g") if column in group[0] else "" for column in names]
                 lines.append(_line(f"{name.replace('_', ' ')} = {value:g}", str(len(group)), *row))
+    return "\n".join(lines)
+
+
+def miniboone(cells: Cells) -> str:
+    """Markdown: Fréchet distances from the training data, reconstruction error and NLL of test points."""
+    names = ("frechet", "frechet_test", "reconstruction_error", "nll_test", "fit_cpu_seconds")
+    head = ("samples to train", "test to train", "reconstruction error", "held-out NLL", "CPU s")
+    lines = _header(("model", "seeds", *head))
+    for model in get_args(tabular.Model):
+        if group := cells.get(("miniboone", model), []):
+            forms = (".3f", ".3f", ".3f", ".1f", ".0f")
+            row = [_middle(group, name, form) for name, form in zip(names, forms, strict=True)]
+            lines.append(_line(NAMES[model], str(len(group)), *row))
     return "\n".join(lines)
 
 

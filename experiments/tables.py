@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
-from experiments import ablations, cell_tables, polynomial, rivals, sinusoid
+from experiments import ablations, cell_tables, polynomial, rivals, sinusoid, tabular
 from experiments.cells import CELLS
 from experiments.common import main
 from experiments.report import DOCS, replace_between_marks
@@ -38,6 +38,7 @@ MODULES: dict[type, Any] = {
     polynomial.PolynomialOptions: polynomial,
     sinusoid.SinusoidOptions: sinusoid,
     ablations.AblationOptions: ablations,
+    tabular.TabularOptions: tabular,
 }
 """What makes a cell of given options, and where it goes."""
 
@@ -60,6 +61,7 @@ def wanted(options: TableOptions) -> list[Any]:
     cells += [sinusoid.SinusoidOptions(model, seed=seed, out=out) for model, seed in product(curves, few)]
     for name, values in ablations.VALUES.items():
         cells += [ablations.AblationOptions(name, value, seed, out) for value, seed in product(values, few)]
+    cells += [tabular.TabularOptions(model, seed, out) for seed, model in product(few, get_args(tabular.Model))]
     cells += on_data(cell_tables.SHAPES, ("ebim", "ae_ebm"), many)
     return cells + on_data(cell_tables.SHAPES, ("m_flow", "fif"), few)
 
@@ -78,6 +80,7 @@ def tables(options: TableOptions) -> None:
         ("polynomial", cell_tables.polynomials),
         ("sinusoid", cell_tables.sinusoids),
         ("ablations", cell_tables.ablated),
+        ("miniboone", cell_tables.miniboone),
     ):
         replace_between_marks(options.page, name, table(cells))
 

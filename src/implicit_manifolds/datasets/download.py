@@ -46,6 +46,9 @@ REGISTRY = {
         "82d076bc06f67052f359b9b4e3f6b45df2a8834393e755de9f33c4a282691c66", f"{_PYRO}/9mers_data.pkl"
     ),
     "dihedral/nine_mers.npz": DataFile("b810e4cc963efc1d9b499428cf78a589ea528fc5030cc6522ab976170ba37150"),
+    "miniboone/miniboone_signal_subset.npz": DataFile(
+        "590cd5e3538939a464089a19fce76ce26a2e177a95ca838da1ae57ae2fa68d70"
+    ),
 }
 """Name to DataFile; a name is the path inside the folder of IMPLICIT_MANIFOLDS_DATA, and inside the cache."""
 
