@@ -50,6 +50,8 @@ def metrics(judged: Judged, problem: Problem, key, seed: int) -> dict[str, Any]:
         points, log_density = judged.spread(key)
         found |= distances("model_to_truth", problem.distance(points))
         found |= grid_cost(problem.original, points, log_density)
+    if problem.betti is None:
+        return found
     betti = betti_of_samples(drawn, problem) if judged.betti is None else judged.betti()
     return found | {"betti": list(betti), "topology_right": betti == problem.betti}
 

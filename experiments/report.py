@@ -19,6 +19,8 @@ TITLES = {
     "von_mises_mixture": "Two circles, von Mises",
     "projected_normals": "Sphere, projected normals",
     "torus": "Torus, sine law",
+    "gaussian_circle": "Circle, normal angle and radius",
+    "lorenz": "Lorenz attractor",
     "floods": "Floods, sphere",
     "fires": "Fires, sphere",
     "earthquakes": "Earthquakes, sphere",

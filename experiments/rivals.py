@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import amino_acids, earth, projected_normals, shapes, von_mises, von_mises_mixture
+from experiments import amino_acids, earth, flow_data, projected_normals, shapes, von_mises, von_mises_mixture
 from experiments.cells import CELLS, cell_path, write_cell
 from experiments.common import SPREAD, Problem, main, spread
 from experiments.judging import Judged, metrics
@@ -32,6 +32,8 @@ PROBLEMS: dict[str, Callable[[int], Problem]] = {
     "projected_normals": projected_normals.problem,
     "floods": earth.problem,
     "amino_acids": amino_acids.problem,
+    "gaussian_circle": flow_data.gaussian_circle_problem,
+    "lorenz": flow_data.lorenz_problem,
     **{name: partial(shapes.problem, name) for name in shapes.SHAPES},
 }
 Data = Literal[
@@ -40,6 +42,8 @@ Data = Literal[
     "projected_normals",
     "floods",
     "amino_acids",
+    "gaussian_circle",
+    "lorenz",
     "circle",
     "two_circles",
     "sphere",

@@ -45,6 +45,12 @@ def von_mises_mixture_density(points: np.ndarray, concentration: float = 2.0, of
     return 0.5 * _angle_density(np.arctan2(y, x) - np.pi * nearer, concentration)
 
 
+def gaussian_circle(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Points (count, 2) at an angle N(π/2, (π/4)²) and a radius N(1, 0.01²) (Brehmer & Cranmer 2020, §4.1)."""
+    angle, radius = rng.normal(np.pi / 2, np.pi / 4, count), rng.normal(1.0, 0.01, count)
+    return radius[:, None] * _circle_point(angle)
+
+
 def sinusoid(rng: np.random.Generator, count: int) -> np.ndarray:
     """Points (count, 2) of x₂ = sin(π x₁/2) / σ, x₁ ~ N(0, 1), σ making x₂ of unit variance (Sorrenson et al. 2024)."""
     return sinusoid_point(rng.normal(size=count))
