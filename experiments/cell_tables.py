@@ -23,6 +23,7 @@ NAMES: dict[str, str] = {
     "ambient_flow": "ambient flow",
     "m_flow": "M-flow, alternating",
     "m_flow_sequential": "M-flow, sequential",
+    "m_flow_transport": "M-flow, optimal transport",
     "m_e_flow": "M_e-flow, sequential",
     "fif": "free-form injective flow",
     "fif_on_manifold": "free-form flow, naive loss on the manifold, β = 100",

@@ -34,7 +34,7 @@ EBIM = FitConfig(
 )
 FLOW = FlowConfig(num_steps=12_000)
 
-Model = Literal["ebim", "ambient_flow", "pie", "m_flow", "m_flow_sequential", "m_e_flow", "fif"]
+Model = Literal["ebim", "ambient_flow", "pie", "m_flow", "m_flow_sequential", "m_flow_transport", "m_e_flow", "fif"]
 
 
 class Judged(NamedTuple):
@@ -159,10 +159,14 @@ def _judged(found: PushforwardFit) -> Judged:
 
 
 def _flow(fit_model: Callable, *size: int, **settings: Any) -> Callable:
-    """How a flow is fitted: `size` is the manifold's dimension where the model is told it."""
+    """How a flow is fitted: `size` is the manifold's dimension where the model is told it.
+
+    A larger batch has as many fewer steps.
+    """
 
     def fitted(key, points, thetas, steps) -> Judged:
-        config = replace(FLOW, num_steps=steps, **settings)
+        config = replace(FLOW, **settings)
+        config = replace(config, num_steps=steps * FLOW.batch_size // config.batch_size)
         return _judged(fit_model(key, points, *size, config, thetas))
 
     return fitted
@@ -174,6 +178,7 @@ FITS: dict[str, Callable] = {
     "pie": _flow(pushforward.fit_inflated_flow, 2, inflation=0.01),
     "m_flow": _flow(pushforward.fit_manifold_flow, 2),
     "m_flow_sequential": _flow(pushforward.fit_manifold_flow, 2, schedule="sequential"),
+    "m_flow_transport": _flow(pushforward.fit_manifold_flow, 2, schedule="transport", batch_size=500),
     "m_e_flow": _flow(pushforward.fit_manifold_flow, 2, schedule="sequential", encoder=True),
     "fif": _free_form,
 }

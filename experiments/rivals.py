@@ -62,6 +62,7 @@ Model = Literal[
     "ambient_flow",
     "m_flow",
     "m_flow_sequential",
+    "m_flow_transport",
     "m_e_flow",
     "nae",
     "fif",
@@ -157,6 +158,9 @@ FITS: dict[str, Callable[[Any, Problem], Judged]] = {
     "ambient_flow": _rival(pushforward.fit_ambient_flow, latent=False),
     "m_flow": _rival(pushforward.fit_manifold_flow),
     "m_flow_sequential": _rival(pushforward.fit_manifold_flow, FlowConfig(schedule="sequential")),
+    "m_flow_transport": _rival(
+        pushforward.fit_manifold_flow, FlowConfig(schedule="transport", batch_size=500, num_steps=3000)
+    ),
     "m_e_flow": _rival(pushforward.fit_manifold_flow, FlowConfig(schedule="sequential", encoder=True)),
     "nae": _rival(pushforward.fit_normalized_autoencoder),
     "fif": _rival(pushforward.fit_free_form_flow),

@@ -54,6 +54,7 @@ def wanted(options: TableOptions) -> list[Any]:
     cells += on_data(("von_mises_mixture",), ("m_flow", "fif", "nae", "ambient_flow", "ambient_ebm"), many)
     cells += on_data(("von_mises", "projected_normals"), ("ebim", "ae_ebm"), few)
     cells += on_data(("gaussian_circle", "lorenz"), ("ebim", "ambient_flow", "m_flow", "fif"), few)
+    cells += on_data(("gaussian_circle",), ("m_flow_transport",), few)
     for model in get_args(polynomial.Model):
         seeds = many if model in ("ebim", "m_flow", "m_e_flow") else few
         cells += [polynomial.PolynomialOptions(model, seed, out) for seed in seeds]

@@ -8,6 +8,7 @@ from implicit_manifolds.losses.pushforward import (
     free_form_loss,
     negative_log_likelihood,
     reconstruction_loss,
+    transport_loss,
     variational_loss,
 )
 
@@ -94,3 +95,26 @@ def test_free_form_reconstruction_is_of_the_noisy_points_and_summed_over_coordin
     # Two coordinates of variance .04 are lost: mean .08, standard error .00025.
     assert abs(float(terms["reconstruction"]) - 0.08) < 0.00125
     np.testing.assert_allclose(loss, weight * terms["reconstruction"] + terms["prior"] - terms["volume"])
+
+
+def test_the_transport_loss_of_a_shift_is_half_its_square_and_pulls_samples_back(x64):
+    key, shift = jax.random.key(0), jnp.asarray([0.7, -0.3])
+    drawn = lambda key, at=0.0: jax.random.normal(key, (2,)) + at  # noqa: E731
+    points = jax.vmap(drawn)(jax.random.split(key, 40))
+
+    def loss(at):
+        return transport_loss(key, lambda key, _: drawn(key, at), points, blur=0.5)[0]
+
+    # The divergence of a translated law is that of the law from itself, 0, and half the square of the translation.
+    np.testing.assert_allclose(loss(shift), 0.5 * shift @ shift, rtol=2e-2)
+    np.testing.assert_allclose(jax.grad(loss)(shift), shift, rtol=2e-2)
+
+
+def test_the_transport_loss_tells_which_context_a_point_belongs_to(x64):
+    contexts = jnp.asarray([[-3.0], [3.0]]).repeat(10, axis=0)
+    points = jnp.asarray(POINTS[:20]) + contexts
+    right, wrong = (
+        transport_loss(jax.random.key(0), lambda _, c, sign=sign: points.mean(0) + sign * c, points, contexts, blur=0.1)[0]
+        for sign in (1, -1)
+    )
+    assert wrong > 5 * right

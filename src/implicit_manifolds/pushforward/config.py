@@ -65,7 +65,8 @@ class FlowConfig:
     decay: bool = True
     clip_norm: float | None = 1.0
     code_weight: float = 0.0
-    schedule: Literal["sequential", "alternating"] = "alternating"
+    schedule: Literal["sequential", "alternating", "transport"] = "alternating"
+    blur: float = 0.05  # of the transport, a length in standardised units
     inflation: float = 0.05  # ε of a PIE, in standardised units
     encoder: bool = False  # an encoder of its own: the M_e-flow
 

@@ -12,7 +12,13 @@ from .._loops import in_blocks
 from .._random import derived_keys
 from .._types import RandomKey
 from ..ebim import BLOCK
-from ..losses.pushforward import free_form_loss, negative_log_likelihood, reconstruction_loss, variational_loss
+from ..losses.pushforward import (
+    free_form_loss,
+    negative_log_likelihood,
+    reconstruction_loss,
+    transport_loss,
+    variational_loss,
+)
 from ..models.flows import Flow
 from ..models.mlp import MLP
 from ..models.residual import ResidualMLP
@@ -74,7 +80,8 @@ def fit_manifold_flow(
 
     The outer flow is trained to reconstruct, the inner one for the likelihood of the codes: one after the other
     ("sequential") or on each batch in turn ("alternating"), with gradients of the likelihood kept from the outer flow,
-    or it would push density off the data. context (N, c) reaches the inner flow alone. Raises InputError and
+    or it would push density off the data; or ("transport") both for the Sinkhorn divergence of samples from the batch,
+    which needs the extra `transport`. context (N, c) reaches the inner flow alone. Raises InputError and
     TrainingDiverged (Brehmer & Cranmer 2020, §3).
     """
     outer_key, encoder_key, inner_key, train_key = derived_keys(key, 4)
@@ -93,8 +100,9 @@ def fit_manifold_flow(
         law, law_history = _fit_flow_latent(inner_key, codes, config.inner_layers, config, context, progress)
         return PushforwardFit(Pushforward(state.model, law, scaling), {"manifold": history, "density": law_history})
     law = FlowLatent(_flow(inner_key, latent, config.inner_layers, config, context), latent)
-    objective = LossObjective(Partial(_alternating, config.code_weight))
-    data = (standard, _as_float(context))
+    transport = config.schedule == "transport"
+    loss = Partial(_transport, config.blur) if transport else Partial(_alternating, config.code_weight)
+    objective, data = LossObjective(loss), (standard, _as_float(context))
     state, history = train_afresh("manifold flow", train_key, (autoencoder, law), objective, data, config, **options)
     return PushforwardFit(Pushforward(state.model[0], state.model[1], scaling), {"manifold flow": history})
 
@@ -219,6 +227,16 @@ def _alternating(code_weight, key, model, batch):
     codes = jax.lax.stop_gradient(jax.vmap(autoencoder.encode)(points))
     likelihood, more = negative_log_likelihood(latent.log_density, codes, context)
     return reconstruction + likelihood, terms | more
+
+
+def _transport(blur, key, model, batch):
+    autoencoder, latent = model
+
+    def draw(key, context):
+        base = jax.random.normal(key, (latent.dimension,))
+        return autoencoder.decode(latent.flow.forward(base, context)[0])
+
+    return transport_loss(key, draw, *batch, blur=blur)
 
 
 def _inflated(key, model, batch):
