@@ -29,6 +29,8 @@ NAMES: dict[str, str] = {
     "fif_on_manifold": "free-form flow, naive loss on the manifold, β = 100",
     "pie": "PIE",
 }
+PAPER: tuple[Data, ...] = ("von_mises_mixture", "floods", "amino_acids")
+DISTANCE = "train_to_model_mean"
 NO_MANIFOLD = ("ambient_ebm", "ambient_flow", "nae")
 Cells = dict[tuple[str, str], list[dict[str, Any]]]
 
@@ -49,6 +51,24 @@ def read(directory: Path) -> Cells:
             model = f"{model} = {cell['value']:g}"
         cells[cell["data"], model].append(cell)
     return {key: sorted(group, key=lambda cell: cell["seed"]) for key, group in cells.items()}
+
+
+def summary(cells: Cells) -> str:
+    """Markdown: each model in a line, on the three data sets of the paper and on all shapes together."""
+    titles = [TITLES[data] for data in PAPER]
+    head = [f"W1 / floor: {titles[0]}", *titles[1:], f"distance of training points: {titles[0]}", *titles[1:]]
+    lines = _header(("model", *head, "shapes with the right Betti numbers"))
+    for model in get_args(Model):
+        groups = [cells.get((data, model), []) for data in PAPER]
+        of_shapes = [cell for data in SHAPES for cell in cells.get((data, model), [])]
+        if not any(groups):
+            continue
+        ratios = [[cell["w1"] / cell["w1_floor"] for cell in group] for group in groups]
+        away = [[cell[DISTANCE] for cell in group if DISTANCE in cell] for group in groups]
+        right = sum(cell["topology_right"] for cell in of_shapes)
+        row = [_median(values, ".2f") for values in ratios] + [_median(values, ".2g") for values in away]
+        lines.append(_line(NAMES[model], *row, f"{right} of {len(of_shapes)}" if of_shapes else ""))
+    return "\n".join(lines)
 
 
 def laws(cells: Cells) -> str:
@@ -104,7 +124,7 @@ def distances(cells: Cells) -> str:
         group = cells.get((data, model), [])
         if group:
             values = [[cell[name] for cell in group if name in cell] for name in names]
-            row = ["-" if not column else format(np.median(column), ".2g") for column in values]
+            row = [_median(column, ".2g") or "-" for column in values]
             lines.append(_line(TITLES[data], NAMES[model], str(len(group)), *row))
     return "\n".join(lines)
 
@@ -197,6 +217,11 @@ def _middle(group: list[dict], name: str, form: str) -> str:
     values = [cell[name] for cell in group]
     middle = format(np.median(values), form)
     return middle if len(values) == 1 else f"{middle} ({min(values):{form}} to {max(values):{form}})"
+
+
+def _median(values: list[float], form: str) -> str:
+    """Median over seeds, nothing where there are none."""
+    return format(np.median(values), form) if values else ""
 
 
 def _header(cells: tuple[str, ...]) -> list[str]:

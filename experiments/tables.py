@@ -1,4 +1,5 @@
-"""Every table of the comparison with rivals: run the missing cells, then write docs/rivals.md from all of them.
+"""Every table of the comparison with rivals: run the missing cells, then write docs/rivals.md from all of them
+and their summary in the README.
 
 `python -m experiments.tables` goes on where it was stopped, since each cell is a file of its own. With `--seeds 0
 --more-seeds 0` it only rewrites the page.
@@ -12,24 +13,23 @@ from typing import Any, get_args
 from experiments import ablations, cell_tables, polynomial, rivals, sinusoid, tabular
 from experiments.cells import CELLS
 from experiments.common import main
-from experiments.report import DOCS, replace_between_marks
-from experiments.rivals import Data
+from experiments.report import DOCS, README, replace_between_marks
 
 
 @dataclass(frozen=True)
 class TableOptions:
     """seeds: how many of each cell to have. more_seeds: of the cells of the paper's table, EBIM and its main rivals.
 
-    cells: their directory. page: the file to write.
+    cells: their directory. page: the file with all tables. readme: that with their summary.
     """
 
     seeds: int = 2
     more_seeds: int = 5
     cells: Path = CELLS
     page: Path = DOCS / "rivals.md"
+    readme: Path = README
 
 
-PAPER: tuple[Data, ...] = ("von_mises_mixture", "floods", "amino_acids")
 WEIGHTS = (1.0, 10.0, 100.0, 1000.0)
 
 
@@ -50,7 +50,7 @@ def wanted(options: TableOptions) -> list[Any]:
     def on_data(data, models, seeds):
         return [rivals.CellOptions(name, model, seed, out) for seed, name, model in product(seeds, data, models)]
 
-    cells = on_data(PAPER, ("ebim", "ae_ebm", "ae_ebm_contrastive"), many)
+    cells = on_data(cell_tables.PAPER, ("ebim", "ae_ebm", "ae_ebm_contrastive"), many)
     cells += on_data(("von_mises_mixture",), ("m_flow", "fif", "nae", "ambient_flow", "ambient_ebm"), many)
     cells += on_data(("von_mises", "projected_normals"), ("ebim", "ae_ebm"), few)
     cells += on_data(("gaussian_circle", "lorenz"), ("ebim", "ambient_flow", "m_flow", "fif"), few)
@@ -85,6 +85,7 @@ def tables(options: TableOptions) -> None:
         ("miniboone", cell_tables.miniboone),
     ):
         replace_between_marks(options.page, name, table(cells))
+    replace_between_marks(options.readme, "rivals", cell_tables.summary(cells))
 
 
 if __name__ == "__main__":

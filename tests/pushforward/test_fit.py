@@ -137,3 +137,13 @@ def test_a_flow_of_a_context_learns_how_the_law_depends_on_it():
 def test_as_many_codes_as_coordinates_are_refused():
     with pytest.raises(InputError, match="codimension 0"):
         fit_autoencoder_ebm(jax.random.key(0), TRAIN, 2)
+
+
+def test_a_flow_trained_by_transport_has_the_law_of_the_arc():
+    config = replace(FLOW, schedule="transport", batch_size=200, num_steps=300)
+    found = fit_manifold_flow(jax.random.key(0), TRAIN, 1, config)
+    drawn = sample(jax.random.key(1), found.model, 2000) - 20.0
+    angles = np.arctan2(drawn[:, 1], drawn[:, 0])
+    assert np.abs(np.linalg.norm(drawn, axis=1) - RADIUS).mean() < 0.03 * RADIUS
+    assert abs(angles.mean() - np.pi / 2) < 0.06
+    assert angles.std() == pytest.approx(SPREAD, rel=0.15)
