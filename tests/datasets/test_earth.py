@@ -1,28 +1,7 @@
-import os
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from implicit_manifolds.datasets import download
-from implicit_manifolds.datasets.download import VARIABLE
 from implicit_manifolds.datasets.earth import load_earth, unit_vectors
-
-
-@pytest.fixture
-def real_data(monkeypatch):
-    """The folder of real data, and no network behind it."""
-    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
-    for folder in filter(None, [os.environ.get(VARIABLE), str(beside)]):
-        if (Path(folder) / "earth").is_dir():
-            monkeypatch.setenv(VARIABLE, folder)
-            break
-    else:
-        pytest.fail(f"the real data are missing: set {VARIABLE} to their folder, or put it at {beside}")
-    for name, entry in download.REGISTRY.items():
-        if entry.url is not None:
-            monkeypatch.setitem(download.REGISTRY, name, replace(entry, url="http://127.0.0.1:9/" + name))
 
 
 @pytest.mark.parametrize(("name", "count"), [("flood", 4875), ("fire", 12809), ("quakes_all", 6120), ("volerup", 827)])

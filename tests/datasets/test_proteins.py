@@ -3,7 +3,6 @@ import hashlib
 import os
 import pickle
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from implicit_manifolds.datasets.download import VARIABLE, DataUnavailable
 from implicit_manifolds.datasets.proteins import load_dihedral, torus_embedding
 from implicit_manifolds.points import InputError
 
+pytestmark = pytest.mark.usefixtures("no_network")
 PICKLE = "dihedral/9mers_data.pkl"
 ARRAYS = {"A": np.float32([[0.5, -1.0]]), "G": np.float32([[1.25, 2.5], [-3.0, 0.25], [0.0, 3.0]])}
 
@@ -25,24 +25,6 @@ class Call:
 
     def __reduce__(self):
         return self.call
-
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "*")
-    for name, entry in download.REGISTRY.items():
-        if entry.url is not None:
-            monkeypatch.setitem(download.REGISTRY, name, replace(entry, url="http://127.0.0.1:9/" + name))
-
-
-@pytest.fixture
-def real_data(monkeypatch):
-    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
-    for folder in filter(None, [os.environ.get(VARIABLE), str(beside)]):
-        if (Path(folder) / "dihedral").is_dir():
-            monkeypatch.setenv(VARIABLE, folder)
-            return
-    pytest.fail(f"the real data are missing: set {VARIABLE} to their folder, or put it at {beside}")
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ class DataFile:
 
 
 _EARTH = "https://raw.githubusercontent.com/oxcsml/riemannian-score-sde/b35b7394/data"
+_MNIST = "https://storage.googleapis.com/cvdf-datasets/mnist"
+_FASHION = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion"
 _PYRO = "https://raw.githubusercontent.com/pyro-ppl/datasets/a32915c2"
 
 REGISTRY = {
@@ -48,6 +50,30 @@ REGISTRY = {
     "dihedral/nine_mers.npz": DataFile("b810e4cc963efc1d9b499428cf78a589ea528fc5030cc6522ab976170ba37150"),
     "miniboone/miniboone_signal_subset.npz": DataFile(
         "590cd5e3538939a464089a19fce76ce26a2e177a95ca838da1ae57ae2fa68d70"
+    ),
+    "mnist/t10k-images-idx3-ubyte.gz": DataFile(
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6", f"{_MNIST}/t10k-images-idx3-ubyte.gz"
+    ),
+    "mnist/t10k-labels-idx1-ubyte.gz": DataFile(
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6", f"{_MNIST}/t10k-labels-idx1-ubyte.gz"
+    ),
+    "mnist/train-images-idx3-ubyte.gz": DataFile(
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609", f"{_MNIST}/train-images-idx3-ubyte.gz"
+    ),
+    "mnist/train-labels-idx1-ubyte.gz": DataFile(
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c", f"{_MNIST}/train-labels-idx1-ubyte.gz"
+    ),
+    "fashion_mnist/t10k-images-idx3-ubyte.gz": DataFile(
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073", f"{_FASHION}/t10k-images-idx3-ubyte.gz"
+    ),
+    "fashion_mnist/t10k-labels-idx1-ubyte.gz": DataFile(
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5", f"{_FASHION}/t10k-labels-idx1-ubyte.gz"
+    ),
+    "fashion_mnist/train-images-idx3-ubyte.gz": DataFile(
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84", f"{_FASHION}/train-images-idx3-ubyte.gz"
+    ),
+    "fashion_mnist/train-labels-idx1-ubyte.gz": DataFile(
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845", f"{_FASHION}/train-labels-idx1-ubyte.gz"
     ),
 }
 """Name to DataFile; a name is the path inside the folder of IMPLICIT_MANIFOLDS_DATA, and inside the cache."""

@@ -1,0 +1,32 @@
+import gzip
+
+import numpy as np
+import pytest
+
+from implicit_manifolds.datasets.images import load_images, read_idx
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "first", "counts", "mean"),
+    [
+        ("mnist", "train", 5, [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949], 0.1307),
+        ("mnist", "test", 7, [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009], 0.1325),
+        ("fashion_mnist", "train", 9, [6000] * 10, 0.2860),
+        ("fashion_mnist", "test", 9, [1000] * 10, 0.2868),
+    ],
+)
+def test_images_are_read_with_their_labels(real_data, name, split, first, counts, mean):
+    images, labels = load_images(name, split)
+    assert images.shape == (sum(counts), 784)
+    assert images.dtype == np.float32
+    assert (images.min(), images.max()) == (0, 1)
+    assert images.mean() == pytest.approx(mean, abs=1e-4)
+    assert labels[0] == first
+    np.testing.assert_array_equal(np.bincount(labels), counts)
+
+
+def test_idx_sizes_are_big_endian_and_rows_come_first(tmp_path):
+    path = tmp_path / "three.gz"
+    with gzip.open(path, "wb") as file:
+        file.write(bytes([0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3]) + bytes(range(6)))
+    np.testing.assert_array_equal(read_idx(path), [[[0, 1, 2], [3, 4, 5]]])
