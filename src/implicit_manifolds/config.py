@@ -27,6 +27,7 @@ class ManifoldConfig:
     square_weight: float = 0.3
     minimum_singular_value: float = 1.0
     maximum_singular_value: float | None = None
+    isometry_weight: float = 0.0  # of a penalty on all singular values, for many constraints
     norm: ResidualNorm = "l2"
     negative_norm: ResidualNorm = "l2"
     langevin_steps: int = 20

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 
-from implicit_manifolds.losses.manifold import manifold_loss, residual_norm, singular_values
+from implicit_manifolds.losses.manifold import isometry_penalty, manifold_loss, residual_norm, singular_values
 
 # F(x) = A x with orthogonal rows of one length: ‖Jᵀv‖ is that length whatever the unit direction v.
 LENGTH = 0.6
@@ -133,3 +133,19 @@ def test_a_loss_at_points_exactly_on_the_manifold_has_a_finite_gradient():
         return manifold_loss(mdf, jnp.zeros((3, 4)), jnp.zeros((2, 4)), jax.random.key(0))[0]
 
     assert np.isfinite(jax.grad(value)(jnp.asarray(ROWS, jnp.float32))).all()
+
+
+def test_the_isometry_penalty_sees_every_singular_value(build, x64):
+    rotation = np.linalg.qr(np.random.default_rng(3).normal(size=(6, 6)))[0]
+    sizes, scale = np.array([0.01, 0.5, 0.6]), 0.5
+    mdf = build.affine_map(np.diag(sizes) @ rotation[:3], np.zeros(3), jnp.float64)
+    points = jnp.zeros((40_000, 6))
+    exact = np.mean((sizes**2 / scale**2 - 1) ** 2)
+    # 40,000 directions: the standard error is about 0.002.
+    assert abs(float(isometry_penalty(mdf, points, jax.random.key(0), scale)) - exact) < 0.01
+
+
+def test_the_isometry_penalty_is_added_at_the_scale_of_the_bound(build):
+    loss, terms = loss_of(build, jnp.float32, negatives=None, minimum_singular_value=0.5, isometry_weight=2.0)
+    np.testing.assert_allclose(terms["isometry"], (LENGTH**2 / 0.25 - 1) ** 2, rtol=1e-4)
+    np.testing.assert_allclose(loss, terms["data"] + terms["rank"] + 2 * terms["isometry"], rtol=1e-5)

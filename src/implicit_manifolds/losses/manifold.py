@@ -5,7 +5,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from .._types import MDF, Array, Float, RandomKey, Residual, Scalar, Vector
+from .._types import MDF, Array, Float, Number, RandomKey, Residual, Scalar, Vector
 
 ResidualNorm = Literal["l1", "l2", "l2-squared"]
 
@@ -38,6 +38,24 @@ def singular_values(
     return jax.vmap(one)(points, directions)
 
 
+def isometry_penalty(mdf: MDF, points: Float[Array, "batch n"], key: RandomKey, scale: Number = 1.0) -> Scalar:
+    """Mean of ‖G v/η² - v‖², v uniform on the unit sphere of R^k, one for each point; G = J Jᵀ, η is `scale`.
+
+    By one vjp and one jvp. In expectation ‖G/η² - I‖²_F / k: it holds every singular value of J near η, where a
+    bound on ‖Jᵀv‖ holds only their mean square once k is large.
+    """
+    shape = jax.eval_shape(mdf, points[0])
+    directions = jax.random.normal(key, (points.shape[0], *shape.shape), shape.dtype)
+
+    def one(x: Vector, direction):
+        direction /= jnp.linalg.norm(direction)
+        _, push = jax.linearize(mdf, x)
+        pull = jax.linear_transpose(push, x)
+        return jnp.sum((push(pull(direction)[0]) / scale**2 - direction) ** 2)
+
+    return jnp.mean(jax.vmap(one)(points, directions))
+
+
 def manifold_loss(
     mdf: MDF,
     points: Float[Array, "batch n"],
@@ -49,14 +67,15 @@ def manifold_loss(
     square_weight: float = 1.0,
     minimum_singular_value: float = 1.0,
     maximum_singular_value: float | None = None,
+    isometry_weight: float = 0.0,
     norm: ResidualNorm = "l2",
     negative_norm: ResidualNorm = "l2",
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """mean‖F(x)‖ - β mean‖F(x⁻)‖ + μ mean relu(η - ‖Jᵀv‖)² [+ μ mean relu(‖Jᵀv‖ - η_max)²] + ρ mean‖F(x⁻)‖².
 
     points x (batch, n); negatives x⁻ (m, n), or None for a loss without them. β is negative_weight, μ
-    rank_weight, ρ square_weight, η and η_max the singular-value bounds. Returns the loss and its
-    unweighted terms. No gradient flows into `negatives`.
+    rank_weight, ρ square_weight, η and η_max the singular-value bounds; with an isometry_weight, `isometry_penalty` at
+    scale η is added. Returns the loss and its unweighted terms. No gradient flows into `negatives`.
     """
     values, residuals = singular_values(mdf, points, key)
     terms = {
@@ -66,6 +85,9 @@ def manifold_loss(
     if maximum_singular_value is not None:
         terms["rank"] += jnp.mean(jax.nn.relu(values - maximum_singular_value) ** 2)
     loss = terms["data"] + rank_weight * terms["rank"]
+    if isometry_weight:
+        terms["isometry"] = isometry_penalty(mdf, points, key, minimum_singular_value)
+        loss += isometry_weight * terms["isometry"]
     if negatives is not None:
         at = jax.vmap(mdf)(jax.lax.stop_gradient(negatives))
         size = jax.vmap(lambda r: residual_norm(r, negative_norm))(at)

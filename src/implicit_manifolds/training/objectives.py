@@ -73,6 +73,7 @@ class ManifoldObjective:
             square_weight=config.square_weight,
             minimum_singular_value=config.minimum_singular_value,
             maximum_singular_value=config.maximum_singular_value,
+            isometry_weight=config.isometry_weight,
             norm=config.norm,
             negative_norm=config.negative_norm,
         )
