@@ -1,5 +1,6 @@
 """Cells of the comparison with rivals: a JSON file each, with seed, version and time, so that runs can be resumed."""
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import implicit_manifolds
 from experiments.report import RESULTS
 
 CELLS = RESULTS / "cells"
@@ -17,13 +19,20 @@ def cell_path(directory: Path, *names: str, seed: int) -> Path:
     return directory / f"{'-'.join(names)}-seed{seed}.json"
 
 
+def sources() -> str:
+    """A hash of the library's code, so that a cell made by other code can be told."""
+    files = sorted(Path(implicit_manifolds.__file__).parent.rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
+
+
 def write_cell(path: Path, identity: dict[str, Any], fit: Callable[[], Any], judge: Callable[[Any], dict]) -> dict:
     """Fit, judge what was fitted, and write both results and the seconds of the fit to `path`; returns the cell."""
     started, cpu_started = time.perf_counter(), time.process_time()
     fitted = fit()
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     times = {"fit_seconds": seconds, "fit_cpu_seconds": cpu_seconds}
-    cell = identity | {"version": version("implicit-manifolds")} | judge(fitted) | times
+    made_by = {"version": version("implicit-manifolds"), "sources": sources()}
+    cell = identity | made_by | judge(fitted) | times
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(cell, indent=1) + "\n")
     print(json.dumps(cell, indent=1))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from experiments.common import Problem, grid_cost
 from implicit_manifolds.ebim import Projections
@@ -15,7 +16,7 @@ NUM_SAMPLES = 30_000
 MAX_SETS = 100
 """Sets of as many samples as there are held-out points that W1 is averaged over: one set would be mostly noise."""
 ENTROPY_POINTS = 20_000
-HOMOLOGY_POINTS = 10_000
+HOMOLOGY_POINTS, NEIGHBOUR, STRAYS = 10_000, 10, 0.01
 
 
 class Judged(NamedTuple):
@@ -23,14 +24,14 @@ class Judged(NamedTuple):
 
     sample(key, count) (count, n). log_density, points (N, n) to (N,), by the volume of the model's own manifold at its
     projections, NaN where those failed. nearest, points (N, n) to nearest points of its manifold. spread(key): points
-    (N, n) all over the manifold and the log density there, up to a constant. betti(): numbers of the manifold.
+    (N, n) all over the manifold and the log density there, up to a constant. betti(): the manifold's, and if settled.
     """
 
     sample: Callable[[Any, int], np.ndarray]
     log_density: Callable[[np.ndarray], np.ndarray] | None
     nearest: Callable[[np.ndarray], Projections] | None
     spread: Callable[[Any], tuple[np.ndarray, np.ndarray]] | None = None
-    betti: Callable[[], tuple[int, ...]] | None = None
+    betti: Callable[[], tuple[tuple[int, ...], bool]] | None = None
 
 
 def metrics(judged: Judged, problem: Problem, key, seed: int) -> dict[str, Any]:
@@ -52,13 +53,20 @@ def metrics(judged: Judged, problem: Problem, key, seed: int) -> dict[str, Any]:
         found |= grid_cost(problem.original, points, log_density)
     if problem.betti is None:
         return found
-    betti = betti_of_samples(drawn, problem) if judged.betti is None else judged.betti()
-    return found | {"betti": list(betti), "topology_right": betti == problem.betti}
+    betti, settled = betti_of_samples(drawn, problem) if judged.betti is None else judged.betti()
+    return found | {"betti": list(betti), "betti_settled": settled, "topology_right": betti == problem.betti}
 
 
-def betti_of_samples(drawn: np.ndarray, problem: Problem) -> tuple[int, ...]:
-    """Betti numbers by persistent homology of samples: gaps below the spacing of its landmarks are forgiven."""
-    return betti_numbers(drawn[:HOMOLOGY_POINTS], drawn.shape[1] - problem.codimension)[0]
+def betti_of_samples(drawn: np.ndarray, problem: Problem) -> tuple[tuple[int, ...], bool]:
+    """Betti numbers by persistent homology of samples, and whether they settled.
+
+    Landmarks are spread as far as samples go, so a single stray would count as a part: the `STRAYS` share with the
+    farthest neighbours is left out. Gaps below the spacing of landmarks are forgiven.
+    """
+    points = drawn[:HOMOLOGY_POINTS]
+    reach = KDTree(points).query(points, NEIGHBOUR + 1)[0][:, -1]
+    dense = points[reach <= np.quantile(reach, 1 - STRAYS)]
+    return betti_numbers(dense, drawn.shape[1] - problem.codimension)
 
 
 def sample_metrics(drawn: np.ndarray, problem: Problem, seed: int) -> dict[str, float]:

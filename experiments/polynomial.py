@@ -92,6 +92,7 @@ def metrics(judged: Judged, key, seed: int) -> dict[str, float]:
         "distance": float(np.minimum(distance, CLIP).mean()),
         "reconstruction_error": float(np.minimum(errors[0], CLIP).mean()),
         "auc": max(auc(-densities[0], -densities[1]), auc(errors[0], errors[1])),
+        "density_share": float(np.isfinite(densities[0]).mean()),
         "nll_excess": float(np.nanmean(logsumexp(truth, axis=1) - np.log(truth.shape[1]) - densities[0])),
     }
     if judged.conditional:

@@ -106,7 +106,8 @@ def judged_ebim(key, problem: Problem, config: FitConfig = FitConfig()) -> Judge
         return np.where(found.converged, found.log_density, np.nan)
 
     def betti():
-        return topology(model.mdf, (model.low, model.high), model.anchors, model.atlas).betti
+        found = topology(model.mdf, (model.low, model.high), model.anchors, model.atlas)
+        return found.betti, found.settled
 
     return Judged(
         lambda key, count: sample(key, model, count).points,
@@ -159,7 +160,7 @@ FITS: dict[str, Callable[[Any, Problem], Judged]] = {
     "m_flow": _rival(pushforward.fit_manifold_flow),
     "m_flow_sequential": _rival(pushforward.fit_manifold_flow, FlowConfig(schedule="sequential")),
     "m_flow_transport": _rival(
-        pushforward.fit_manifold_flow, FlowConfig(schedule="transport", batch_size=500, num_steps=3000)
+        pushforward.fit_manifold_flow, FlowConfig(schedule="transport", batch_size=500, num_steps=2000)
     ),
     "m_e_flow": _rival(pushforward.fit_manifold_flow, FlowConfig(schedule="sequential", encoder=True)),
     "nae": _rival(pushforward.fit_normalized_autoencoder),

@@ -129,8 +129,8 @@ def trefoil() -> Shape:
 
 @lru_cache
 def genus_two() -> Shape:
-    """A surface about a figure of eight; its points are resampled from a pool of random lines."""
-    mdf, box = Partial(_double_torus), (jnp.asarray([-2.6, -1.6, -1.0]), jnp.asarray([2.6, 1.6, 1.0]))
+    """Two tori joined where they meet; its points are resampled from a pool of random lines."""
+    mdf, box = Partial(_double_torus), (jnp.asarray([-2.6, -1.6, -0.6]), jnp.asarray([2.6, 1.6, 0.6]))
     pool = uniform_pool(jax.random.key(0), mdf, box, POOL)
     tree = KDTree(pool.points)
 
@@ -146,9 +146,9 @@ def genus_two() -> Shape:
 
 
 def _double_torus(x):
-    """A tube about the curve v² = u² (1 - u²), u = x/2, v = y/1.2, which crosses itself once."""
-    u, v, w = x[0] / 2, x[1] / 1.2, x[2] / 2
-    return jnp.reshape((u**2 * (1 - u**2) - v**2) ** 2 + w**2 / 4 - 0.01, (1,))
+    """A smooth minimum of the distances from tubes of radius 0.4 about two unit circles that touch."""
+    ring = jnp.hypot(x[0] + jnp.asarray([-1.0, 1.0]), x[1]) - 1
+    return -jax.nn.logsumexp(-8 * (jnp.hypot(ring, x[2]) - 0.4), keepdims=True) / 8
 
 
 @jax.jit

@@ -76,6 +76,33 @@ def test_samples_given_a_context_have_its_law(fitted):
     assert stats.kstest(turned, stats.vonmises(KAPPA).cdf).pvalue > 1e-3
 
 
+class Raised(Tilt):
+    """A tilt with a constant added, which changes no law."""
+
+    def __init__(self, tilt, by):
+        self.of_point, self.of_context, self.by = tilt.of_point, tilt.of_context, by
+
+    def between(self, points, contexts):
+        return super().between(points, contexts) + self.by
+
+
+@pytest.mark.parametrize("by", [-200.0, 200.0])
+def test_a_constant_in_the_tilt_changes_no_sample(fitted, by):
+    raised = replace(fitted[0], tilt=Raised(fitted[0].tilt, by))
+    drawn = [sample_given(jax.random.key(1), model, 100, [11.5]) for model in (fitted[0], raised)]
+    # Rounding of a tilt near 200 may swap the odd point.
+    assert np.mean(drawn[0] == drawn[1]) > 0.9
+
+
+def test_a_context_that_never_varies_says_nothing():
+    random = np.random.default_rng(0)
+    contexts = np.column_stack([random.uniform(0, 1, 500), np.full(500, 0.1)])
+    config = ConditionalConfig(features=4, width=8, blocks=1, num_steps=10, pool_size=500, pool_batch=100)
+    model, _ = fit_conditional(jax.random.key(0), uniform_circle(), on_circle(contexts[:, 0]), contexts, config)
+    found, _ = log_density_given(model, on_circle(np.zeros(1)), np.array([[0.5, 0.1], [0.5, 0.1 + 1e-6]]))
+    np.testing.assert_allclose(found[0, 0], found[0, 1], atol=1e-4)
+
+
 def test_all_pairs_are_what_each_is_alone():
     tilt = Tilt(2, 1, ConditionalConfig(features=4, width=8, blocks=1), rngs=nnx.Rngs(0))
     points, contexts = jnp.asarray([[0.1, 0.2], [1.0, -1.0]]), jnp.asarray([[0.5], [-2.0], [0.0]])

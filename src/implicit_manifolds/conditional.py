@@ -95,8 +95,8 @@ class ConditionalEBIM:
 
     marginal: EBIM
     tilt: Tilt
-    shift: Context
-    scale: Context
+    shift: Float[np.ndarray, " c"]
+    scale: Float[np.ndarray, " c"]
     pool: Float[np.ndarray, "P n"] = field(repr=False)
 
 
@@ -119,7 +119,8 @@ def fit_conditional(
     if marginal.log_normalizer is None:
         raise InputError("the marginal model has no normaliser; fit it by likelihood first")
     pool_key, later_key, model_key, train_key = derived_keys(key, 4)
-    shift, scale = contexts.mean(axis=0), contexts.std(axis=0) + np.finfo(np.float32).tiny
+    shift, scale = contexts.mean(axis=0), contexts.std(axis=0)
+    scale = np.where(scale > 1e-10 * np.abs(contexts).max(axis=0), scale, 1.0)  # a constant column stays at zero
     standard = marginal.scaling.standardize(project_points(marginal, points).points)
     data = (jnp.asarray(standard), jnp.asarray((contexts - shift) / scale, float))
     train_pool, later_pool = (
@@ -130,8 +131,7 @@ def fit_conditional(
     state, history = train_afresh(
         "conditional energy", train_key, tilt, objective, data, config, progress=progress, checkpoint_dir=None
     )
-    arrays = (jnp.asarray(shift, float), jnp.asarray(scale, float))
-    return ConditionalEBIM(marginal, state.model, *arrays, np.asarray(later_pool)), history
+    return ConditionalEBIM(marginal, state.model, shift, scale, np.asarray(later_pool)), history
 
 
 def log_density_given(
@@ -158,11 +158,16 @@ def sample_given(key: RandomKey, model: ConditionalEBIM, count: int, context) ->
     """
     draw_key, pick_key = derived_keys(key, 2)
     standard = _standardized(model, np.reshape(context, (1, -1)))
-    weights = np.exp(-np.asarray(_between(model.tilt, jnp.asarray(model.pool), standard)))[:, 0]
-    needed = int(1.5 * count * weights.max() / weights.mean()) + 1
+    weights = _weights(model, model.pool, standard)
+    needed = int(1.5 * count / weights.mean()) + 1
     points = sample(draw_key, model.marginal, needed).points
-    tilts = _between(model.tilt, model.marginal.scaling.standardize(points), standard)
-    return points[kept_once(pick_key, np.exp(-np.asarray(tilts, np.float64))[:, 0], count)]
+    return points[kept_once(pick_key, _weights(model, model.marginal.scaling.standardize(points), standard), count)]
+
+
+def _weights(model: ConditionalEBIM, points, context) -> Float[np.ndarray, " N"]:
+    """exp(-D), the greatest 1, at standardised points (N, n) and one context (1, c)."""
+    tilts = np.asarray(_between(model.tilt, jnp.asarray(points), context), np.float64)[:, 0]
+    return np.exp(tilts.min() - tilts)
 
 
 def _checked(contexts, count: int | None = None) -> np.ndarray:
@@ -173,7 +178,7 @@ def _checked(contexts, count: int | None = None) -> np.ndarray:
 
 
 def _standardized(model: ConditionalEBIM, contexts) -> Float[Array, "b c"]:
-    return jnp.asarray((_checked(contexts) - np.asarray(model.shift)) / np.asarray(model.scale), float)
+    return jnp.asarray((_checked(contexts) - model.shift) / model.scale, float)
 
 
 def _log_mean_exp(logs: Float[Array, "P b"]) -> Float[Array, " b"]:

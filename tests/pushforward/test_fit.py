@@ -67,6 +67,9 @@ def test_each_pushforward_model_reaches_the_entropy_of_an_arc_and_stays_on_it(na
     angles = np.arctan2(drawn[:, 1] - 20.0, drawn[:, 0] - 20.0)
     assert abs(angles.mean() - np.pi / 2) < 0.06
     assert angles.std() == pytest.approx(SPREAD, rel=0.15)
+    if name in ("autoencoder", "variational"):
+        codes = np.asarray(jax.vmap(found.model.autoencoder.encode)(found.model.scaling.standardize(TRAIN)))
+        assert np.sqrt((codes**2).mean()) == pytest.approx(1.0, abs=1e-3)
     for history in found.histories.values():
         assert history.terms["loss"][-1] < history.terms["loss"][0]
 

@@ -67,7 +67,7 @@ def residual_weights(at: Linearization, tolerance: Number | None = None) -> Resi
     return jnp.where(usable, 1 / (relative_tolerance(at.position.dtype) * reach * at.row_norms), jnp.nan)
 
 
-def _iterate(
+def iterate(
     mdf: MDF,
     at: Linearization,
     point: Vector,
@@ -124,7 +124,7 @@ def quasi_newton(
     else:
         correction, memory = _broyden(at), (jnp.eye(len(nothing), dtype=nothing.dtype), nothing)
     cap = 12 if max_iterations is None else max_iterations
-    return _iterate(mdf, at, point, tolerance, cap, correction, memory)
+    return iterate(mdf, at, point, tolerance, cap, correction, memory)
 
 
 def _broyden(at: Linearization) -> Callable:
@@ -208,7 +208,7 @@ def newton(
         return cg(normal_product, right, tol=tolerance, maxiter=residual.shape[0])[0], memory
 
     cap = 12 if max_iterations is None else max_iterations
-    return _iterate(mdf, at, point, tolerance, cap, correction, ())
+    return iterate(mdf, at, point, tolerance, cap, correction, ())
 
 
 def gradient_descent(
@@ -235,7 +235,7 @@ def gradient_descent(
         return length * gradient, memory
 
     cap = 60 if max_iterations is None else max_iterations
-    return _iterate(mdf, at, point, tolerance, cap, correction, ())
+    return iterate(mdf, at, point, tolerance, cap, correction, ())
 
 
 def _unit(v):

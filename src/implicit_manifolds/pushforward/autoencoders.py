@@ -103,6 +103,24 @@ class Identity:
         return z
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Rescaled:
+    """An autoencoder with codes (z - shift)/scale in place of z: shift (m,), scale ()."""
+
+    autoencoder: Autoencoder
+    shift: Code
+    scale: Scalar
+
+    def encode(self, x: Vector) -> Code:
+        """The code (m,) of a point (n,)."""
+        return (self.autoencoder.encode(x) - self.shift) / self.scale
+
+    def decode(self, z: Code) -> Vector:
+        """The point (n,) of a code (m,)."""
+        return self.autoencoder.decode(self.shift + self.scale * z)
+
+
 def log_change(autoencoder: Autoencoder, x: Vector, z: Code) -> Scalar:
     """What to add to the log density of the code z (m,) of x (n,) for that of x.
 

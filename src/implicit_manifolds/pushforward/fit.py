@@ -12,6 +12,7 @@ from .._loops import in_blocks
 from .._random import derived_keys
 from .._types import RandomKey
 from ..ebim import BLOCK
+from ..fit import standardization
 from ..losses.pushforward import (
     free_form_loss,
     negative_log_likelihood,
@@ -24,7 +25,7 @@ from ..models.mlp import MLP
 from ..models.residual import ResidualMLP
 from ..training.loop import History, train_afresh
 from ..training.objectives import LossObjective
-from .autoencoders import FlowAutoencoder, Identity, InflatedFlow, NetworkAutoencoder
+from .autoencoders import FlowAutoencoder, Identity, InflatedFlow, NetworkAutoencoder, Rescaled
 from .config import AutoencoderConfig, FlowConfig, FreeFormConfig, LatentEnergyConfig
 from .latent_energy import fit_latent_energy
 from .latents import FlowLatent, StandardNormal
@@ -46,8 +47,11 @@ def fit_autoencoder_ebm(
     """
     map_key, energy_key = derived_keys(key, 2)
     scaling, standard, _ = standardized_points(points, latent)
-    autoencoder, history = _fit_networks(map_key, standard, latent, config, progress)
-    law, law_history = fit_latent_energy(energy_key, _codes(autoencoder, standard), energy, progress=progress)
+    networks, history = _fit_networks(map_key, standard, latent, config, progress)
+    # Energies, kernels and chains have lengths in standard units, and a code has any.
+    units, codes, _ = standardization(_codes(networks, standard))
+    autoencoder = Rescaled(networks, jnp.asarray(units.shift, float), jnp.asarray(units.scale, float))
+    law, law_history = fit_latent_energy(energy_key, codes, energy, progress=progress)
     return PushforwardFit(Pushforward(autoencoder, law, scaling), {"autoencoder": history, "energy": law_history})
 
 

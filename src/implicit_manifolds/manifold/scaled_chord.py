@@ -1,0 +1,56 @@
+"""A multiplier solver for many constraints that are nearly isometric: no linear system is ever solved."""
+
+import jax
+import jax.numpy as jnp
+
+from .._types import MDF, Number, Residual, Vector
+from .multipliers import MultiplierSolution, iterate
+from .tangent import Linearization
+
+MEMORY = 6
+REGULAR = 100
+"""Roundings added to the unit diagonal of the least squares, which empty rows need."""
+
+
+def scaled_chord(
+    mdf: MDF,
+    at: Linearization,
+    point: Vector,
+    tolerance: Number | None = None,
+    max_iterations: int | None = None,
+) -> MultiplierSolution:
+    """Chord steps with the mean eigenvalue in place of the Gram matrix, accelerated by the last six of them.
+
+    One evaluation of F and one vjp an iteration. δ = F / (tr G / k) where nothing is known; along the last steps the
+    changes of F that were seen take the place of that guess (Anderson 1965, as in Walker & Ni 2011). As fast as
+    conjugate gradients where singular values of J differ little, as an isometry penalty makes them; hopeless where the
+    least is tiny. At most 60 iterations unless told otherwise.
+    """
+    eigenvalue = jnp.mean(at.row_norms**2)
+    nothing = jnp.zeros_like(at.residual)
+    rows = jnp.zeros((MEMORY, len(nothing)), nothing.dtype)
+
+    def correction(_, residual, memory):
+        steps, changes, last, before = memory
+        began = jnp.any(last != 0)
+        steps = jnp.where(began, _pushed(steps, last), steps)
+        changes = jnp.where(began, _pushed(changes, residual - before), changes)
+        share = _least_squares(changes, residual)
+        step = (residual - share @ changes) / eigenvalue - share @ steps
+        return step, (steps, changes, step, residual)
+
+    cap = 60 if max_iterations is None else max_iterations
+    return iterate(mdf, at, point, tolerance, cap, correction, (rows, rows, nothing, nothing))
+
+
+def _pushed(rows, row):
+    return jnp.concatenate([row[None], rows[:-1]])
+
+
+def _least_squares(rows, target: Residual):
+    """Coefficients (m,) of the combination of rows (m, k) nearest to the target; zero rows get none."""
+    sizes = jnp.linalg.norm(rows, axis=1)
+    inverse = jnp.where(sizes > 0, 1 / jnp.where(sizes > 0, sizes, 1), 0)
+    unit = rows * inverse[:, None]
+    gram = unit @ unit.T + REGULAR * jnp.finfo(rows.dtype).eps * jnp.eye(len(rows), dtype=rows.dtype)
+    return jax.scipy.linalg.solve(gram, unit @ target, assume_a="pos") * inverse
