@@ -145,7 +145,10 @@ def _placed(leaf, sharding: NamedSharding):
 
 
 def gathered(values, mesh: Mesh | None):
-    """Values of all chains on every device, inside jit, so that their sum has one order on any number of devices."""
+    """Values of all chains on every device, inside jit, so that their sum has one order on any number of devices.
+
+    Any pytree of arrays.
+    """
     if mesh is None:
         return values
     return jax.lax.with_sharding_constraint(values, NamedSharding(mesh, PartitionSpec()))

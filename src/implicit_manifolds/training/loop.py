@@ -7,10 +7,12 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import numpy as np
 import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from .._loops import chunk_sizes, collect, progress_bar
 from .._random import derived_keys, host_generator
 from .._types import RandomKey, Scalar
+from ..mcmc.stepping import automatic, gathered, replicated
 from ..models.normalization import power_iteration
 from . import checkpoint
 
@@ -86,27 +88,42 @@ def _initialize(optimizer, model):
     return optimizer.init(model)
 
 
-def _update(objective, optimizer, state: TrainingState, batch, keys):
+def _update(objective, optimizer, state: TrainingState, batch, keys, mesh: Mesh | None):
     batch_size = jax.tree.leaves(batch)[0].shape[0]
     sample_key, loss_key = keys
     model = power_iteration(state.model)
     negatives, memory = objective.sample(sample_key, model, state.memory, batch_size)
+    batch, negatives = (_spread(tree, batch_size, mesh) for tree in (batch, negatives))
     gradient_of = jax.value_and_grad(lambda model: objective.loss(loss_key, model, batch, negatives), has_aux=True)
     (loss, terms), gradient = gradient_of(model)
     updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, model)
     model = optax.apply_updates(model, updates)
+    # Whole on every device, before and after: other placements would compile again.
+    model, optimizer_state, memory = gathered((model, optimizer_state, memory), mesh)
     return TrainingState(model, optimizer_state, memory, state.key), {"loss": loss, **terms}
 
 
-@partial(jax.jit, static_argnames="optimizer")
-def _train_chunk(objective, optimizer, state, data, orders, words, count):
+def _spread(tree, rows: int, mesh: Mesh | None):
+    """The tree with its leaves of as many rows shared among the devices of a mesh; inside jit."""
+    if mesh is None:
+        return tree
+    shared = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
+
+    def placed(leaf):
+        return jax.lax.with_sharding_constraint(leaf, shared) if leaf.shape[:1] == (rows,) else leaf
+
+    return jax.tree.map(placed, tree)
+
+
+@partial(jax.jit, static_argnames=("optimizer", "mesh"))
+def _train_chunk(objective, optimizer, state, data, orders, words, count, mesh):
     keys = jax.random.wrap_key_data(words, impl=jax.random.key_impl(state.key))
 
     def train_round(index, state):
         def body(state, inputs):
             order, keys = inputs
             batch = jax.tree.map(lambda leaf: leaf[order], data)
-            return _update(objective, optimizer, state, batch, keys)
+            return _update(objective, optimizer, state, batch, keys, mesh)
 
         return jax.lax.scan(body, state, (orders[index], keys[index]))
 
@@ -164,28 +181,36 @@ def train(
     progress: bool = False,
     checkpoint_dir: Path | None = None,
     chunks: int = 20,
+    mesh: Mesh | None = None,
 ) -> tuple[TrainingState, History]:
     """Update the model `num_steps` times (rounded up to whole rounds) on shuffled batches of `data`.
 
     data: (N, n), or a pytree of arrays that share the leading axis, whose rows go together.
     A round visits the data once without replacement, or 50 batches of it. With `checkpoint_dir` the state is
     saved after each of `chunks` chunks, and a run that finds one there goes on from it, to parameters
-    bit-identical with those of a run never stopped. Raises TrainingDiverged naming step and term.
+    bit-identical with those of a run never stopped. Over a mesh each batch and its negatives are shared among
+    the devices, while data, memory and model are whole on each. Raises TrainingDiverged naming step and term, and
+    ValueError where a batch cannot be shared evenly.
     """
     count = jax.tree.leaves(data)[0].shape[0]
-    batch_size = min(batch_size, count)
+    batch_size, mesh = min(batch_size, count), automatic(mesh)
+    if mesh is not None:
+        if batch_size % mesh.size:
+            raise ValueError(f"batches of {batch_size} cannot be shared evenly among {mesh.size} devices")
+        objective, data = replicated((objective, data), mesh)
     batches = batches_per_round(count, batch_size)
     rounds = -(-num_steps // batches)
     size = -(-rounds // chunks)
     done, rows = 0, []
     if checkpoint_dir is not None and (saved := checkpoint.restore_latest(checkpoint_dir, state)):
         done, state, rows = saved
+    state = replicated(state, mesh)
     with progress_bar(name, rounds * batches, progress) as bar:
         bar.update(done * batches)
         for first, chunk in chunk_sizes(done, rounds, size):
             state = _between(objective, state, first)
             orders, words = _host_draws(state.key, first, size, count, (batches, batch_size))
-            state, terms = _train_chunk(objective, optimizer, state, data, orders, words, chunk)
+            state, terms = _train_chunk(objective, optimizer, state, data, orders, words, chunk, mesh)
             terms = {term: np.asarray(values)[:chunk] for term, values in terms.items()}
             _raise_if_not_finite(name, terms, first)
             rows.append({term: values.mean(axis=1) for term, values in terms.items()})
@@ -198,7 +223,9 @@ def train(
     return state, History(batches * np.arange(1, rounds + 1), terms)
 
 
-def train_afresh(name: str, key: RandomKey, model, objective: Objective, data, config, *, progress, checkpoint_dir):
+def train_afresh(
+    name: str, key: RandomKey, model, objective: Objective, data, config, *, progress, checkpoint_dir, mesh=None
+):
     """Train `model` from its first update with the Adam, batches and steps of `config`, as `train` does."""
     clip_norm = getattr(config, "clip_norm", None)
     optimizer = adam(config.learning_rate, config.num_steps if config.decay else None, clip_norm)
@@ -212,4 +239,5 @@ def train_afresh(name: str, key: RandomKey, model, objective: Objective, data, c
         name=name,
         progress=progress,
         checkpoint_dir=None if checkpoint_dir is None else checkpoint_dir / name,
+        mesh=mesh,
     )
