@@ -5,7 +5,7 @@ import pytest
 from flax import nnx
 
 from implicit_manifolds.models.images import ImageDecoder, ImageEncoder, ImageEnergy, UNet, _cropped, _doubled
-from implicit_manifolds.models.normalization import SpectralConv, SpectralConvTranspose, power_iteration, spectral_norm
+from implicit_manifolds.models.normalization import SpectralConv, power_iteration, spectral_norm
 
 refresh = jax.jit(power_iteration)
 IMAGES = jnp.asarray(np.random.default_rng(0).uniform(size=(3, 784)), jnp.float32)
@@ -14,7 +14,7 @@ IMAGES = jnp.asarray(np.random.default_rng(0).uniform(size=(3, 784)), jnp.float3
 @pytest.mark.parametrize(
     ("network", "size", "parameters"),
     [
-        (UNet(16, rngs=nnx.Rngs(0)), (768,), 1_940_851),
+        (UNet(16, rngs=nnx.Rngs(0)), (768,), 1_940_851 + 3 * (128 + 64 + 32 + 16)),
         (ImageEncoder(16, rngs=nnx.Rngs(0)), (16,), 2_244_176),
         (ImageEnergy(rngs=nnx.Rngs(0)), (), 2_228_801),
     ],
@@ -35,9 +35,8 @@ def test_the_unet_sees_every_pixel_of_the_image_and_starts_calm():
     assert value < 768
 
 
-@pytest.mark.parametrize("layer", [SpectralConv, SpectralConvTranspose])
-def test_once_settled_a_spectral_convolution_has_a_kernel_of_norm_one(layer):
-    found = layer(
+def test_once_settled_a_spectral_convolution_has_a_kernel_of_norm_one():
+    found = SpectralConv(
         3, 5, (2, 2), kernel_init=nnx.initializers.normal(7.0), bias_init=nnx.initializers.normal(1.0), rngs=nnx.Rngs(0)
     )
     for _ in range(100):
@@ -45,7 +44,7 @@ def test_once_settled_a_spectral_convolution_has_a_kernel_of_norm_one(layer):
     matrix = np.asarray(found.kernel[...]).reshape(-1, 5)
     exact = np.linalg.svd(matrix, compute_uv=False)[0]
     np.testing.assert_allclose(spectral_norm(jnp.asarray(matrix), found.vector[...]), exact, rtol=1e-4)
-    plain = layer.__base__(3, 5, (2, 2), rngs=nnx.Rngs(0))
+    plain = nnx.Conv(3, 5, (2, 2), rngs=nnx.Rngs(0))
     plain.kernel[...], plain.bias[...] = found.kernel[...] / exact, found.bias[...]
     image = IMAGES[0, :75].reshape(5, 5, 3)
     np.testing.assert_allclose(found(image), plain(image), rtol=1e-4, atol=1e-5)

@@ -1,5 +1,7 @@
 """Networks of images, one flat image (784,) at a time: the U-net that defines a manifold, encoder, decoder, energy."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,8 @@ from flax import nnx
 
 from .._random import host_generator
 from .._types import Array, Float, Scalar, Vector
-from .normalization import SpectralConv, SpectralConvTranspose
+from .convolution import convolution, halved, unfolded
+from .normalization import SpectralConv
 
 SIDE = 28
 
@@ -15,16 +18,16 @@ SIDE = 28
 class UNet(nnx.Module):
     """U-net from an image (784,) to constraints (768,), so that zero sets have 16 dimensions.
 
-    Four halvings from `width` channels, each after two 3 x 3 convolutions with SiLU, and as many doublings with crops
-    of the maps from the way down beside them; a 1 x 1 convolution to 3 maps of 16 x 16. spectral_norm: in every
-    layer (Ronneberger et al. 2015; Ross et al. 2023, appendix B, where width is 16).
+    Four halvings from `width` channels, each after two 3 x 3 convolutions with SiLU, and as many doublings, each pixel
+    to 2 x 2 of its own, with crops of the maps from the way down beside them; a 1 x 1 convolution to 3 maps of
+    16 x 16. spectral_norm: in every layer (Ronneberger et al. 2015; Ross et al. 2023, appendix B, where width is 16).
     """
 
     def __init__(self, width: int = 16, *, spectral_norm: bool = True, rngs: nnx.Rngs):
-        make = _Maker(rngs, spectral_norm)
+        make = LayerMaker(rngs, spectral_norm)
         sizes = [width * 2**level for level in range(5)]
         self.down = nnx.List([_Double(make, fan_in, size) for fan_in, size in zip([1, *sizes], sizes, strict=False)])
-        self.rise = nnx.List([make.transposed(2 * size, size, 2, strides=2) for size in sizes[-2::-1]])
+        self.rise = nnx.List([make.convolution(2 * size, 4 * size, 1) for size in sizes[-2::-1]])
         self.up = nnx.List([_Double(make, 2 * size, size) for size in sizes[-2::-1]])
         self.last = make.convolution(width, 3, 1)
 
@@ -33,10 +36,10 @@ class UNet(nnx.Module):
         maps, x = [], x.reshape(SIDE, SIDE, 1)
         for block in self.down[:-1]:
             maps.append(block(x))
-            x = _halved(maps[-1])
+            x = halved(maps[-1])
         x = self.down[-1](x)
         for rise, block, seen in zip(self.rise, self.up, reversed(maps), strict=True):
-            x = rise(x)
+            x = unfolded(rise(x))
             x = block(jnp.concatenate([x, _cropped(seen, len(x))], axis=-1))
         return self.last(x).ravel()
 
@@ -48,7 +51,7 @@ class ImageEncoder(nnx.Module):
     """
 
     def __init__(self, outputs: int, width: int = 32, *, spectral_norm: bool = False, rngs: nnx.Rngs):
-        make = _Maker(rngs, spectral_norm)
+        make = LayerMaker(rngs, spectral_norm)
         sizes = [(1, width, 3), (width, 2 * width, 3), (2 * width, 2 * width, 3), (2 * width, 4 * width, 3)]
         sizes += [(4 * width, 32 * width, 4), (32 * width, outputs, 1)]
         self.layers = nnx.List([make.convolution(*size, padding="VALID") for size in sizes])
@@ -59,7 +62,7 @@ class ImageEncoder(nnx.Module):
         for index, layer in enumerate(self.layers[:-1]):
             x = jax.nn.relu(layer(x))
             if index in (1, 3):
-                x = _halved(x)
+                x = halved(x)
         return self.layers[-1](x).ravel()
 
 
@@ -67,10 +70,11 @@ class ImageDecoder(nnx.Module):
     """Transposed convolutions and bilinear doublings, a code (m,) to an image (784,) (Ross et al. 2023, appendix B)."""
 
     def __init__(self, latent: int, width: int = 32, *, rngs: nnx.Rngs):
-        make = _Maker(rngs, False)
+        make = LayerMaker(rngs)
         sizes = [(latent, 4 * width, 4), (4 * width, 2 * width, 3), (2 * width, 2 * width, 3)]
         sizes += [(2 * width, width, 3), (width, 1, 3)]
-        self.layers = nnx.List([make.transposed(*size) for size in sizes])
+        # A transposed convolution at stride one is a convolution padded by all of its kernel.
+        self.layers = nnx.List([make.convolution(a, b, side, padding=side - 1) for a, b, side in sizes])
 
     def __call__(self, z: Float[Array, " m"]) -> Vector:
         """One code (m,) to (784,)."""
@@ -98,39 +102,32 @@ class ImageEnergy(nnx.Module):
 class _Double(nnx.Module):
     """Two padded 3 x 3 convolutions, a SiLU after each."""
 
-    def __init__(self, make: "_Maker", fan_in: int, size: int):
+    def __init__(self, make: "LayerMaker", fan_in: int, size: int):
         self.first, self.second = make.convolution(fan_in, size, 3), make.convolution(size, size, 3)
 
     def __call__(self, x):
         return jax.nn.silu(self.second(jax.nn.silu(self.first(x))))
 
 
-class _Maker:
+class LayerMaker:
     """Layers whose weights and biases start uniform in ±fan_in^-½, drawn on the host: no compilation for each."""
 
-    def __init__(self, rngs: nnx.Rngs, spectral_norm: bool):
+    def __init__(self, rngs: nnx.Rngs, spectral_norm: bool = False):
         self.rngs, self.spectral_norm = rngs, spectral_norm
         self.random = host_generator(rngs.params())
 
-    def convolution(self, fan_in: int, fan_out: int, side: int, padding: str = "SAME"):
+    def convolution(self, fan_in: int, fan_out: int, side: int, padding: str | int = "SAME") -> nnx.Conv:
+        """A side x side convolution, (height, width, fan_in) to (height, width, fan_out)."""
         kind = SpectralConv if self.spectral_norm else nnx.Conv
         start = self._start(fan_in * side**2, (side, side, fan_in, fan_out))
-        return kind(fan_in, fan_out, (side, side), padding=padding, rngs=self.rngs, **start)
+        start |= {"padding": padding, "conv_general_dilated": convolution}
+        return kind(fan_in, fan_out, (side, side), rngs=self.rngs, **start)
 
-    def transposed(self, fan_in: int, fan_out: int, side: int, strides: int = 1):
-        kind = SpectralConvTranspose if self.spectral_norm else nnx.ConvTranspose
-        start = self._start(fan_out * side**2, (side, side, fan_in, fan_out))
-        return kind(fan_in, fan_out, (side, side), strides=strides, padding="VALID", rngs=self.rngs, **start)
-
-    def _start(self, fan: int, shape: tuple[int, ...]) -> dict:
+    def _start(self, fan: int, shape: tuple[int, ...]) -> dict[str, Any]:
         bound = fan**-0.5
         kernel = jnp.asarray(self.random.uniform(-bound, bound, shape), float)
         bias = jnp.asarray(self.random.uniform(-bound, bound, shape[-1]), float)
         return {"kernel_init": lambda *_: kernel, "bias_init": lambda *_: bias}
-
-
-def _halved(x):
-    return nnx.max_pool(x, (2, 2), (2, 2))
 
 
 def _cropped(x, side: int):

@@ -44,20 +44,8 @@ class SpectralConv(nnx.Conv):
         return _rescaled(self, super().__call__(inputs))
 
 
-class SpectralConvTranspose(nnx.ConvTranspose):
-    """`SpectralConv`, transposed."""
-
-    def __init__(self, *sizes, rngs: nnx.Rngs, **options):
-        super().__init__(*sizes, rngs=rngs, **options)
-        self.vector = _random_vector(self.kernel, rngs)
-
-    def __call__(self, inputs, *rest, **options):
-        """One image (height, width, channels)."""
-        return _rescaled(self, super().__call__(inputs))
-
-
 START_ITERATIONS = 15
-SPECTRAL = (SpectralLinear, SpectralConv, SpectralConvTranspose)
+SPECTRAL = (SpectralLinear, SpectralConv)
 
 
 def _random_vector(kernel, rngs: nnx.Rngs) -> SingularVector:

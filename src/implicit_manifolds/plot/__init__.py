@@ -6,6 +6,7 @@ from .._types import RandomKey
 from ..ebim import EBIM
 from .curves import codimension
 from .curves import plot_curve as plot_curve
+from .images import plot_images as plot_images
 from .pairs import plot_pairs as plot_pairs
 from .surfaces import plot_surface as plot_surface
 from .training import plot_history as plot_history

@@ -1,0 +1,94 @@
+"""Train the classifier whose features `frechet_lenet` compares: `python -m experiments.lenet --data mnist`.
+
+Writes its weights, 240 kB, under experiments/results/images; they are committed, so that distances can be compared.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax.tree_util import Partial
+
+from experiments.common import main
+from experiments.report import RESULTS
+from implicit_manifolds._loops import in_blocks
+from implicit_manifolds.datasets.images import ImageData, load_images
+from implicit_manifolds.metrics.frechet import frechet_distance
+from implicit_manifolds.models.lenet import LeNet
+from implicit_manifolds.training.checkpoint import flatten, unflatten
+from implicit_manifolds.training.loop import train_afresh
+from implicit_manifolds.training.objectives import LossObjective
+
+IMAGES = RESULTS / "images"
+BLOCK = 1000
+
+
+@dataclass(frozen=True)
+class LeNetOptions:
+    """data: which images. out: directory of the weights. num_steps and the rest: of Adam."""
+
+    data: ImageData = "mnist"
+    out: Path = IMAGES
+    num_steps: int = 2000
+    batch_size: int = 100
+    learning_rate: float = 0.002
+    decay: bool = True
+    seed: int = 0
+
+
+def train_lenet(options: LeNetOptions) -> float:
+    """Train, write lenet-DATA.npz, and return the accuracy on the test images."""
+    images, labels = load_images(options.data)
+    network, key = LeNet(rngs=nnx.Rngs(options.seed)), jax.random.key(options.seed)
+    data, objective = (jnp.asarray(images), jnp.asarray(labels, int)), LossObjective(Partial(_cross_entropy))
+    state, _ = train_afresh("lenet", key, network, objective, data, options, progress=True, checkpoint_dir=None)
+    options.out.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, Any] = flatten(state.model)
+    np.savez(options.out / f"lenet-{options.data}.npz", **arrays)
+    images, labels = load_images(options.data, "test")
+    accuracy = float(
+        (in_blocks(lambda rows: _logits(state.model, rows), images, BLOCK).argmax(axis=1) == labels).mean()
+    )
+    print(f"accuracy on test images: {accuracy:.4f}")
+    return accuracy
+
+
+def load_lenet(data: ImageData, directory: Path = IMAGES) -> LeNet:
+    """The network that `train_lenet` wrote."""
+    with np.load(directory / f"lenet-{data}.npz") as arrays:
+        return unflatten(LeNet(rngs=nnx.Rngs(0)), dict(arrays))
+
+
+def lenet_features(network: LeNet, images: np.ndarray) -> np.ndarray:
+    """Features (N, 84) of images (N, 784), clipped to [0, 1] as pixels are."""
+    return in_blocks(lambda rows: _features(network, rows), np.clip(images, 0, 1).astype(np.float32), BLOCK)
+
+
+def frechet_lenet(network: LeNet, samples: np.ndarray, truth: np.ndarray) -> float:
+    """`frechet_distance` of the features of two sets of images: not FID, and not to be compared with it."""
+    return frechet_distance(*(lenet_features(network, images) for images in (samples, truth)))
+
+
+def _cross_entropy(key, network, batch):
+    images, labels = batch
+    loss = optax.losses.softmax_cross_entropy_with_integer_labels(jax.vmap(network)(images), labels).mean()
+    return loss, {"cross_entropy": loss}
+
+
+@jax.jit
+def _logits(network, images):
+    return jax.vmap(network)(images)
+
+
+@jax.jit
+def _features(network, images):
+    return jax.vmap(network.features)(images)
+
+
+if __name__ == "__main__":
+    main(train_lenet, LeNetOptions)

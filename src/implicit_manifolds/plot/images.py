@@ -1,0 +1,35 @@
+"""Grids of grey images."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .._types import Float
+from .style import blank_figure
+
+INCH = 0.45
+"""Side of one image on the page."""
+
+
+def plot_images(
+    images: Float[np.ndarray, "N pixels"], columns: int = 10, titles: list[str] | None = None, signed: bool = False
+) -> Figure:
+    """Square images (N, side²), row by row, white where they are 0 and black where they are 1 or more.
+
+    titles: of rows, at their left. signed: images of directions, blue below zero and red above, each on its own scale.
+    """
+    side = int(np.sqrt(images.shape[1]))
+    rows = -(-len(images) // columns)
+    margin = 0.0 if titles is None else 0.11 * max(len(title) for title in titles)
+    figure = blank_figure(margin + INCH * columns, INCH * rows, layout=None)
+    for row in range(rows):
+        for column, image in enumerate(images[row * columns : (row + 1) * columns]):
+            size = (INCH / figure.get_figwidth(), 1 / rows)
+            axes = figure.add_axes((margin / figure.get_figwidth() + column * size[0], 1 - (row + 1) / rows, *size))
+            axes.axis("off")
+            limit = np.abs(image).max() if signed else 1
+            axes.imshow(
+                image.reshape(side, side), "RdBu_r" if signed else "gray_r", vmin=-limit if signed else 0, vmax=limit
+            )
+        if titles is not None:
+            figure.text(0.01, 1 - (row + 0.5) / rows, titles[row], va="center", fontsize=9)
+    return figure
