@@ -9,6 +9,7 @@ from .multipliers import gradient_descent as gradient_descent
 from .multipliers import lbfgs as lbfgs
 from .multipliers import newton as newton
 from .multipliers import quasi_newton as quasi_newton
+from .scaled_chord import scaled_chord as scaled_chord
 from .projection import NearestPoint as NearestPoint
 from .projection import Projection as Projection
 from .projection import nearest_point as nearest_point
