@@ -9,12 +9,12 @@ from .multipliers import gradient_descent as gradient_descent
 from .multipliers import lbfgs as lbfgs
 from .multipliers import newton as newton
 from .multipliers import quasi_newton as quasi_newton
-from .scaled_chord import scaled_chord as scaled_chord
 from .projection import NearestPoint as NearestPoint
 from .projection import Projection as Projection
 from .projection import nearest_point as nearest_point
 from .projection import project as project
 from .projection import sampson_distance as sampson_distance
+from .scaled_chord import scaled_chord as scaled_chord
 from .tangent import Linearization as Linearization
 from .tangent import gram_solve as gram_solve
 from .tangent import linearize as linearize
