@@ -16,7 +16,7 @@ NUM_SAMPLES = 30_000
 MAX_SETS = 100
 """Sets of as many samples as there are held-out points that W1 is averaged over: one set would be mostly noise."""
 ENTROPY_POINTS = 20_000
-HOMOLOGY_POINTS, NEIGHBOUR, STRAYS = 10_000, 10, 0.01
+HOMOLOGY_POINTS, NEIGHBOURS, STRAY = 10_000, (10, 50), 2.0
 
 
 class Judged(NamedTuple):
@@ -60,13 +60,17 @@ def metrics(judged: Judged, problem: Problem, key, seed: int) -> dict[str, Any]:
 def betti_of_samples(drawn: np.ndarray, problem: Problem) -> tuple[tuple[int, ...], bool]:
     """Betti numbers by persistent homology of samples, and whether they settled.
 
-    Landmarks are spread as far as samples go, so a single stray would count as a part: the `STRAYS` share with the
-    farthest neighbours is left out. Gaps below the spacing of landmarks are forgiven.
+    Landmarks are spread as far as samples go, so a single stray would count as a part: points `STRAY` times as far from
+    their neighbours as these are from theirs are left out, few neighbours and many. Gaps below the spacing of landmarks
+    are forgiven.
     """
     points = drawn[:HOMOLOGY_POINTS]
-    reach = KDTree(points).query(points, NEIGHBOUR + 1)[0][:, -1]
-    dense = points[reach <= np.quantile(reach, 1 - STRAYS)]
-    return betti_numbers(dense, drawn.shape[1] - problem.codimension)
+    distance, neighbours = KDTree(points).query(points, max(NEIGHBOURS) + 1)
+    kept = np.ones(len(points), bool)
+    for count in NEIGHBOURS:
+        reach = distance[:, count]
+        kept &= reach <= STRAY * np.median(reach[neighbours[:, 1 : count + 1]], axis=1)
+    return betti_numbers(points[kept], drawn.shape[1] - problem.codimension)
 
 
 def sample_metrics(drawn: np.ndarray, problem: Problem, seed: int) -> dict[str, float]:
