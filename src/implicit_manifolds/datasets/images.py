@@ -11,7 +11,6 @@ from .download import fetch
 
 ImageData = Literal["mnist", "fashion_mnist"]
 Split = Literal["train", "test"]
-SIDE = 28
 _STEMS = {"train": "train", "test": "t10k"}
 
 

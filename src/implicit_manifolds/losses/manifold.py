@@ -42,7 +42,7 @@ def isometry_penalty(mdf: MDF, points: Float[Array, "batch n"], key: RandomKey, 
     """Mean of ‖G v/η² - v‖², v uniform on the unit sphere of R^k, one for each point; G = J Jᵀ, η is `scale`.
 
     By one vjp and one jvp. In expectation ‖G/η² - I‖²_F / k: it holds every singular value of J near η, where a
-    bound on ‖Jᵀv‖ holds only their mean square once k is large.
+    bound on ‖Jᵀv‖ holds only their mean square once k is large. points (batch, n) to (). Ours.
     """
     shape = jax.eval_shape(mdf, points[0])
     directions = jax.random.normal(key, (points.shape[0], *shape.shape), shape.dtype)

@@ -22,9 +22,9 @@ def scaled_chord(
     """Chord steps with the mean eigenvalue in place of the Gram matrix, accelerated by the last six of them.
 
     One evaluation of F and one vjp an iteration. δ = F / (tr G / k) where nothing is known; along the last steps the
-    changes of F that were seen take the place of that guess (Anderson 1965, as in Walker & Ni 2011). As fast as
-    conjugate gradients where singular values of J differ little, as an isometry penalty makes them; hopeless where the
-    least is tiny. At most 60 iterations unless told otherwise.
+    changes of F that were seen take the place of that guess (Anderson 1965, as in Walker & Ni 2011). For singular
+    values of J that differ little, as an isometry penalty makes them; hopeless where the least is tiny. At most 60
+    iterations unless told otherwise.
     """
     eigenvalue = jnp.mean(at.row_norms**2)
     nothing = jnp.zeros_like(at.residual)

@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 
 
-def convolution(images, kernel, strides, padding, *dilations, dimension_numbers=None, feature_group_count=1, **options):
-    """`lax.conv_general_dilated` of images (batch, h, w, c) and a kernel (i, j, c, o), at stride one, undilated.
+def convolution(images, kernel, strides, padding, *, lhs_dilation, rhs_dilation, feature_group_count, **options):
+    """`lax.conv_general_dilated` of images (batch, h, w, c) and a kernel (i, j, c, o); no strides, dilations, groups.
 
-    On the CPU by one product of matrices: XLA's own convolution is there ten times slower inside a loop than outside.
+    On the CPU by one product of matrices, since XLA's own is slow there inside a loop (`benchmarks/convolution.py`).
     """
-    assert set(strides) == {1}, "strides are not supported"
+    assert {*strides, *lhs_dilation, *rhs_dilation, feature_group_count} == {1}, "strides, dilations, groups: not here"
     pads = padding
     if isinstance(padding, str):
         pads = jax.lax.padtype_to_pads(images.shape[1:3], kernel.shape[:2], (1, 1), padding)
