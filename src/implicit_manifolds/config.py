@@ -13,7 +13,7 @@ from .losses.manifold import ResidualNorm
 class ManifoldConfig:
     """Step 1: the network F, its loss, and the ambient Langevin chains that find its stray zeros."""
 
-    hidden: tuple[int, ...] = (32, 32)
+    hidden: tuple[int, ...] = (64, 64, 64)
     restarts: int = 8  # networks warmed up side by side, of which the best is kept
     warmup_steps: int = 2000  # of the loss without negatives
     warmup_learning_rate: float = 0.01

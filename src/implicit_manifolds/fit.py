@@ -21,7 +21,7 @@ from .config import FitConfig, ManifoldConfig
 from .ebim import EBIM
 from .fit_energy import Survey, fit_contrastive, fit_likelihood, fit_score_matching, has_pools, log_normalizer, survey
 from .manifold.charts import pool_source
-from .models.mlp import MLP
+from .models.mlp import MLP, start_as_sphere
 from .points import InputError, check_training_points
 from .scaling import Scaling
 from .training.loop import History, train_afresh
@@ -87,8 +87,21 @@ def fit_manifold(
 
 @partial(jax.jit, static_argnames=("sizes", "count"))
 def _initial_mlps(key, sizes, count):
-    """`count` networks of the same sizes, stacked along a leading axis."""
-    return jax.vmap(lambda k: MLP(sizes, rngs=nnx.Rngs(k)))(jax.random.split(key, count))
+    """`count` networks of the same sizes, stacked along a leading axis.
+
+    With one constraint half of them start as spheres. Those have one sign all round, hence seldom stray sheets between
+    parts of the manifold; the others, smoother at the start, close better where data are sparse.
+    """
+    spheres = count // 2 if sizes[-1] == 1 else 0
+
+    def initial(key, sphere):
+        network = MLP(sizes, rngs=nnx.Rngs(key))
+        if not spheres:
+            return network
+        other = start_as_sphere(key, jax.tree.map(jnp.copy, network))
+        return jax.tree.map(lambda a, b: jnp.where(sphere, b, a), network, other)
+
+    return jax.vmap(initial)(jax.random.split(key, count), jnp.arange(count) < spheres)
 
 
 def _some(key, points, count):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from implicit_manifolds.models.mlp import MLP, EnergyMLP
+from implicit_manifolds.models.mlp import MLP, EnergyMLP, start_as_sphere
 
 
 def weights(model):
@@ -80,3 +80,16 @@ def test_a_model_computes_in_double_when_its_points_are_double(x64):
     difference = (model(point + jnp.asarray([step, 0])) - model(point - jnp.asarray([step, 0]))) / (2 * step)
     # Only arithmetic in double leaves a difference quotient this exact.
     np.testing.assert_allclose(jax.jacobian(model)(point)[:, 0], difference, atol=1e-8)
+
+
+@pytest.mark.parametrize(("dimension", "radius"), [(2, 1.0), (3, 1.0), (3, 2.0), (6, 1.0)])
+def test_a_network_that_starts_as_a_sphere_has_one_sign_inside_and_the_other_outside(dimension, radius):
+    model = start_as_sphere(jax.random.key(1), MLP((dimension, 64, 64, 64, 1), rngs=nnx.Rngs(0)), radius)
+    directions = np.random.default_rng(0).normal(size=(500, dimension))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    values = [jax.vmap(model)(factor * radius * directions)[:, 0] for factor in (0.0, 0.5, 12.0)]
+    assert (values[0] == -radius).all()
+    assert (values[1] < 0).all()
+    assert (values[2] > 0).all()
+    slope = np.mean(values[2] - values[0]) / (12 * radius)
+    assert 0.5 < slope < 1.5
