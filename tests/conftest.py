@@ -12,8 +12,13 @@ from jax.tree_util import Partial
 from implicit_manifolds import EnergyConfig, FitConfig, LikelihoodConfig, ManifoldConfig, ScoreMatchingConfig
 from implicit_manifolds.manifold.analytic import torus, torus_point
 
-# Most of the suite's time is compilation of small programs, which splitting for more cores only slows.
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_parallel_codegen_split_count=1")
+# Most of the suite's time is compilation of small programs, which splitting for more cores and LLVM's dearer passes
+# only slow.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_cpu_parallel_codegen_split_count=1 --xla_backend_optimization_level=1"
+    " --xla_llvm_disable_expensive_passes=true",
+)
 
 
 @pytest.fixture(params=["float32", "float64"])

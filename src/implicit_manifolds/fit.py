@@ -98,8 +98,7 @@ def _initial_mlps(key, sizes, count):
         network = MLP(sizes, rngs=nnx.Rngs(key))
         if not spheres:
             return network
-        other = start_as_sphere(key, jax.tree.map(jnp.copy, network))
-        return jax.tree.map(lambda a, b: jnp.where(sphere, b, a), network, other)
+        return jax.tree.map(lambda a, b: jnp.where(sphere, a, b), start_as_sphere(network), network)
 
     return jax.vmap(initial)(jax.random.split(key, count), jnp.arange(count) < spheres)
 

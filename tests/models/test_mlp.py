@@ -84,7 +84,7 @@ def test_a_model_computes_in_double_when_its_points_are_double(x64):
 
 @pytest.mark.parametrize(("dimension", "radius"), [(2, 1.0), (3, 1.0), (3, 2.0), (6, 1.0)])
 def test_a_network_that_starts_as_a_sphere_has_one_sign_inside_and_the_other_outside(dimension, radius):
-    model = start_as_sphere(jax.random.key(1), MLP((dimension, 64, 64, 64, 1), rngs=nnx.Rngs(0)), radius)
+    model = start_as_sphere(MLP((dimension, 64, 64, 64, 1), rngs=nnx.Rngs(0)), radius)
     directions = np.random.default_rng(0).normal(size=(500, dimension))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     values = [jax.vmap(model)(factor * radius * directions)[:, 0] for factor in (0.0, 0.5, 12.0)]

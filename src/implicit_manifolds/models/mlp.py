@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from .._types import Array, Float, RandomKey, Scalar, Vector
+from .._types import Array, Float, Scalar, Vector
 from .normalization import SpectralLinear
 
 
@@ -40,22 +40,21 @@ class MLP(nnx.Module):
         return self.layers[-1](x)
 
 
-def start_as_sphere(key: RandomKey, network: MLP, radius: float = 1.0) -> MLP:
-    """The network of one output with new weights, under which it is roughly |x| - radius.
+def start_as_sphere(network: MLP, radius: float = 1.0) -> MLP:
+    """A new network of one output with other weights, under which it is roughly |x| - radius.
 
-    These are the weights of Atzmon & Lipman (2020, theorem 1), whose layers are ReLU. Three times larger in the first
-    layer and as much smaller in the last they do the same to ReLU, and bring SiLU near it.
+    The variances are those of Atzmon & Lipman (2020, theorem 1), whose layers are ReLU; the draws are the network's
+    own. Three times larger in the first layer and as much smaller in the last the weights do the same to ReLU, and
+    bring SiLU near it.
     """
-    first, last = network.layers[0].kernel, network.layers[-1].kernel
-    *keys, last_key = jax.random.split(key, len(network.layers))
-    for layer_key, layer in zip(keys, network.layers, strict=False):
-        shape = layer.kernel.shape
-        layer.kernel[...] = jax.random.normal(layer_key, shape) * (2 / shape[1]) ** 0.5
-        layer.bias[...] = jnp.zeros(shape[1])
-    last[...] = (jnp.pi / last.shape[0]) ** 0.5 + 1e-3 * jax.random.normal(last_key, last.shape)
-    network.layers[-1].bias[...] = jnp.full(last.shape[1], -radius)
-    first[...] *= 3.0
-    last[...] /= 3.0
+    network = jax.tree.map(jnp.copy, network)
+    for layer in network.layers:
+        fan_in, fan_out = layer.kernel.shape
+        layer.kernel[...] *= (3 * fan_in * 2 / fan_out) ** 0.5  # uniform in ±fan_in^-½: a variance of 1/(3 fan_in)
+        layer.bias[...] = jnp.zeros(fan_out)
+    network.layers[0].kernel[...] *= 3.0
+    network.layers[-1].kernel[...] = jnp.full((fan_in, fan_out), (jnp.pi / fan_in) ** 0.5 / 3.0)
+    network.layers[-1].bias[...] = jnp.full(fan_out, -radius)
     return network
 
 
