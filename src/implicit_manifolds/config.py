@@ -56,6 +56,8 @@ class EnergyConfig:
     replay_fraction: float = 0.95
     buffer_size: int = 10_000
     starts: int = 2000  # points of M that fresh chains are drawn from
+    solver: Literal["quasi-newton", "scaled-chord", "gradient-descent"] = "quasi-newton"  # of multipliers
+    tolerance: float | None = None  # of ‖F‖; what the dtype allows, unless given
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,11 @@ class MLP(nnx.Module):
         starts = accumulate(((fan_in + 1) * fan_out for fan_in, fan_out in shapes), initial=0)
         self.layers = nnx.List([layer(*shape, start) for shape, start in zip(shapes, starts, strict=False)])
 
+    @property
+    def last(self) -> nnx.Linear:
+        """The layer that gives the outputs."""
+        return self.layers[-1]
+
     def __call__(self, x: Vector) -> Float[Array, " out"]:
         """One point, (sizes[0],) to (sizes[-1],)."""
         for layer in self.layers[:-1]:

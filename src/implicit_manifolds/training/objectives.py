@@ -12,10 +12,14 @@ from .._types import MDF, Array, Float, RandomKey, Vector
 from ..config import EnergyConfig, ManifoldConfig
 from ..losses.contrastive import contrastive_loss
 from ..losses.manifold import manifold_loss, residual_norm
+from ..manifold.multipliers import gradient_descent, quasi_newton
+from ..manifold.scaled_chord import scaled_chord
 from ..mcmc.constrained_langevin import ConstrainedLangevin
 from ..mcmc.langevin import Langevin
 from ..mcmc.stepping import advance
 from . import replay_buffer
+
+SOLVERS = {"quasi-newton": quasi_newton, "scaled-chord": scaled_chord, "gradient-descent": gradient_descent}
 
 
 def _mdf_norm(kind, mdf: MDF, x: Vector):
@@ -114,7 +118,9 @@ class ContrastiveObjective:
             config.noise_scale,
             config.step_size,
             config.gradient_clip,
-            bounds=(self.low, self.high),
+            config.tolerance,
+            (self.low, self.high),
+            SOLVERS[config.solver],
         )
 
     def sample(self, key: RandomKey, model, memory, batch_size: int):

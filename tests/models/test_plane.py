@@ -1,0 +1,55 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from implicit_manifolds.models.images import UNet
+from implicit_manifolds.models.mlp import MLP
+from implicit_manifolds.models.plane import start_as_plane
+from implicit_manifolds.training.loop import initial_state, train
+from implicit_manifolds.training.objectives import LossObjective
+
+
+def tilted_data(seed=0):
+    """500 points near a plane of two dimensions in R^6, off the origin; and what spans it."""
+    random = np.random.default_rng(seed)
+    frame = np.linalg.qr(random.normal(size=(6, 2)))[0].T
+    flat = random.normal(size=(500, 2)) * [3, 2]
+    return (1 + flat @ frame + 0.01 * random.normal(size=(500, 6))).astype(np.float32), frame
+
+
+def test_it_starts_as_the_plane_through_the_data_with_orthonormal_gradients():
+    points, frame = tilted_data()
+    mdf = start_as_plane(MLP([6, 8, 4], rngs=nnx.Rngs(0)), points)
+    jacobian = jax.jacrev(mdf)(jnp.ones(6))
+    np.testing.assert_allclose(jacobian @ jacobian.T, np.eye(4), atol=1e-5)
+    off = np.random.default_rng(1).normal(size=(20, 6))
+    distance = np.linalg.norm((off - 1) @ (np.eye(6) - frame.T @ frame), axis=1)
+    found = jnp.linalg.norm(jax.vmap(mdf)(jnp.asarray(off, jnp.float32)), axis=1)
+    np.testing.assert_allclose(found, distance, atol=0.02)
+
+
+def test_training_bends_the_plane_and_leaves_its_matrix_alone():
+    points, _ = tilted_data()
+    mdf = start_as_plane(MLP([6, 8, 4], rngs=nnx.Rngs(0)), points)
+
+    def loss(key, model, batch):
+        value = jnp.mean((jax.vmap(model)(batch) - 1) ** 2)
+        return value, {"value": value}
+
+    objective, optimizer = LossObjective(jax.tree_util.Partial(loss)), optax.adam(0.01)
+    state = initial_state(jax.random.key(0), objective, optimizer, mdf)
+    state, history = train(objective, optimizer, state, jnp.asarray(points), num_steps=100, batch_size=50)
+    assert history.terms["value"][-1] < 0.3 * history.terms["value"][0]
+    np.testing.assert_array_equal(state.model.matrix[...], mdf.matrix[...])
+    assert jnp.abs(state.model.network.last.kernel[...]).max() > 0
+
+
+def test_a_spectrally_normalised_last_layer_is_refused():
+    images = np.random.default_rng(0).uniform(size=(20, 784)).astype(np.float32)
+    with pytest.raises(ValueError, match="spectrally normalised"):
+        start_as_plane(UNet(1, rngs=nnx.Rngs(0)), images)
+    mdf = start_as_plane(UNet(1, spectral_norm=False, rngs=nnx.Rngs(0)), images)
+    assert mdf(jnp.asarray(images[0])).shape == (768,)
