@@ -40,7 +40,9 @@ def start_as_plane(network: MLP | UNet, points: Float[np.ndarray, "N n"]) -> Fro
     last = network.last
     if isinstance(last, SPECTRAL):
         raise ValueError("a network whose last layer is spectrally normalised cannot start as a plane")
-    last.kernel[...], last.bias[...] = jnp.zeros_like(last.kernel[...]), jnp.zeros_like(last.bias[...])
+    for parameter in (last.kernel, last.bias):
+        assert parameter is not None
+        parameter[...] = jnp.zeros_like(parameter[...])
     points = np.asarray(points, np.float64)
     _, directions = np.linalg.eigh(np.cov(points, rowvar=False))  # the least first
     outputs = jax.eval_shape(network, jax.ShapeDtypeStruct(points.shape[1:], jnp.result_type(float))).shape[0]

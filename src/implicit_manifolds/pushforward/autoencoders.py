@@ -7,12 +7,15 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from .._types import Array, Float, Scalar, Vector
+from .._random import derived_keys
+from .._types import Array, Float, RandomKey, Scalar, Vector
 from ..models.flows import Flow
+from ..models.images import ImageDecoder, ImageEncoder
 from ..models.mlp import MLP
 from ..models.residual import ResidualMLP
 
 Code = Float[Array, " m"]
+Network = MLP | ResidualMLP | ImageEncoder | ImageDecoder
 
 
 @runtime_checkable
@@ -34,7 +37,7 @@ class NetworkAutoencoder(nnx.Module):
     What the encoder gives beyond m is for training alone: log σ of a variational one.
     """
 
-    def __init__(self, encoder: MLP | ResidualMLP, decoder: MLP | ResidualMLP, latent: int):
+    def __init__(self, encoder: Network, decoder: Network, latent: int):
         self.encoder, self.decoder = encoder, decoder
         self.latent = latent
 
@@ -45,6 +48,15 @@ class NetworkAutoencoder(nnx.Module):
     def decode(self, z: Code) -> Vector:
         """The point (n,) of a code (m,)."""
         return self.decoder(z)
+
+
+def perceptrons(
+    key: RandomKey, dimension: int, latent: int, hidden: tuple[int, ...], outputs: int | None = None
+) -> tuple[MLP, MLP]:
+    """An encoder from (n,) to (m,), or to `outputs` numbers, and a decoder (m,) to (n,) of the same widths."""
+    encoder_key, decoder_key = derived_keys(key, 2)
+    encoder = MLP([dimension, *hidden, outputs or latent], rngs=nnx.Rngs(encoder_key))
+    return encoder, MLP([latent, *reversed(hidden), dimension], rngs=nnx.Rngs(decoder_key))
 
 
 class FlowAutoencoder(nnx.Module):

@@ -1,6 +1,7 @@
 """Fitting pushforward and ambient models: points in data units in, a `Pushforward` and its histories out."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,15 +22,24 @@ from ..losses.pushforward import (
     variational_loss,
 )
 from ..models.flows import Flow
-from ..models.mlp import MLP
 from ..models.residual import ResidualMLP
 from ..training.loop import History, train_afresh
 from ..training.objectives import LossObjective
-from .autoencoders import FlowAutoencoder, Identity, InflatedFlow, NetworkAutoencoder, Rescaled
+from .autoencoders import (
+    Autoencoder,
+    FlowAutoencoder,
+    Identity,
+    InflatedFlow,
+    NetworkAutoencoder,
+    Rescaled,
+    perceptrons,
+)
 from .config import AutoencoderConfig, FlowConfig, FreeFormConfig, LatentEnergyConfig
 from .latent_energy import fit_latent_energy
 from .latents import FlowLatent, StandardNormal
 from .model import Pushforward, PushforwardFit, standardized_points
+
+Trained = TypeVar("Trained", bound=Autoencoder)
 
 
 def fit_autoencoder_ebm(
@@ -46,8 +56,12 @@ def fit_autoencoder_ebm(
     latent is m, the number of coordinates of a code. Raises InputError and TrainingDiverged (Ross et al. 2023, §5).
     """
     map_key, energy_key = derived_keys(key, 2)
+    train_key = derived_keys(map_key, 3)[2]
     scaling, standard, _ = standardized_points(points, latent)
-    networks, history = _fit_networks(map_key, standard, latent, config, progress)
+    outputs = latent if config.kl_weight is None else 2 * latent
+    pair = perceptrons(map_key, standard.shape[1], latent, config.hidden, outputs)
+    networks = NetworkAutoencoder(*pair, latent)
+    networks, history = train_networks(train_key, networks, standard, config, progress=progress)
     # Energies, kernels and chains have lengths in standard units, and a code has any.
     units, codes, _ = standardization(_codes(networks, standard))
     autoencoder = Rescaled(networks, jnp.asarray(units.shift, float), jnp.asarray(units.scale, float))
@@ -153,17 +167,22 @@ def fit_free_form_flow(
     return PushforwardFit(Pushforward(state.model, StandardNormal(latent), scaling), {"free-form flow": history})
 
 
-def _fit_networks(key, points, latent: int, config: AutoencoderConfig, progress):
-    encoder_key, decoder_key, train_key = derived_keys(key, 3)
-    dimension, hidden = points.shape[1], config.hidden
-    outputs = latent if config.kl_weight is None else 2 * latent
-    encoder = MLP([dimension, *hidden, outputs], rngs=nnx.Rngs(encoder_key))
-    decoder = MLP([latent, *reversed(hidden), dimension], rngs=nnx.Rngs(decoder_key))
+def train_networks(
+    key: RandomKey,
+    networks: Trained,
+    points,
+    config: AutoencoderConfig,
+    *,
+    progress: bool = False,
+    checkpoint_dir: Path | None = None,
+) -> tuple[Trained, History]:
+    """Any autoencoder trained to reconstruct points (N, n), with a `kl_weight` variationally; `hidden` is not used.
+
+    A variational one is a `NetworkAutoencoder` whose encoder has 2 m outputs. Raises TrainingDiverged.
+    """
     loss = Partial(_reconstruction, 0.0) if config.kl_weight is None else Partial(_variational, config.kl_weight)
-    model = NetworkAutoencoder(encoder, decoder, latent)
-    state, history = train_afresh(
-        "autoencoder", train_key, model, LossObjective(loss), points, config, progress=progress, checkpoint_dir=None
-    )
+    objective, options = LossObjective(loss), {"progress": progress, "checkpoint_dir": checkpoint_dir}
+    state, history = train_afresh("autoencoder", key, networks, objective, points, config, **options)
     return state.model, history
 
 

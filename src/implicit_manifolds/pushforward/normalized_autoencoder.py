@@ -17,11 +17,10 @@ from ..losses.contrastive import contrastive_loss
 from ..losses.pushforward import reconstruction_loss
 from ..mcmc.langevin import Langevin
 from ..mcmc.stepping import advance
-from ..models.mlp import MLP
 from ..training import replay_buffer
 from ..training.loop import train_afresh
 from ..training.objectives import LossObjective
-from .autoencoders import Code, Identity
+from .autoencoders import Code, Identity, Network, perceptrons
 from .config import AutoencoderConfig, NormalizedAutoencoderConfig
 from .latent_energy import kernel_near
 from .latents import EnergyLatent
@@ -32,11 +31,10 @@ NORMALIZER_ERROR = 0.01
 
 
 class BoundedAutoencoder(nnx.Module):
-    """Two perceptrons; codes (m,) are bounded to [-1, 1] by a tanh, so that all of their space can be searched."""
+    """Two networks; codes (m,) are bounded to [-1, 1] by a tanh, so that all of their space can be searched."""
 
-    def __init__(self, dimension: int, latent: int, hidden: tuple[int, ...], *, rngs: nnx.Rngs):
-        self.encoder = MLP([dimension, *hidden, latent], rngs=rngs)
-        self.decoder = MLP([latent, *reversed(hidden), dimension], rngs=rngs)
+    def __init__(self, encoder: Network, decoder: Network, latent: int):
+        self.encoder, self.decoder = encoder, decoder
         self.latent = latent
 
     def encode(self, x: Vector) -> Code:
@@ -116,7 +114,7 @@ def fit_normalized_autoencoder(
     model_key, pretrain_key, train_key, data_key, normalizer_key = derived_keys(key, 5)
     scaling, standard, _ = standardized_points(points, latent)
     box = box_around(standard, config.box_margin)
-    autoencoder = BoundedAutoencoder(standard.shape[1], latent, pretraining.hidden, rngs=nnx.Rngs(model_key))
+    autoencoder = BoundedAutoencoder(*perceptrons(model_key, standard.shape[1], latent, pretraining.hidden), latent)
     options = {"progress": progress, "checkpoint_dir": None}
     objective = LossObjective(Partial(_reconstruction))
     state, first = train_afresh("autoencoder", pretrain_key, autoencoder, objective, standard, pretraining, **options)

@@ -1,0 +1,99 @@
+"""How large the image experiments are: seconds in CI, minutes on a CPU, or as in the paper."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from implicit_manifolds import EnergyConfig, ManifoldConfig
+from implicit_manifolds.pushforward import AutoencoderConfig, NormalizedAutoencoderConfig
+
+Scale = Literal["smoke", "reduced", "paper"]
+LATENT = 16
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All sizes of one scale. Lengths are in pixels of [0, 1].
+
+    images: how many to train on. hidden: of perceptrons in place of the paper's convolutions, None for those.
+    energy_hidden: of the perceptrons of codes, and of images where there are no convolutions. samples: fresh ones, to
+    be judged. chain_steps: of the chain that ends in each. projected: images whose nearest zero is reported.
+    """
+
+    images: int
+    hidden: tuple[int, ...] | None
+    energy_hidden: tuple[int, ...]
+    manifold: ManifoldConfig
+    energy: EnergyConfig
+    autoencoder: AutoencoderConfig
+    code_energy: EnergyConfig
+    normalized: NormalizedAutoencoderConfig
+    samples: int
+    chain_steps: int
+    projected: int
+
+
+def manifold(**sizes) -> ManifoldConfig:
+    """The loss with an isometry penalty in place of the paper's bounds on ‖Jᵀv‖, chains as in the paper."""
+    return ManifoldConfig(
+        rank_weight=0.0,
+        isometry_weight=30.0,
+        negative_weight=0.1,
+        square_weight=0.0,
+        noise_scale=0.005,
+        step_size=10.0,
+        gradient_clip=0.01,
+        learning_rate=0.001,
+        **sizes,
+    )
+
+
+def energy(**sizes) -> EnergyConfig:
+    """Chains on the manifold at the temperature of exp(-E), since scaled chords allow long steps."""
+    return EnergyConfig(
+        noise_scale=0.1, square_weight=1.0, learning_rate=0.001, solver="scaled-chord", tolerance=1e-3, **sizes
+    )
+
+
+SETTINGS: dict[Scale, Settings] = {
+    "smoke": Settings(
+        images=1000,
+        hidden=(64,),
+        energy_hidden=(32,),
+        manifold=manifold(num_steps=300, batch_size=32, langevin_steps=2, buffer_size=200),
+        energy=energy(num_steps=100, batch_size=16, langevin_steps=1, buffer_size=64, starts=32),
+        autoencoder=AutoencoderConfig(num_steps=100, batch_size=32),
+        code_energy=EnergyConfig(num_steps=60, batch_size=32, langevin_steps=5, buffer_size=200),
+        normalized=NormalizedAutoencoderConfig(num_steps=30, batch_size=32, latent_steps=3, langevin_steps=3),
+        samples=100,
+        chain_steps=10,
+        projected=32,
+    ),
+    "reduced": Settings(
+        images=60_000,
+        hidden=(512, 512),
+        energy_hidden=(256, 256),
+        manifold=manifold(num_steps=3000, batch_size=128, langevin_steps=5, buffer_size=10_000),
+        energy=energy(num_steps=1500, batch_size=64, langevin_steps=2, buffer_size=4000, starts=2000),
+        autoencoder=AutoencoderConfig(num_steps=8000, batch_size=128, learning_rate=0.001),
+        code_energy=EnergyConfig(num_steps=4000, batch_size=128, langevin_steps=20, learning_rate=0.001),
+        normalized=NormalizedAutoencoderConfig(num_steps=2000, batch_size=64),
+        samples=1000,
+        chain_steps=100,
+        projected=256,
+    ),
+    "paper": Settings(
+        images=60_000,
+        hidden=None,
+        energy_hidden=(256, 256, 256, 256),
+        manifold=manifold(num_steps=46_800, batch_size=128, langevin_steps=20, buffer_size=10_000),
+        energy=energy(num_steps=93_700, batch_size=64, langevin_steps=5, buffer_size=10_000, starts=10_000),
+        autoencoder=AutoencoderConfig(num_steps=46_800, batch_size=128, learning_rate=1e-3, clip_norm=10.0),
+        code_energy=EnergyConfig(
+            num_steps=93_600, batch_size=128, learning_rate=1e-4, clip_norm=10.0, langevin_steps=60
+        ),
+        normalized=NormalizedAutoencoderConfig(num_steps=46_800, batch_size=128),
+        samples=10_000,
+        chain_steps=1000,
+        projected=1024,
+    ),
+}

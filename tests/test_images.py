@@ -1,0 +1,91 @@
+"""The image experiments at their smallest: all models train, sample and are judged; a stopped run goes on as it was."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from experiments import images
+from experiments.image_models import Model
+from implicit_manifolds import InputError
+from implicit_manifolds.training import checkpoint
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _offline_data():
+    beside = Path(__file__).parent.parent.parent / "shared" / "data"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMPLICIT_MANIFOLDS_DATA", os.environ.get("IMPLICIT_MANIFOLDS_DATA", str(beside)))
+        yield
+
+
+@pytest.fixture(scope="module")
+def ebim(tmp_path_factory):
+    """Options and metrics of a whole run."""
+    options = images.ImageOptions(scale="smoke", out=tmp_path_factory.mktemp("ebim"))
+    return options, images.run_images(options)
+
+
+def check(options, metrics):
+    assert json.loads((options.out / f"{images.stem(options)}.json").read_text()) == metrics
+    start, end = metrics["manifold_data" if "manifold_data" in metrics else "autoencoder_loss"]
+    assert end < start
+    assert np.isfinite(metrics["frechet_lenet"])
+    assert 0 < metrics["precision"] <= 1
+    with pytest.raises(InputError, match="--replace"):
+        images.run_images(options)
+
+
+def check_manifold(metrics):
+    assert metrics["residual_max"] < 2e-3
+    assert metrics["test_distance"] < 5
+    assert metrics["singular_values"]["least"] > 0.3
+    assert metrics["singular_values"]["median"] == pytest.approx(1, abs=0.05)
+    assert metrics["test_lost"] == metrics["starts_lost"] == 0
+
+
+def test_an_ebim_trains_samples_and_is_judged(ebim):
+    options, metrics = ebim
+    check(options, metrics)
+    check_manifold(metrics)
+    assert metrics["accepted"] > 0.95
+    assert metrics["not_converged"] < 0.05
+
+
+@pytest.mark.parametrize("model", [name for name in get_args(Model) if name != "ebim"])
+def test_every_other_model_does(model, tmp_path):
+    options = images.ImageOptions(model=model, scale="smoke", out=tmp_path)
+    metrics = images.run_images(options)
+    check(options, metrics)
+    if model == "im":
+        check_manifold(metrics)
+
+
+def parameters(options):
+    with np.load(options.out / f"{images.stem(options)}.npz") as arrays:
+        return dict(arrays)
+
+
+def test_a_run_stopped_in_the_midst_of_its_energy_ends_as_if_it_never_was(ebim, tmp_path, monkeypatch):
+    options, _ = ebim
+    resumed = replace(options, out=tmp_path / "resumed", checkpoints=tmp_path / "checkpoints")
+    save = checkpoint.save
+
+    def save_once(directory, done, state, rows):
+        save(directory, done, state, rows)
+        if directory.name == "energy":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save", save_once)
+        with pytest.raises(KeyboardInterrupt):
+            images.run_images(resumed)
+    images.run_images(resumed)
+    expected, found = parameters(options), parameters(resumed)
+    assert set(expected) == set(found)
+    for name in expected:
+        np.testing.assert_array_equal(expected[name], found[name], err_msg=name)
