@@ -20,7 +20,7 @@ from implicit_manifolds.manifold.projection import project
 from implicit_manifolds.mcmc import Langevin, run
 from implicit_manifolds.models.images import ImageDecoder, ImageEncoder, ImageEnergy, UNet
 from implicit_manifolds.models.mlp import MLP, EnergyMLP
-from implicit_manifolds.models.plane import start_as_plane
+from implicit_manifolds.models.plane import FromPlane, start_as_plane
 from implicit_manifolds.pushforward.autoencoders import Network, NetworkAutoencoder, Rescaled, perceptrons
 from implicit_manifolds.pushforward.fit import train_networks
 from implicit_manifolds.pushforward.normalized_autoencoder import (
@@ -71,13 +71,8 @@ def fit_image_model(
 def fit_image_manifold(key, images, settings: Settings, options: dict[str, Any]):
     """Step 1: F from (784,) to (768,), which starts as a plane; and its history."""
     network_key, train_key = derived_keys(key, 2)
-    network: MLP | UNet
-    if settings.hidden is None:
-        network = UNet(spectral_norm=False, rngs=nnx.Rngs(network_key))
-    else:
-        network = MLP([PIXELS, *settings.hidden, PIXELS - LATENT], rngs=nnx.Rngs(network_key))
     objective = ManifoldObjective(jnp.zeros(PIXELS), jnp.ones(PIXELS), settings.manifold)
-    mdf = start_as_plane(network, np.asarray(images))
+    mdf = start_as_plane(constraints(network_key, settings), np.asarray(images))
     state, history = train_afresh("manifold", train_key, mdf, objective, images, settings.manifold, **options)
     return state.model, history
 
@@ -200,6 +195,20 @@ def chain_ends(sampler, key, starts, steps: int) -> Drawn:
         report = {"accepted": float(shares[0]), "not_converged": float(shares[2]), "out_of_bounds": float(shares[5])}
         report["iterations"] = float(np.concatenate([chain.info.iterations for chain in chains]).mean())
     return Drawn(np.concatenate([chain.positions[0] for chain in chains]), report)
+
+
+def constraints(key, settings: Settings) -> MLP | UNet:
+    """The network of 768 constraints at a scale, not trained."""
+    if settings.hidden is None:
+        return UNet(spectral_norm=False, rngs=nnx.Rngs(key))
+    return MLP([PIXELS, *settings.hidden, PIXELS - LATENT], rngs=nnx.Rngs(key))
+
+
+def untrained_ebim(settings: Settings):
+    """MDF and energy of the right shapes, to be filled with what was trained."""
+    key = jax.random.key(0)
+    flat = FromPlane(constraints(key, settings), jnp.zeros((PIXELS - LATENT, PIXELS)), jnp.zeros(PIXELS))
+    return flat, image_energy(key, settings)
 
 
 def image_energy(key, settings: Settings) -> EnergyMLP | ImageEnergy:

@@ -51,9 +51,7 @@ def train_lenet(options: LeNetOptions) -> float:
     arrays: dict[str, Any] = flatten(state.model)
     np.savez(options.out / f"lenet-{options.data}.npz", **arrays)
     images, labels = load_images(options.data, "test")
-    accuracy = float(
-        (in_blocks(lambda rows: _logits(state.model, rows), images, BLOCK).argmax(axis=1) == labels).mean()
-    )
+    accuracy = float((lenet_classes(state.model, images) == labels).mean())
     print(f"accuracy on test images: {accuracy:.4f}")
     return accuracy
 
@@ -62,6 +60,11 @@ def load_lenet(data: ImageData, directory: Path = IMAGES) -> LeNet:
     """The network that `train_lenet` wrote."""
     with np.load(directory / f"lenet-{data}.npz") as arrays:
         return unflatten(LeNet(rngs=nnx.Rngs(0)), dict(arrays))
+
+
+def lenet_classes(network: LeNet, images: np.ndarray) -> np.ndarray:
+    """The likeliest class of each image (N, 784), (N,)."""
+    return in_blocks(lambda rows: _logits(network, rows), images, BLOCK).argmax(axis=1)
 
 
 def lenet_features(network: LeNet, images: np.ndarray) -> np.ndarray:

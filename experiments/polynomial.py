@@ -19,6 +19,7 @@ from experiments.common import main
 from implicit_manifolds import FitConfig, LikelihoodConfig, ManifoldConfig, fit, project_points, pushforward
 from implicit_manifolds.conditional import fit_conditional, log_density_given, sample_given
 from implicit_manifolds.datasets.polynomial import polynomial_log_density, polynomial_surface, vertical_offset
+from implicit_manifolds.metrics.detection import auc
 from implicit_manifolds.metrics.mmd import squared_mmd
 from implicit_manifolds.pushforward import FlowConfig, FreeFormConfig, PushforwardFit
 
@@ -117,14 +118,6 @@ def posterior_draws(random: np.random.Generator, log_densities: np.ndarray) -> n
     cumulative = np.cumsum(np.exp(logs - logs.max()))
     cumulative = np.concatenate([[0.0], (cumulative[1:] + cumulative[:-1]) / 2 - cumulative[0] / 2])
     return np.interp(random.random(DRAWS), cumulative / cumulative[-1], THETAS)[:, None]
-
-
-def auc(inside: np.ndarray, outside: np.ndarray) -> float:
-    """The chance that a point out of distribution scores above one inside (ties half), scores (N,) and (M,)."""
-    inside = np.sort(np.nan_to_num(inside, nan=np.inf, posinf=np.inf))
-    outside = np.nan_to_num(outside, nan=np.inf, posinf=np.inf)
-    below = np.searchsorted(inside, outside, "left") + np.searchsorted(inside, outside, "right")
-    return float(below.mean() / (2 * len(inside)))
 
 
 def _ebim(key, points, thetas, steps) -> Judged:

@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from experiments import images
+from experiments import image_arithmetic, image_ood, images
 from experiments.image_models import Model
 from implicit_manifolds import InputError
 from implicit_manifolds.training import checkpoint
@@ -89,3 +89,24 @@ def test_a_run_stopped_in_the_midst_of_its_energy_ends_as_if_it_never_was(ebim, 
     assert set(expected) == set(found)
     for name in expected:
         np.testing.assert_array_equal(expected[name], found[name], err_msg=name)
+
+
+def test_images_that_do_not_belong_are_told_by_a_trained_model(ebim):
+    options, _ = ebim
+    table = image_ood.run_ood(image_ood.OodOptions("mnist", "smoke", 0, options.out, count=100))
+    assert set(table) == {"fashion_mnist", "turned", "noisy"}
+    assert table["fashion_mnist"]["distance"] > 0.8
+    assert all(0 <= value <= 1 for row in table.values() for value in row.values())
+    with pytest.raises(InputError, match=r"experiments\.images"):
+        image_ood.run_ood(image_ood.OodOptions("mnist", "smoke", 7, options.out))
+
+
+def test_unions_and_intersections_of_digit_manifolds_are_sampled_and_their_residuals_reported(tmp_path):
+    options = image_arithmetic.ArithmeticOptions("smoke", 0, tmp_path, samples=50)
+    metrics = image_arithmetic.run_arithmetic(options)
+    for name in ("1 and 4", "4 and 7", "union", "intersection"):
+        assert sum(metrics[name]["digits"]) == pytest.approx(1)
+    # On their own manifold chains reach its zeros; on both at once they cannot.
+    assert metrics["1 and 4"]["residual"]["1 and 4"] < 0.5
+    assert metrics["intersection"]["residual"]["1 and 4"] < metrics["4 and 7"]["residual"]["1 and 4"]
+    assert (tmp_path / "arithmetic-smoke-seed0.png").exists()

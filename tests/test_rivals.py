@@ -11,6 +11,7 @@ from experiments import judging, polynomial, rivals, shapes, sinusoid, tables
 from implicit_manifolds import fit
 from implicit_manifolds.datasets.polynomial import polynomial_surface, vertical_offset
 from implicit_manifolds.ebim import Projections
+from implicit_manifolds.metrics.detection import auc
 from implicit_manifolds.pushforward.config import AutoencoderConfig, LatentEnergyConfig
 from implicit_manifolds.pushforward.fit import fit_autoencoder_ebm
 
@@ -144,4 +145,4 @@ def test_posterior_draws_have_the_density_they_are_given():
 def test_auc_counts_pairs():
     inside, outside = np.array([1.0, 2.0, 3.0, np.nan]), np.array([2.0, 5.0])
     # Of eight pairs 2 > 1, 2 = 2 and 5 > 1, 2, 3; a score that is no number is the highest.
-    assert polynomial.auc(inside, outside) == (1 + 0.5 + 3) / 8
+    assert auc(inside, outside) == (1 + 0.5 + 3) / 8

@@ -1,0 +1,107 @@
+"""What does not belong on a learned manifold of images: `python -m experiments.image_ood --data fashion_mnist`.
+
+Takes a model that `python -m experiments.images` wrote, and scores test images of its data against other images: the
+other data set, turned and noisy ones. A score is good where images that do not belong have more of it.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.common import main
+from experiments.image_models import BLOCK, untrained_ebim
+from experiments.image_scales import SETTINGS, Scale
+from experiments.images import ImageOptions, stem
+from experiments.lenet import IMAGES
+from implicit_manifolds._loops import in_blocks
+from implicit_manifolds.datasets.images import ImageData, load_images
+from implicit_manifolds.manifold.projection import project
+from implicit_manifolds.manifold.tangent import linearize, pseudo_inverse_times
+from implicit_manifolds.metrics.detection import auc
+from implicit_manifolds.points import InputError
+from implicit_manifolds.training.checkpoint import unflatten
+
+NOISE = 0.3
+"""Standard deviation of pixels of noisy images, which are then clipped to [0, 1]."""
+
+
+@dataclass(frozen=True)
+class OodOptions:
+    """data, scale, seed: of the EBIM. runs: where it is, and where its numbers go. count: test images of each kind."""
+
+    data: ImageData = "fashion_mnist"
+    scale: Scale = "reduced"
+    seed: int = 0
+    runs: Path = IMAGES
+    count: int = 1000
+
+
+def run_ood(options: OodOptions) -> dict[str, Any]:
+    """The AUC of every score against every kind of image, written to a JSON file beside the model's."""
+    run = ImageOptions(options.data, "ebim", options.scale, options.seed, options.runs)
+    path = options.runs / f"{stem(run)}.npz"
+    if not path.exists():
+        raise InputError(f"{path} does not exist; make it with python -m experiments.images --model ebim")
+    with np.load(path) as arrays:
+        mdf, energy = unflatten(untrained_ebim(SETTINGS[options.scale]), dict(arrays))
+    images = load_images(options.data)[0]
+    typical = scores(mdf, energy, images[: options.count])
+    inside, *others = kinds(options)
+    found = {name: combined(scores(mdf, energy, points), typical) for name, points in [inside, *others]}
+    table = {
+        name: {score: auc(found["inside"][score], values) for score, values in found[name].items()}
+        for name, _ in others
+    }
+    (options.runs / f"{stem(run)}-ood.json").write_text(json.dumps(table, indent=1) + "\n")
+    print(json.dumps(table, indent=1))
+    return table
+
+
+def kinds(options: OodOptions) -> list[tuple[str, np.ndarray]]:
+    """Named sets of images (count, 784), first those that belong."""
+    other: ImageData = "mnist" if options.data == "fashion_mnist" else "fashion_mnist"
+    inside, outside = (load_images(name, "test")[0][: options.count] for name in (options.data, other))
+    random = np.random.default_rng(options.seed)
+    turned = np.rot90(inside.reshape(-1, 28, 28), axes=(1, 2)).reshape(inside.shape)
+    noisy = np.clip(inside + NOISE * random.normal(size=inside.shape), 0, 1).astype(np.float32)
+    return [("inside", inside), (other, outside), ("turned", turned), ("noisy", noisy)]
+
+
+def scores(mdf, energy, points: np.ndarray) -> dict[str, np.ndarray]:
+    """Of each image ‖F‖, the Sampson distance, the distance to the zero it is projected to, and the energy there."""
+    found = in_blocks(lambda rows: _scores(mdf, energy, rows), np.ascontiguousarray(points), BLOCK)
+    return dict(zip(("residual", "sampson", "distance", "energy"), found, strict=True))
+
+
+def combined(found: dict[str, np.ndarray], typical: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The scores, and sums of energy and a distance, each by its mean and deviation on training images."""
+
+    def standard(name):
+        return (found[name] - typical[name].mean()) / typical[name].std()
+
+    pairs = {f"energy + {name}": standard("energy") + standard(name) for name in ("sampson", "distance")}
+    # Both ways: an image simpler than all of the data lies close to its manifold, which is as telling.
+    atypical = {f"atypical {name}": np.abs(standard(name)) for name in ("distance", "energy")}
+    both = {"atypical energy and distance": np.hypot(standard("energy"), standard("distance"))}
+    return found | pairs | atypical | both
+
+
+@jax.jit
+def _scores(mdf, energy, points):
+    def one(x):
+        at = linearize(mdf, x)
+        zero = project(mdf, x, 1e-3)
+        distance = jnp.where(zero.converged, jnp.linalg.norm(zero.position - x), jnp.inf)
+        sampson = jnp.linalg.norm(pseudo_inverse_times(mdf, at, at.residual))
+        return jnp.linalg.norm(at.residual), sampson, distance, energy(zero.position)
+
+    return jax.vmap(one)(points)
+
+
+if __name__ == "__main__":
+    main(run_ood, OodOptions)
