@@ -1,4 +1,4 @@
-"""The five models of images: how each is trained, and how fresh samples are drawn from noise."""
+"""The models of images: how each is trained, and how fresh samples are drawn from noise."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +16,7 @@ from implicit_manifolds._loops import in_blocks
 from implicit_manifolds._random import derived_keys, host_generator, uniform_in_box
 from implicit_manifolds.fit import box_around, standardization
 from implicit_manifolds.fit_energy import fit_contrastive
+from implicit_manifolds.losses.score_matching import score_matching_loss
 from implicit_manifolds.manifold.projection import project
 from implicit_manifolds.mcmc import Langevin, run
 from implicit_manifolds.models.images import ImageDecoder, ImageEncoder, ImageEnergy, UNet
@@ -29,9 +30,9 @@ from implicit_manifolds.pushforward.normalized_autoencoder import (
     ReconstructionEnergy,
 )
 from implicit_manifolds.training.loop import History, train_afresh
-from implicit_manifolds.training.objectives import ContrastiveObjective, ManifoldObjective
+from implicit_manifolds.training.objectives import ContrastiveObjective, LossObjective, ManifoldObjective
 
-Model = Literal["ebim", "im", "ae_ebm", "vae_ebm", "nae"]
+Model = Literal["ebim", "ebim_score_matching", "im", "ae_ebm", "vae_ebm", "nae"]
 PIXELS = 784
 CHAINS, BLOCK = 500, 64
 WIDE = 2.0
@@ -77,8 +78,8 @@ def fit_image_manifold(key, images, settings: Settings, options: dict[str, Any])
     return state.model, history
 
 
-def fit_ebim(key, images, settings: Settings, options) -> ImageModel:
-    """Step 1, then an energy by contrastive divergence on {F = 0}; samples end constrained chains."""
+def fit_ebim(loss: Literal["contrastive", "score-matching"], key, images, settings: Settings, options) -> ImageModel:
+    """Step 1, then an energy on {F = 0}; samples end constrained chains. Both losses have the same {F = 0}."""
     manifold_key, start_key, model_key, train_key = derived_keys(key, 4)
     mdf, history = fit_image_manifold(manifold_key, images, settings, options)
     noise = gaussian_noise(images)
@@ -86,7 +87,12 @@ def fit_ebim(key, images, settings: Settings, options) -> ImageModel:
     box = (jnp.full(PIXELS, -WIDE), jnp.full(PIXELS, 1 + WIDE))
     objective = ContrastiveObjective(mdf, jnp.asarray(starts), *box, settings.energy)
     energy = image_energy(model_key, settings)
-    state, energy_history = train_afresh("energy", train_key, energy, objective, images, settings.energy, **options)
+    if loss == "contrastive":
+        state, energy_history = train_afresh("energy", train_key, energy, objective, images, settings.energy, **options)
+    else:
+        points, _ = on_manifold(mdf, images[: settings.scored])
+        matching, config = LossObjective(Partial(Partial(_score_matching), mdf)), settings.energy
+        state, energy_history = train_afresh("energy", train_key, energy, matching, points, config, **options)
     sampler = objective.sampler(state.model)
 
     def draw(key, count):
@@ -262,6 +268,10 @@ def _errors(autoencoder, points):
     return jax.vmap(lambda x: jnp.sum((x - autoencoder.decode(autoencoder.encode(x))) ** 2))(points)
 
 
+def _score_matching(mdf, key, energy, batch):
+    return score_matching_loss(key, mdf, energy, batch)
+
+
 def _residual_norm(mdf, x):
     return jnp.linalg.norm(mdf(x))
 
@@ -271,7 +281,8 @@ def _energy_of_code(autoencoder, energy, x):
 
 
 _FITS: dict[Model, Callable[..., ImageModel]] = {
-    "ebim": fit_ebim,
+    "ebim": Partial(fit_ebim, "contrastive"),
+    "ebim_score_matching": Partial(fit_ebim, "score-matching"),
     "im": fit_im,
     "ae_ebm": Partial(fit_autoencoder_energy, None),
     "vae_ebm": Partial(fit_autoencoder_energy, KL_WEIGHT),

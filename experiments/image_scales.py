@@ -16,7 +16,8 @@ class Settings:
 
     images: how many to train on. hidden: of perceptrons in place of the paper's convolutions, None for those.
     energy_hidden: of the perceptrons of codes, and of images where there are no convolutions. samples: fresh ones, to
-    be judged. chain_steps: of the chain that ends in each. projected: images whose nearest zero is reported.
+    be judged. chain_steps: of the chain that ends in each. projected: images whose nearest zero is reported. scored:
+    training images that are projected to learn scores from.
     """
 
     images: int
@@ -30,6 +31,7 @@ class Settings:
     samples: int
     chain_steps: int
     projected: int
+    scored: int
 
 
 def manifold(**sizes) -> ManifoldConfig:
@@ -67,6 +69,7 @@ SETTINGS: dict[Scale, Settings] = {
         samples=100,
         chain_steps=10,
         projected=32,
+        scored=128,
     ),
     "reduced": Settings(
         images=60_000,
@@ -80,6 +83,7 @@ SETTINGS: dict[Scale, Settings] = {
         samples=1000,
         chain_steps=100,
         projected=256,
+        scored=10_000,
     ),
     "paper": Settings(
         images=60_000,
@@ -95,5 +99,6 @@ SETTINGS: dict[Scale, Settings] = {
         samples=10_000,
         chain_steps=1000,
         projected=1024,
+        scored=60_000,
     ),
 }
