@@ -36,7 +36,7 @@ COLUMNS = {
     "NLL of kernels on the true manifold": "nll_kernel",
     "log ratio": "log_ratio_mean",
     "volume": "volume_ratio",
-    "seconds": "seconds_total",
+    "CPU seconds": "cpu_seconds_total",
 }
 
 
@@ -86,7 +86,7 @@ def _cell(column: str, values: list[float]) -> str:
     if not values:
         return ""
     value = np.median(values)
-    return format(value, {"seconds": ".0f", "volume": ".3f"}.get(column, ".2f" if "NLL" in column else ".2g"))
+    return format(value, {"CPU seconds": ".0f", "volume": ".3f"}.get(column, ".2f" if "NLL" in column else ".2g"))
 
 
 def main() -> None:

@@ -167,7 +167,7 @@ def test_the_table_takes_medians_over_seeds(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
     for seed, w1 in enumerate([0.3, 0.1, 0.2]):
         run = dict.fromkeys(report.COLUMNS.values(), 1.0) | {"experiment": "floods", "preset": "default", "seed": seed}
-        run |= {"w1": w1, "seconds_total": 30.4}
+        run |= {"w1": w1, "cpu_seconds_total": 30.4}
         (tmp_path / f"run{seed}").mkdir()
         (tmp_path / f"run{seed}" / "metrics.json").write_text(json.dumps(run))
     report.collect(sorted(tmp_path.glob("run*")))
