@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -281,10 +282,10 @@ def _energy_of_code(autoencoder, energy, x):
 
 
 _FITS: dict[Model, Callable[..., ImageModel]] = {
-    "ebim": Partial(fit_ebim, "contrastive"),
-    "ebim_score_matching": Partial(fit_ebim, "score-matching"),
+    "ebim": partial(fit_ebim, "contrastive"),
+    "ebim_score_matching": partial(fit_ebim, "score-matching"),
     "im": fit_im,
-    "ae_ebm": Partial(fit_autoencoder_energy, None),
-    "vae_ebm": Partial(fit_autoencoder_energy, KL_WEIGHT),
+    "ae_ebm": partial(fit_autoencoder_energy, None),
+    "vae_ebm": partial(fit_autoencoder_energy, KL_WEIGHT),
     "nae": fit_normalized,
 }
