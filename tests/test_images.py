@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from experiments import image_arithmetic, image_ood, images
+from experiments import image_arithmetic, image_ood, image_tables, images
 from experiments.image_models import Model
 from implicit_manifolds import InputError
 from implicit_manifolds.training import checkpoint
@@ -110,3 +110,21 @@ def test_unions_and_intersections_of_digit_manifolds_are_sampled_and_their_resid
     assert metrics["1 and 4"]["residual"]["1 and 4"] < 0.5
     assert metrics["intersection"]["residual"]["1 and 4"] < metrics["4 and 7"]["residual"]["1 and 4"]
     assert (tmp_path / "arithmetic-smoke-seed0.png").exists()
+
+
+def test_the_tables_take_medians_over_seeds_and_show_spectra_of_manifolds_alone(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("<!-- geometry: x -->\n<!-- end of geometry -->\n<!-- samples: x -->\n<!-- end of samples -->\n")
+    run = {"data": "mnist", "scale": "reduced", "precision": 0.5, "recall": 0.25, "train_distance": 2.0}
+    spectrum = {"least": 0.3, "5%": 0.9, "median": 1.0, "95%": 1.1, "largest": 1.2}
+    for seed, distance in enumerate([3.0, 1.0, 2.0]):
+        more = {"model": "ebim", "seed": seed, "frechet_lenet": distance, "singular_values": spectrum}
+        (tmp_path / f"mnist-ebim-reduced-seed{seed}.json").write_text(json.dumps(run | more))
+    rival = run | {"model": "nae", "seed": 0, "frechet_lenet": 9.0}
+    (tmp_path / "mnist-nae-reduced-seed0.json").write_text(json.dumps(rival))
+    image_tables.write_tables(image_tables.ImageTableOptions(tmp_path, page))
+    geometry, samples = page.read_text().split("<!-- end of geometry -->")
+    assert "| mnist | reduced | EBIM | 3 | 0.30 | 0.90 | 1.00 | 1.20 | 2.00 |" in geometry
+    assert "normalised" not in geometry
+    assert "| mnist | reduced | EBIM | 3 | 2.0 | 0.50 | 0.25 | - |" in samples
+    assert "| mnist | reduced | normalised autoencoder | 1 | 9.0 |" in samples
