@@ -124,6 +124,12 @@ def claim(out: Path, replaceable: bool) -> Path:
     return out
 
 
+def claim_file(path: Path, replaceable: bool) -> None:
+    """Raises InputError where a file exists and may not be replaced."""
+    if path.exists() and not replaceable:
+        raise InputError(f"{path} exists; name another --out, or pass --replace")
+
+
 def run_problem(problem: Problem, options: Options) -> dict:
     """Fit, sample, measure; write metrics.json, figures and the model under the output directory."""
     out = claim(output_directory(problem.name, options), options.replace)

@@ -2,7 +2,7 @@
 
 Their union is a mixture of samples. Their intersection has 1,536 constraints in 784 dimensions, hence no exact zeros:
 ambient Langevin chains on ‖F₁‖² + ‖F₂‖² end where both residuals are small, and what is left is reported (Ross et al.
-2023, §5.2).
+2023).
 """
 
 import json
@@ -15,15 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from experiments.common import main
-from experiments.image_models import chain_ends, fit_image_manifold, gaussian_noise
+from experiments.common import claim_file, main
+from experiments.image_models import chain_ends, fit_image_manifold, gaussian_noise, residuals
 from experiments.image_scales import SETTINGS, Scale
 from experiments.lenet import IMAGES, lenet_classes, load_lenet
 from implicit_manifolds._random import derived_keys
 from implicit_manifolds.datasets.images import load_images
 from implicit_manifolds.mcmc import Langevin
 from implicit_manifolds.plot.images import plot_images
-from implicit_manifolds.points import InputError
 
 PAIRS = ((1, 4), (4, 7))
 NOISE_SCALE, STEP_SIZE = 0.003, 0.2
@@ -48,8 +47,7 @@ def run_arithmetic(options: ArithmeticOptions) -> dict[str, Any]:
     """Learn both manifolds, sample each, their union and their intersection, and say which digits come out."""
     stem = f"arithmetic-{options.scale}-seed{options.seed}"
     path = options.out / f"{stem}.json"
-    if path.exists() and not options.replace:
-        raise InputError(f"{path} exists; name another --out, or pass --replace")
+    claim_file(path, options.replace)
     settings, key = SETTINGS[options.scale], jax.random.key(options.seed)
     images, labels = load_images("mnist")
     images, labels = images[: settings.images], labels[: settings.images]
@@ -71,12 +69,12 @@ def run_arithmetic(options: ArithmeticOptions) -> dict[str, Any]:
     metrics: dict[str, Any] = {"scale": options.scale, "seed": options.seed}
     for name, points in drawn.items():
         shares = np.bincount(lenet_classes(network, points), minlength=10) / len(points)
-        residuals = {_name(pair): float(np.mean(_sizes(mdf, points))) for pair, mdf in zip(PAIRS, mdfs, strict=True)}
-        metrics[name] = {"digits": [float(share) for share in shares], "residual": residuals}
+        sizes = {_name(pair): float(residuals(mdf, points).mean()) for pair, mdf in zip(PAIRS, mdfs, strict=True)}
+        metrics[name] = {"digits": [float(share) for share in shares], "residual": sizes}
     for digit in (1, 4, 7):
         points = images[labels == digit][: options.samples]
-        residuals = {_name(pair): float(np.mean(_sizes(mdf, points))) for pair, mdf in zip(PAIRS, mdfs, strict=True)}
-        metrics[f"data of digit {digit}"] = {"residual": residuals}
+        sizes = {_name(pair): float(residuals(mdf, points).mean()) for pair, mdf in zip(PAIRS, mdfs, strict=True)}
+        metrics[f"data of digit {digit}"] = {"residual": sizes}
     options.out.mkdir(parents=True, exist_ok=True)
     grid = np.concatenate([points[:SHOWN] for points in drawn.values()])
     plot_images(grid, SHOWN, list(drawn)).savefig(options.out / f"{stem}.png")
@@ -98,11 +96,6 @@ def _squares(mdfs, x):
 
 def _name(pair: tuple[int, ...]) -> str:
     return " and ".join(map(str, pair))
-
-
-@jax.jit
-def _sizes(mdf, points):
-    return jax.vmap(lambda x: jnp.linalg.norm(mdf(x)))(points)
 
 
 if __name__ == "__main__":

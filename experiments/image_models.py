@@ -12,10 +12,10 @@ import numpy as np
 from flax import nnx
 from jax.tree_util import Partial
 
-from experiments.image_scales import LATENT, Settings
+from experiments.image_scales import LATENT, TOLERANCE, Settings
 from implicit_manifolds._loops import in_blocks
 from implicit_manifolds._random import derived_keys, host_generator, uniform_in_box
-from implicit_manifolds.fit import box_around, standardization
+from implicit_manifolds.fit import box_around
 from implicit_manifolds.fit_energy import fit_contrastive
 from implicit_manifolds.losses.score_matching import score_matching_loss
 from implicit_manifolds.manifold.projection import project
@@ -23,8 +23,8 @@ from implicit_manifolds.mcmc import Langevin, run
 from implicit_manifolds.models.images import ImageDecoder, ImageEncoder, ImageEnergy, UNet
 from implicit_manifolds.models.mlp import MLP, EnergyMLP
 from implicit_manifolds.models.plane import FromPlane, start_as_plane
-from implicit_manifolds.pushforward.autoencoders import Network, NetworkAutoencoder, Rescaled, perceptrons
-from implicit_manifolds.pushforward.fit import train_networks
+from implicit_manifolds.pushforward.autoencoders import Network, NetworkAutoencoder, perceptrons
+from implicit_manifolds.pushforward.fit import standardized_codes, train_networks
 from implicit_manifolds.pushforward.normalized_autoencoder import (
     BoundedAutoencoder,
     NormalizedObjective,
@@ -49,16 +49,11 @@ class Drawn(NamedTuple):
 
 
 class ImageModel(NamedTuple):
-    """A trained model: draw(key, count) gives fresh samples.
-
-    energy: one image to a score, low where images are likely; None where there is none. mdf: of models that have one.
-    networks: all of it that was trained.
-    """
+    """A trained model: draw(key, count) gives fresh samples. networks: all of it. mdf: F, of models that have one."""
 
     draw: Callable[[Any, int], Drawn]
     histories: dict[str, History]
     networks: Any
-    energy: Any = None
     mdf: Any = None
 
 
@@ -91,7 +86,7 @@ def fit_ebim(loss: Literal["contrastive", "score-matching"], key, images, settin
     if loss == "contrastive":
         state, energy_history = train_afresh("energy", train_key, energy, objective, images, settings.energy, **options)
     else:
-        points, _ = on_manifold(mdf, images[: settings.scored])
+        points = jnp.asarray(on_manifold(mdf, images[: settings.scored])[0])
         matching, config = LossObjective(Partial(Partial(_score_matching), mdf)), settings.energy
         state, energy_history = train_afresh("energy", train_key, energy, matching, points, config, **options)
     sampler = objective.sampler(state.model)
@@ -100,12 +95,11 @@ def fit_ebim(loss: Literal["contrastive", "score-matching"], key, images, settin
         start_key, chain_key = derived_keys(key, 2)
         starts, lost = on_manifold(mdf, noise(start_key, count))
         drawn = chain_ends(sampler, chain_key, starts, settings.chain_steps)
-        residuals = in_blocks(lambda rows: _residuals(mdf, rows), drawn.images, BLOCK)
-        more = {"starts_lost": lost, "residual_max": float(residuals.max())}
+        more = {"starts_lost": lost, "residual_max": float(residuals(mdf, drawn.images).max())}
         return drawn._replace(report=drawn.report | more)
 
     histories = {"manifold": history, "energy": energy_history}
-    return ImageModel(draw, histories, (mdf, state.model), state.model, mdf)
+    return ImageModel(draw, histories, (mdf, state.model), mdf)
 
 
 def fit_im(key, images, settings: Settings, options) -> ImageModel:
@@ -117,10 +111,9 @@ def fit_im(key, images, settings: Settings, options) -> ImageModel:
     def draw(key, count):
         ends = _negatives(objective, key, mdf, jnp.zeros((1, PIXELS)), count)
         drawn, lost = on_manifold(mdf, ends)
-        residuals = in_blocks(lambda rows: _residuals(mdf, rows), drawn, BLOCK)
-        return Drawn(drawn, {"starts_lost": lost, "residual_max": float(residuals.max())})
+        return Drawn(drawn, {"starts_lost": lost, "residual_max": float(residuals(mdf, drawn).max())})
 
-    return ImageModel(draw, {"manifold": history}, mdf, Partial(_residual_norm, mdf), mdf)
+    return ImageModel(draw, {"manifold": history}, mdf, mdf)
 
 
 def fit_autoencoder_energy(kl_weight: float | None, key, images, settings: Settings, options) -> ImageModel:
@@ -130,9 +123,7 @@ def fit_autoencoder_energy(kl_weight: float | None, key, images, settings: Setti
     outputs = LATENT if kl_weight is None else 2 * LATENT
     networks = NetworkAutoencoder(*_pair(network_key, settings, outputs), LATENT)
     networks, history = train_networks(train_key, networks, images, training, **options)
-    units, codes, _ = standardization(in_blocks(lambda rows: _encoded(networks, rows), images, CHAINS))
-    autoencoder = Rescaled(networks, jnp.asarray(units.shift, float), jnp.asarray(units.scale, float))
-    codes = jnp.asarray(codes, float)
+    autoencoder, codes = standardized_codes(networks, images)
     box = box_around(codes, 0.25)
     starts = jnp.asarray(uniform_in_box(host_generator(energy_key), box, settings.code_energy.starts))
     config = replace(settings.code_energy, hidden=settings.energy_hidden)
@@ -145,7 +136,7 @@ def fit_autoencoder_energy(kl_weight: float | None, key, images, settings: Setti
         return Drawn(in_blocks(lambda rows: _decoded(autoencoder, rows), codes.images, CHAINS), codes.report)
 
     histories = {"autoencoder": history, "energy": energy_history}
-    return ImageModel(draw, histories, (autoencoder, energy), Partial(_energy_of_code, autoencoder, energy))
+    return ImageModel(draw, histories, (autoencoder, energy))
 
 
 def fit_normalized(key, images, settings: Settings, options) -> ImageModel:
@@ -164,7 +155,7 @@ def fit_normalized(key, images, settings: Settings, options) -> ImageModel:
     def draw(key, count):
         return Drawn(_negatives(fresh, key, state.model, jnp.zeros((1, LATENT)), count), {})
 
-    return ImageModel(draw, {"autoencoder": history, "energy": energy_history}, state.model, state.model)
+    return ImageModel(draw, {"autoencoder": history, "energy": energy_history}, state.model)
 
 
 def gaussian_noise(images):
@@ -188,6 +179,11 @@ def on_manifold(mdf, points) -> tuple[np.ndarray, float]:
         raise ArithmeticError("no start could be projected onto the learned manifold; train longer")
     rows = np.where(found.converged, np.arange(len(found.converged)), reached[np.arange(len(points)) % len(reached)])
     return found.position[rows], float(1 - found.converged.mean())
+
+
+def residuals(mdf, points) -> np.ndarray:
+    """‖F‖ at points (N, 784), (N,)."""
+    return in_blocks(lambda rows: _residuals(mdf, rows), np.asarray(points), BLOCK)
 
 
 def chain_ends(sampler, key, starts, steps: int) -> Drawn:
@@ -246,17 +242,12 @@ def _block_of_negatives(objective, key, model, memory):
 
 @jax.jit
 def _projected(mdf, points):
-    return jax.vmap(lambda x: project(mdf, x, 1e-3))(points)
+    return jax.vmap(lambda x: project(mdf, x, TOLERANCE))(points)
 
 
 @jax.jit
 def _residuals(mdf, points):
     return jax.vmap(lambda x: jnp.linalg.norm(mdf(x)))(points)
-
-
-@jax.jit
-def _encoded(autoencoder, points):
-    return jax.vmap(autoencoder.encode)(points)
 
 
 @jax.jit
@@ -271,14 +262,6 @@ def _errors(autoencoder, points):
 
 def _score_matching(mdf, key, energy, batch):
     return score_matching_loss(key, mdf, energy, batch)
-
-
-def _residual_norm(mdf, x):
-    return jnp.linalg.norm(mdf(x))
-
-
-def _energy_of_code(autoencoder, energy, x):
-    return energy(autoencoder.encode(x))
 
 
 _FITS: dict[Model, Callable[..., ImageModel]] = {

@@ -15,13 +15,12 @@ import numpy as np
 
 from experiments.common import main
 from experiments.image_models import BLOCK, untrained_ebim
-from experiments.image_scales import SETTINGS, Scale
+from experiments.image_scales import SETTINGS, TOLERANCE, Scale
 from experiments.images import ImageOptions, stem
 from experiments.lenet import IMAGES
 from implicit_manifolds._loops import in_blocks
 from implicit_manifolds.datasets.images import ImageData, load_images
-from implicit_manifolds.manifold.projection import project
-from implicit_manifolds.manifold.tangent import linearize, pseudo_inverse_times
+from implicit_manifolds.manifold.projection import project, sampson_distance
 from implicit_manifolds.metrics.detection import auc
 from implicit_manifolds.points import InputError
 from implicit_manifolds.training.checkpoint import unflatten
@@ -94,11 +93,9 @@ def combined(found: dict[str, np.ndarray], typical: dict[str, np.ndarray]) -> di
 @jax.jit
 def _scores(mdf, energy, points):
     def one(x):
-        at = linearize(mdf, x)
-        zero = project(mdf, x, 1e-3)
+        zero = project(mdf, x, TOLERANCE)
         distance = jnp.where(zero.converged, jnp.linalg.norm(zero.position - x), jnp.inf)
-        sampson = jnp.linalg.norm(pseudo_inverse_times(mdf, at, at.residual))
-        return jnp.linalg.norm(at.residual), sampson, distance, energy(zero.position)
+        return jnp.linalg.norm(mdf(x)), sampson_distance(mdf, x), distance, energy(zero.position)
 
     return jax.vmap(one)(points)
 

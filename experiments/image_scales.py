@@ -8,6 +8,8 @@ from implicit_manifolds.pushforward import AutoencoderConfig, NormalizedAutoenco
 
 Scale = Literal["smoke", "reduced", "paper"]
 LATENT = 16
+TOLERANCE = 1e-3
+"""Of ‖F‖, whose gradients are near one: a thousandth of a pixel's range."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def manifold(**sizes) -> ManifoldConfig:
 def energy(**sizes) -> EnergyConfig:
     """Chains on the manifold at the temperature of exp(-E), since scaled chords allow long steps."""
     return EnergyConfig(
-        noise_scale=0.1, square_weight=1.0, learning_rate=0.001, solver="scaled-chord", tolerance=1e-3, **sizes
+        noise_scale=0.1, square_weight=1.0, learning_rate=0.001, solver="scaled-chord", tolerance=TOLERANCE, **sizes
     )
 
 

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.cells import sources
-from experiments.common import main
-from experiments.image_models import Drawn, ImageModel, Model, fit_image_model, on_manifold
+from experiments.common import claim_file, main
+from experiments.image_models import Drawn, ImageModel, Model, fit_image_model, on_manifold, residuals
 from experiments.image_scales import SETTINGS, Scale, Settings
 from experiments.lenet import IMAGES, lenet_features, load_lenet
 from implicit_manifolds.datasets.images import ImageData, load_images
@@ -26,7 +26,6 @@ from implicit_manifolds.metrics.frechet import frechet_distance
 from implicit_manifolds.metrics.precision_recall import precision_recall
 from implicit_manifolds.plot import plot_history
 from implicit_manifolds.plot.images import plot_images
-from implicit_manifolds.points import InputError
 from implicit_manifolds.training.checkpoint import flatten
 
 SPECTRA = 8
@@ -58,8 +57,7 @@ def stem(options: ImageOptions) -> str:
 def run_images(options: ImageOptions) -> dict[str, Any]:
     """Fit, sample, judge, draw; returns the metrics."""
     path = options.out / f"{stem(options)}.json"
-    if path.exists() and not options.replace:
-        raise InputError(f"{path} exists; name another --out, or pass --replace")
+    claim_file(path, options.replace)
     settings, key = SETTINGS[options.scale], jax.random.key(options.seed)
     images = load_images(options.data)[0][: settings.images]
     test = load_images(options.data, "test")[0]
@@ -115,7 +113,7 @@ def judged_manifold(mdf, images: np.ndarray, test: np.ndarray, settings: Setting
         points = points[: settings.projected]
         zeros, lost = on_manifold(mdf, points)
         found |= {f"{name}_distance": float(np.linalg.norm(zeros - points, axis=1).mean()), f"{name}_lost": lost}
-        found |= {f"{name}_residual": float(np.mean(_residuals(mdf, points)))}
+        found |= {f"{name}_residual": float(residuals(mdf, points).mean())}
     return found
 
 
@@ -158,11 +156,6 @@ def _ends(values: np.ndarray) -> list[float]:
 @jax.jit
 def _jacobian(mdf, point):
     return jax.jacrev(mdf)(point)
-
-
-@jax.jit
-def _residuals(mdf, points):
-    return jax.vmap(lambda x: jnp.linalg.norm(mdf(x)))(points)
 
 
 @jax.jit

@@ -18,7 +18,7 @@ class FixedArray(nnx.Variable):
 class FromPlane(nnx.Module):
     """x -> A (x - c) + N(x), from (n,) to (k,): a fixed matrix A (k, n) with orthonormal rows, beside a network N.
 
-    While N is small every singular value of the Jacobian is near one, which no random network of many outputs has.
+    While N is small every singular value of the Jacobian is near one. Ours.
     """
 
     def __init__(self, network: MLP | UNet, matrix: Float[jax.Array, "k n"], centre: Vector):

@@ -62,9 +62,7 @@ def fit_autoencoder_ebm(
     pair = perceptrons(map_key, standard.shape[1], latent, config.hidden, outputs)
     networks = NetworkAutoencoder(*pair, latent)
     networks, history = train_networks(train_key, networks, standard, config, progress=progress)
-    # Energies, kernels and chains have lengths in standard units, and a code has any.
-    units, codes, _ = standardization(_codes(networks, standard))
-    autoencoder = Rescaled(networks, jnp.asarray(units.shift, float), jnp.asarray(units.scale, float))
+    autoencoder, codes = standardized_codes(networks, standard)
     law, law_history = fit_latent_energy(energy_key, codes, energy, progress=progress)
     return PushforwardFit(Pushforward(autoencoder, law, scaling), {"autoencoder": history, "energy": law_history})
 
@@ -218,6 +216,15 @@ def _flow(key, dimension: int, layers: int, config: FlowConfig, context: Any = N
 
 def _as_float(context):
     return None if context is None else jnp.asarray(context, float)
+
+
+def standardized_codes(autoencoder: Autoencoder, points) -> tuple[Rescaled, jax.Array]:
+    """The autoencoder with codes of zero mean and unit root mean square on points (N, n), and those codes (N, m).
+
+    Energies, kernels and chains have lengths in standard units, and a code has any.
+    """
+    units, codes, _ = standardization(_codes(autoencoder, points))
+    return Rescaled(autoencoder, jnp.asarray(units.shift, float), jnp.asarray(units.scale, float)), codes
 
 
 def _codes(autoencoder, points) -> np.ndarray:
