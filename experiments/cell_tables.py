@@ -66,10 +66,9 @@ def summary(cells: Cells) -> str:
             continue
         ratios = [[cell["w1"] / cell["w1_floor"] for cell in group] for group in groups]
         away = [[cell[DISTANCE] for cell in group if DISTANCE in cell] for group in groups]
-        right = sum(cell["topology_right"] for cell in of_shapes)
         row = [_median(values, ".2f") for values in ratios] + [_median(values, ".2g") for values in away]
         seeds = ", ".join(str(len(group)) for group in groups if group)
-        lines.append(_line(NAMES[model], seeds, *row, f"{right} of {len(of_shapes)}" if of_shapes else ""))
+        lines.append(_line(NAMES[model], seeds, *row, _right(of_shapes)))
     return "\n".join(lines)
 
 
@@ -118,16 +117,22 @@ def distances(cells: Cells) -> str:
         "max",
         "samples: mean",
         "max",
+        "manifold: mean",
+        "max",
+        "right Betti numbers",
     )
+    sets = ("test_to_model", "samples_to_truth", "model_to_truth")
     names = [f"train_to_model_{name}" for name in ("min", "median", "mean", "max")]
-    names += [f"{set_}_{name}" for set_ in ("test_to_model", "samples_to_truth") for name in ("mean", "max")]
+    names += [f"{set_}_{name}" for set_ in sets for name in ("mean", "max")]
     lines = _header(head)
     for data, model in product(EXPERIMENTS, get_args(Model)):
         group = cells.get((data, model), [])
         if group:
             values = [[cell[name] for cell in group if name in cell] for name in names]
             row = [_median(column, ".2g") or "-" for column in values]
-            lines.append(_line(TITLES[data], NAMES[model], str(len(group)), *row))
+            # Samples of a law with thin places, all that rivals have, do not tell the topology of their manifold.
+            right = _right(group) if model == "ebim" else "-"
+            lines.append(_line(TITLES[data], NAMES[model], str(len(group)), *row, right))
     return "\n".join(lines)
 
 
@@ -140,7 +145,7 @@ def topologies(cells: Cells) -> str:
         if group:
             wrong = sorted({str(tuple(cell["betti"])) for cell in group if not cell["topology_right"]})
             row = (
-                f"{sum(cell['topology_right'] for cell in group)} of {len(group)}",
+                _right(group),
                 ", ".join(wrong),
                 *(_middle(group, name, ".1e") for name in ("test_to_model_mean", "samples_to_truth_mean")),
                 _middle(group, "nll_excess", ".3f"),
@@ -213,6 +218,18 @@ def miniboone(cells: Cells) -> str:
     return "\n".join(lines)
 
 
+def cost(cells: Cells) -> str:
+    """Markdown: CPU hours of all cells; the judging of those that do not tell it is taken to cost the others' mean."""
+    every = [cell for group in cells.values() for cell in group]
+    fits = np.array([cell["fit_cpu_seconds"] for cell in every])
+    judging = [cell["judge_cpu_seconds"] for cell in every if "judge_cpu_seconds" in cell] or [0.0]
+    hours = (fits.sum() + len(every) * np.mean(judging)) / 3600
+    return (
+        f"{len(every)} cells took {hours:.1f} CPU hours, compilation included: fits {fits.max() / 60:.1f} minutes at "
+        f"most, judging {np.mean(judging):.0f} CPU seconds on average and {max(judging) / 60:.1f} minutes at most."
+    )
+
+
 def difference(group: list[dict], ours: list[dict]) -> str:
     """Mean difference in W1 over the seeds that both have, with its 95 % interval by Student's t."""
     of_ours = {cell["seed"]: cell["w1"] for cell in ours}
@@ -221,6 +238,12 @@ def difference(group: list[dict], ours: list[dict]) -> str:
         return ""
     half = student.ppf(0.975, len(pairs) - 1) * np.std(pairs, ddof=1) / len(pairs) ** 0.5
     return f"{np.mean(pairs):+.3f} ± {half:.3f}"
+
+
+def _right(group: list[dict]) -> str:
+    """How many of the cells whose data have known Betti numbers are right."""
+    found = [cell["topology_right"] for cell in group if "topology_right" in cell]
+    return f"{sum(found)} of {len(found)}" if found else "-"
 
 
 def _middle(group: list[dict], name: str, form: str) -> str:

@@ -83,6 +83,7 @@ def tables(options: TableOptions) -> None:
         ("sinusoid", cell_tables.sinusoids),
         ("ablations", cell_tables.ablated),
         ("miniboone", cell_tables.miniboone),
+        ("cost", cell_tables.cost),
     ):
         replace_between_marks(options.page, name, table(cells))
     replace_between_marks(options.readme, "rivals", cell_tables.summary(cells))

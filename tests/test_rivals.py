@@ -74,7 +74,7 @@ def cell(model, seed, w1):
 def page(tmp_path):
     """A page with the marks that tables go between."""
     path = tmp_path / "page.md"
-    names = ("laws", "distances", "topology", "polynomial", "sinusoid", "ablations", "miniboone", "rivals")
+    names = ("laws", "distances", "topology", "polynomial", "sinusoid", "ablations", "miniboone", "cost", "rivals")
     path.write_text("".join(f"<!-- {name}: x -->\n<!-- end of {name} -->\n" for name in names))
     return path
 
