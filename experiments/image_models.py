@@ -1,5 +1,6 @@
 """The models of images: how each is trained, and how fresh samples are drawn from noise."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -12,9 +13,9 @@ import numpy as np
 from flax import nnx
 from jax.tree_util import Partial
 
-from experiments.image_scales import LATENT, TOLERANCE, Settings
+from experiments.image_scales import LATENT, TOLERANCE, Settings, chain_steps
 from implicit_manifolds._loops import in_blocks
-from implicit_manifolds._random import derived_keys, host_generator, uniform_in_box
+from implicit_manifolds._random import derived_keys, host_generator
 from implicit_manifolds.fit import box_around
 from implicit_manifolds.fit_energy import fit_contrastive
 from implicit_manifolds.losses.score_matching import score_matching_loss
@@ -23,6 +24,7 @@ from implicit_manifolds.mcmc import Langevin, run
 from implicit_manifolds.models.images import ImageDecoder, ImageEncoder, ImageEnergy, UNet
 from implicit_manifolds.models.mlp import MLP, EnergyMLP
 from implicit_manifolds.models.plane import FromPlane, start_as_plane
+from implicit_manifolds.points import InputError
 from implicit_manifolds.pushforward.autoencoders import Network, NetworkAutoencoder, perceptrons
 from implicit_manifolds.pushforward.fit import standardized_codes, train_networks
 from implicit_manifolds.pushforward.normalized_autoencoder import (
@@ -30,15 +32,18 @@ from implicit_manifolds.pushforward.normalized_autoencoder import (
     NormalizedObjective,
     ReconstructionEnergy,
 )
+from implicit_manifolds.training import checkpoint
+from implicit_manifolds.training.checkpoint import unflatten
 from implicit_manifolds.training.loop import History, train_afresh
 from implicit_manifolds.training.objectives import ContrastiveObjective, LossObjective, ManifoldObjective
 
 Model = Literal["ebim", "ebim_score_matching", "im", "ae_ebm", "vae_ebm", "nae"]
 PIXELS = 784
-CHAINS, BLOCK = 500, 64
+BLOCK = 250
 WIDE = 2.0
 """Chains on a manifold may leave [0, 1] by this much, since a blurred digit has pixels below zero."""
-KL_WEIGHT = 1e-3
+KL_WEIGHT = 1e-5
+"""Beside the mean squared error of a pixel; much more blurs what is decoded."""
 
 
 class Drawn(NamedTuple):
@@ -49,20 +54,38 @@ class Drawn(NamedTuple):
 
 
 class ImageModel(NamedTuple):
-    """A trained model: draw(key, count) gives fresh samples. networks: all of it. mdf: F, of models that have one."""
+    """A trained model: draw(key, count) gives fresh samples.
+
+    networks: all of it, by name; "mdf" is F, of models that have one. projecting: seconds between the trainings.
+    """
 
     draw: Callable[[Any, int], Drawn]
     histories: dict[str, History]
-    networks: Any
-    mdf: Any = None
+    networks: dict[str, Any]
+    projecting: float = 0.0
+
+
+class Stages(NamedTuple):
+    """Options of trainings: of the manifold, which models of one seed share, and of what is a model's own."""
+
+    shared: dict[str, Any]
+    own: dict[str, Any]
 
 
 def fit_image_model(
-    name: Model, key, images: np.ndarray, settings: Settings, checkpoint_dir: Path | None = None, progress: bool = False
+    name: Model, key, images: np.ndarray, settings: Settings, checkpoints: Path | None = None, progress: bool = False
 ) -> ImageModel:
-    """Train on images (N, 784) in [0, 1]; goes on from a checkpoint where there is one."""
-    options = {"progress": progress, "checkpoint_dir": checkpoint_dir}
-    return _FITS[name](key, jnp.asarray(images), settings, options)
+    """Train on images (N, 784) in [0, 1].
+
+    Goes on from `checkpoints`, a directory of this key, data and settings, where there are any; raises InputError where
+    it is another's. Models share their manifold there.
+    """
+    mesh = jax.make_mesh((jax.device_count(),), ("batch",)) if jax.device_count() > 1 else None
+    shared: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoints, "mesh": mesh}
+    own = shared | {"checkpoint_dir": None if checkpoints is None else checkpoints / name}
+    if checkpoints is not None:
+        checkpoint.claim(checkpoints, key, images, repr(settings))
+    return _FITS[name](key, jnp.asarray(images), settings, Stages(shared, own))
 
 
 def fit_image_manifold(key, images, settings: Settings, options: dict[str, Any]):
@@ -74,111 +97,127 @@ def fit_image_manifold(key, images, settings: Settings, options: dict[str, Any])
     return state.model, history
 
 
-def fit_ebim(loss: Literal["contrastive", "score-matching"], key, images, settings: Settings, options) -> ImageModel:
-    """Step 1, then an energy on {F = 0}; samples end constrained chains. Both losses have the same {F = 0}."""
+def fit_ebim(loss: Literal["contrastive", "score-matching"], key, images, settings: Settings, stages) -> ImageModel:
+    """Step 1, then an energy on {F = 0} of projected images; samples end constrained chains."""
     manifold_key, start_key, model_key, train_key = derived_keys(key, 4)
-    mdf, history = fit_image_manifold(manifold_key, images, settings, options)
+    mdf, history = fit_image_manifold(manifold_key, images, settings, stages.shared)
+    started = time.perf_counter()
     noise = gaussian_noise(images)
-    starts = on_manifold(mdf, noise(start_key, settings.energy.starts))[0]
-    box = (jnp.full(PIXELS, -WIDE), jnp.full(PIXELS, 1 + WIDE))
-    objective = ContrastiveObjective(mdf, jnp.asarray(starts), *box, settings.energy)
+    objective = chains(mdf, start_on(mdf, noise, start_key, settings.energy.starts)[0], settings)
+    zeros, reached = on_manifold(mdf, images[: settings.on_manifold])
+    projecting = time.perf_counter() - started
+    trained_for = objective if loss == "contrastive" else LossObjective(Partial(Partial(_score_matching), mdf))
+    data, config, options = jnp.asarray(zeros[reached]), settings.energy, stages.own
     energy = image_energy(model_key, settings)
-    if loss == "contrastive":
-        state, energy_history = train_afresh("energy", train_key, energy, objective, images, settings.energy, **options)
-    else:
-        points = jnp.asarray(on_manifold(mdf, images[: settings.scored])[0])
-        matching, config = LossObjective(Partial(Partial(_score_matching), mdf)), settings.energy
-        state, energy_history = train_afresh("energy", train_key, energy, matching, points, config, **options)
+    state, energy_history = train_afresh("energy", train_key, energy, trained_for, data, config, **options)
     sampler = objective.sampler(state.model)
 
     def draw(key, count):
         start_key, chain_key = derived_keys(key, 2)
-        starts, lost = on_manifold(mdf, noise(start_key, count))
-        drawn = chain_ends(sampler, chain_key, starts, settings.chain_steps)
-        more = {"starts_lost": lost, "residual_max": float(residuals(mdf, drawn.images).max())}
-        return drawn._replace(report=drawn.report | more)
+        starts, lost = start_on(mdf, noise, start_key, count)
+        drawn = chain_ends(sampler, chain_key, starts, chain_steps(config.langevin_steps, config.replay_fraction))
+        return drawn._replace(report=drawn.report | _of_zeros(mdf, drawn.images, lost))
 
     histories = {"manifold": history, "energy": energy_history}
-    return ImageModel(draw, histories, (mdf, state.model), mdf)
+    return ImageModel(draw, histories, {"mdf": mdf, "energy": state.model}, projecting)
 
 
-def fit_im(key, images, settings: Settings, options) -> ImageModel:
-    """Step 1 alone; samples are ends of ambient chains on ‖F‖ from uniform noise, as training has them, projected."""
-    mdf, history = fit_image_manifold(derived_keys(key, 1)[0], images, settings, options)
-    config = replace(settings.manifold, replay_fraction=0.0, langevin_steps=settings.chain_steps)
-    objective = ManifoldObjective(jnp.zeros(PIXELS), jnp.ones(PIXELS), config)
+def fit_im(key, images, settings: Settings, stages) -> ImageModel:
+    """Step 1 alone; samples are what the starts of an EBIM's chains are, and so show what its energy does."""
+    mdf, history = fit_image_manifold(derived_keys(key, 4)[0], images, settings, stages.shared)
+    noise = gaussian_noise(images)
 
     def draw(key, count):
-        ends = _negatives(objective, key, mdf, jnp.zeros((1, PIXELS)), count)
-        drawn, lost = on_manifold(mdf, ends)
-        return Drawn(drawn, {"starts_lost": lost, "residual_max": float(residuals(mdf, drawn).max())})
+        drawn, lost = start_on(mdf, noise, key, count)
+        return Drawn(drawn, _of_zeros(mdf, drawn, lost))
 
-    return ImageModel(draw, {"manifold": history}, mdf, mdf)
+    return ImageModel(draw, {"manifold": history}, {"mdf": mdf})
 
 
-def fit_autoencoder_energy(kl_weight: float | None, key, images, settings: Settings, options) -> ImageModel:
+def fit_autoencoder_energy(kl_weight: float | None, key, images, settings: Settings, stages) -> ImageModel:
     """A (variational) autoencoder, then an energy of its codes by contrastive divergence."""
-    network_key, train_key, energy_key = derived_keys(key, 3)
+    network_key, train_key, energy_key, start_key = derived_keys(key, 4)
     training = replace(settings.autoencoder, kl_weight=kl_weight)
     outputs = LATENT if kl_weight is None else 2 * LATENT
     networks = NetworkAutoencoder(*_pair(network_key, settings, outputs), LATENT)
+    options = {name: stages.own[name] for name in ("progress", "checkpoint_dir")}
     networks, history = train_networks(train_key, networks, images, training, **options)
     autoencoder, codes = standardized_codes(networks, images)
-    box = box_around(codes, 0.25)
-    starts = jnp.asarray(uniform_in_box(host_generator(energy_key), box, settings.code_energy.starts))
+    noise = gaussian_noise(codes)
+    starts = jnp.asarray(noise(start_key, settings.code_energy.starts))
     config = replace(settings.code_energy, hidden=settings.energy_hidden)
-    energy, energy_history = fit_contrastive(energy_key, None, codes, starts, box, config, **options)
+    energy, energy_history = fit_contrastive(
+        energy_key, None, codes, starts, box_around(codes, 0.25), config, **options
+    )
     sampler = Langevin(energy, config.noise_scale, config.step_size, config.gradient_clip)
 
     def draw(key, count):
-        starts = uniform_in_box(host_generator(key), box, count)
-        codes = chain_ends(sampler, key, starts, settings.chain_steps)
-        return Drawn(in_blocks(lambda rows: _decoded(autoencoder, rows), codes.images, CHAINS), codes.report)
+        steps = chain_steps(config.langevin_steps, config.replay_fraction)
+        drawn = chain_ends(sampler, key, noise(key, count), steps)
+        return Drawn(in_blocks(lambda rows: _decoded(autoencoder, rows), drawn.images, BLOCK), drawn.report)
 
     histories = {"autoencoder": history, "energy": energy_history}
-    return ImageModel(draw, histories, (autoencoder, energy))
+    return ImageModel(draw, histories, {"autoencoder": autoencoder, "energy": energy})
 
 
-def fit_normalized(key, images, settings: Settings, options) -> ImageModel:
-    """An autoencoder, then its reconstruction error as an energy; samples end chains of codes, then of images."""
+def fit_normalized(key, images, settings: Settings, stages) -> ImageModel:
+    """An autoencoder, then its reconstruction error as an energy; samples are images of the ends of chains of codes.
+
+    The chains of images, which training has after those of codes, would add noise to all pixels.
+    """
     network_key, pretrain_key, train_key = derived_keys(key, 3)
     networks = BoundedAutoencoder(*_pair(network_key, settings, LATENT), LATENT)
+    options = {name: stages.own[name] for name in ("progress", "checkpoint_dir")}
     networks, history = train_networks(pretrain_key, networks, images, settings.autoencoder, **options)
-    # In units of the mean square error of one image, which temperature must not be far from.
-    error = float(np.mean(in_blocks(lambda rows: _errors(networks, rows), images, CHAINS)))
-    energy = ReconstructionEnergy(networks, error)
-    objective = NormalizedObjective(jnp.zeros(PIXELS), jnp.ones(PIXELS), settings.normalized)
-    state, energy_history = train_afresh("energy", train_key, energy, objective, images, settings.normalized, **options)
-    config = replace(settings.normalized, replay_fraction=0.0, latent_steps=settings.chain_steps)
-    fresh = NormalizedObjective(jnp.zeros(PIXELS), jnp.ones(PIXELS), config)
+    # Squared errors under exp(-E) have a mean of T/2 in each of the directions off the manifold: as many as the data's.
+    error = np.mean(in_blocks(lambda rows: _errors(networks, rows), images, BLOCK))
+    energy = ReconstructionEnergy(networks, 2 * float(error) / (PIXELS - LATENT))
+    config, edges = settings.normalized, (jnp.zeros(PIXELS), jnp.ones(PIXELS))
+    objective = NormalizedObjective(*edges, config)
+    state, energy_history = train_afresh("energy", train_key, energy, objective, images, config, **options)
+    steps = chain_steps(config.latent_steps, config.replay_fraction)
+    fresh = NormalizedObjective(*edges, replace(config, replay_fraction=0.0, latent_steps=steps, langevin_steps=0))
 
     def draw(key, count):
-        return Drawn(_negatives(fresh, key, state.model, jnp.zeros((1, LATENT)), count), {})
+        return Drawn(np.asarray(_negatives(fresh, key, state.model, jnp.zeros((1, LATENT)), count)), {})
 
-    return ImageModel(draw, {"autoencoder": history, "energy": energy_history}, state.model)
+    return ImageModel(draw, {"autoencoder": history, "energy": energy_history}, {"energy": state.model})
 
 
-def gaussian_noise(images):
-    """noise(key, count): normal images with mean and covariance of the data, (count, 784)."""
-    images = np.asarray(images, np.float64)
-    mean = images.mean(axis=0)
-    values, vectors = np.linalg.eigh(np.cov(images, rowvar=False))
+def gaussian_noise(points):
+    """noise(key, count): normal points with mean and covariance of the data (N, n), (count, n)."""
+    points = np.asarray(points, np.float64)
+    mean = points.mean(axis=0)
+    values, vectors = np.linalg.eigh(np.cov(points, rowvar=False))
     root = vectors * np.sqrt(np.maximum(values, 0))
 
     def noise(key, count):
-        return (mean + host_generator(key).normal(size=(count, PIXELS)) @ root.T).astype(np.float32)
+        return (mean + host_generator(key).normal(size=(count, len(mean))) @ root.T).astype(np.float32)
 
     return noise
 
 
-def on_manifold(mdf, points) -> tuple[np.ndarray, float]:
-    """Zeros near the points (N, 784), those that were not reached replaced by others, and the share of these."""
+def on_manifold(mdf, points) -> tuple[np.ndarray, np.ndarray]:
+    """Zeros near the points (N, 784), and which of them were reached (N,)."""
     found = in_blocks(lambda rows: _projected(mdf, rows), np.asarray(points), BLOCK)
-    reached = np.flatnonzero(found.converged)
-    if not len(reached):
-        raise ArithmeticError("no start could be projected onto the learned manifold; train longer")
-    rows = np.where(found.converged, np.arange(len(found.converged)), reached[np.arange(len(points)) % len(reached)])
-    return found.position[rows], float(1 - found.converged.mean())
+    return found.position, found.converged
+
+
+def start_on(mdf, noise, key, count: int) -> tuple[np.ndarray, float]:
+    """Zeros (count, 784) near noise, drawn until there are enough, and the share of noise that reached none."""
+    kept, tried = np.zeros((0, PIXELS), np.float32), 0
+    for attempt in range(10):
+        zeros, reached = on_manifold(mdf, noise(jax.random.fold_in(key, attempt), count))
+        kept, tried = np.concatenate([kept, zeros[reached]]), tried + count
+        if len(kept) >= count:
+            return kept[:count], 1 - len(kept) / tried
+    raise ArithmeticError(f"{len(kept)} of {tried} starts could be projected onto the manifold; train longer")
+
+
+def chains(mdf, starts, settings: Settings) -> ContrastiveObjective:
+    """Contrastive training on {F = 0}, whose chains are those of sampling, too."""
+    box = (jnp.full(PIXELS, -WIDE), jnp.full(PIXELS, 1 + WIDE))
+    return ContrastiveObjective(mdf, jnp.asarray(starts), *box, settings.energy)
 
 
 def residuals(mdf, points) -> np.ndarray:
@@ -188,16 +227,17 @@ def residuals(mdf, points) -> np.ndarray:
 
 def chain_ends(sampler, key, starts, steps: int) -> Drawn:
     """Where chains from `starts` (N, ·) are after `steps` steps, and what became of their steps, by share."""
-    chains = [
-        run(sampler, jax.random.fold_in(key, first), starts[first : first + CHAINS], 1, steps)
-        for first in range(0, len(starts), CHAINS)
-    ]
+    found = run(sampler, key, starts, 1, steps, chunk_size=1)
     report = {}
-    if hasattr(chains[0].info, "reason"):
-        shares = np.concatenate([chain.info.reason for chain in chains]).mean(axis=0)
+    if hasattr(found.info, "reason"):
+        shares = found.info.reason.mean(axis=0)
         report = {"accepted": float(shares[0]), "not_converged": float(shares[2]), "out_of_bounds": float(shares[5])}
-        report["iterations"] = float(np.concatenate([chain.info.iterations for chain in chains]).mean())
-    return Drawn(np.concatenate([chain.positions[0] for chain in chains]), report)
+        report["iterations"] = float(found.info.iterations.mean())
+    return Drawn(found.positions[0], report)
+
+
+def _of_zeros(mdf, drawn, lost: float) -> dict[str, float]:
+    return {"starts_lost": lost, "residual_max": float(residuals(mdf, drawn).max())}
 
 
 def constraints(key, settings: Settings) -> MLP | UNet:
@@ -207,11 +247,18 @@ def constraints(key, settings: Settings) -> MLP | UNet:
     return MLP([PIXELS, *settings.hidden, PIXELS - LATENT], rngs=nnx.Rngs(key))
 
 
-def untrained_ebim(settings: Settings):
-    """MDF and energy of the right shapes, to be filled with what was trained."""
+def load_ebim(stem: Path, settings: Settings):
+    """F and E of the EBIM whose files begin with `stem`. Raises InputError where there are none."""
     key = jax.random.key(0)
     flat = FromPlane(constraints(key, settings), jnp.zeros((PIXELS - LATENT, PIXELS)), jnp.zeros(PIXELS))
-    return flat, image_energy(key, settings)
+    loaded = []
+    for name, network in (("mdf", flat), ("energy", image_energy(key, settings))):
+        path = stem.parent / f"{stem.name}-{name}.npz"
+        if not path.exists():
+            raise InputError(f"{path} does not exist; make it with python -m experiments.images --model ebim")
+        with np.load(path) as arrays:
+            loaded.append(unflatten(network, dict(arrays)))
+    return tuple(loaded)
 
 
 def image_energy(key, settings: Settings) -> EnergyMLP | ImageEnergy:
@@ -228,16 +275,9 @@ def _pair(key, settings: Settings, outputs: int) -> tuple[Network, Network]:
     return ImageEncoder(outputs, rngs=nnx.Rngs(encoder_key)), ImageDecoder(LATENT, rngs=nnx.Rngs(decoder_key))
 
 
-def _negatives(objective, key, model, memory, count: int) -> np.ndarray:
-    """`count` negatives of an objective that replays nothing, in blocks."""
-    blocks = range(0, count, CHAINS)
-    drawn = [_block_of_negatives(objective, jax.random.fold_in(key, first), model, memory) for first in blocks]
-    return np.concatenate([np.asarray(rows) for rows in drawn])[:count]
-
-
-@jax.jit
-def _block_of_negatives(objective, key, model, memory):
-    return objective.sample(key, model, memory, CHAINS)[0]
+@partial(jax.jit, static_argnames="count")
+def _negatives(objective, key, model, memory, count):
+    return objective.sample(key, model, memory, count)[0]
 
 
 @jax.jit

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common import main
-from experiments.image_models import BLOCK, untrained_ebim
+from experiments.image_models import BLOCK, load_ebim
 from experiments.image_scales import SETTINGS, TOLERANCE, Scale
 from experiments.images import ImageOptions, stem
 from experiments.lenet import IMAGES
@@ -22,8 +22,6 @@ from implicit_manifolds._loops import in_blocks
 from implicit_manifolds.datasets.images import ImageData, load_images
 from implicit_manifolds.manifold.projection import project, sampson_distance
 from implicit_manifolds.metrics.detection import auc
-from implicit_manifolds.points import InputError
-from implicit_manifolds.training.checkpoint import unflatten
 
 NOISE = 0.3
 """Standard deviation of pixels of noisy images, which are then clipped to [0, 1]."""
@@ -42,21 +40,18 @@ class OodOptions:
 
 def run_ood(options: OodOptions) -> dict[str, Any]:
     """The AUC of every score against every kind of image, written to a JSON file beside the model's."""
-    run = ImageOptions(options.data, "ebim", options.scale, options.seed, options.runs)
-    path = options.runs / f"{stem(run)}.npz"
-    if not path.exists():
-        raise InputError(f"{path} does not exist; make it with python -m experiments.images --model ebim")
-    with np.load(path) as arrays:
-        mdf, energy = unflatten(untrained_ebim(SETTINGS[options.scale]), dict(arrays))
+    name = stem(ImageOptions(options.data, "ebim", options.scale, options.seed))
+    mdf, energy = load_ebim(options.runs / name, SETTINGS[options.scale])
     images = load_images(options.data)[0]
     typical = scores(mdf, energy, images[: options.count])
     inside, *others = kinds(options)
-    found = {name: combined(scores(mdf, energy, points), typical) for name, points in [inside, *others]}
-    table = {
-        name: {score: auc(found["inside"][score], values) for score, values in found[name].items()}
-        for name, _ in others
+    found = {kind: combined(scores(mdf, energy, points), typical) for kind, points in [inside, *others]}
+    table: dict[str, Any] = {
+        kind: {score: auc(found["inside"][score], values) for score, values in found[kind].items()}
+        for kind, _ in others
     }
-    (options.runs / f"{stem(run)}-ood.json").write_text(json.dumps(table, indent=1) + "\n")
+    table |= {"lost": {kind: float(np.mean(~np.isfinite(values["distance"]))) for kind, values in found.items()}}
+    (options.runs / f"{name}-ood.json").write_text(json.dumps(table, indent=1) + "\n")
     print(json.dumps(table, indent=1))
     return table
 
@@ -78,10 +73,14 @@ def scores(mdf, energy, points: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def combined(found: dict[str, np.ndarray], typical: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The scores, and sums of energy and a distance, each by its mean and deviation on training images."""
+    """The scores, and sums of energy and a distance, each less its median on training images, by its spread there.
+
+    An image that no zero is found for has an infinite distance, which is as far from typical as can be.
+    """
 
     def standard(name):
-        return (found[name] - typical[name].mean()) / typical[name].std()
+        values = typical[name][np.isfinite(typical[name])]
+        return (found[name] - np.median(values)) / np.ptp(np.quantile(values, [0.25, 0.75]))
 
     pairs = {f"energy + {name}": standard("energy") + standard(name) for name in ("sampson", "distance")}
     # Both ways: an image simpler than all of the data lies close to its manifold, which is as telling.

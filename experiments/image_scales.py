@@ -18,8 +18,8 @@ class Settings:
 
     images: how many to train on. hidden: of perceptrons in place of the paper's convolutions, None for those.
     energy_hidden: of the perceptrons of codes, and of images where there are no convolutions. samples: fresh ones, to
-    be judged. chain_steps: of the chain that ends in each. projected: images whose nearest zero is reported. scored:
-    training images that are projected to learn scores from.
+    be judged. projected: images whose nearest zero is reported. on_manifold: training images that are projected, for
+    energies on {F = 0} to learn from.
     """
 
     images: int
@@ -31,30 +31,32 @@ class Settings:
     code_energy: EnergyConfig
     normalized: NormalizedAutoencoderConfig
     samples: int
-    chain_steps: int
     projected: int
-    scored: int
+    on_manifold: int
+
+
+def chain_steps(steps: int, replay_fraction: float) -> int:
+    """The mean length of the chains of training, which fresh ones have, too, for every model."""
+    return round(steps / (1 - replay_fraction))
 
 
 def manifold(**sizes) -> ManifoldConfig:
-    """The loss with an isometry penalty in place of the paper's bounds on ‖Jᵀv‖, chains as in the paper."""
+    """An isometry penalty in place of the paper's bounds on ‖Jᵀv‖, and no negatives.
+
+    F starts as a plane and stays nearly isometric, so there are no stray zeros to remove.
+    """
     return ManifoldConfig(
-        rank_weight=0.0,
-        isometry_weight=30.0,
-        negative_weight=0.1,
-        square_weight=0.0,
-        noise_scale=0.005,
-        step_size=10.0,
-        gradient_clip=0.01,
-        learning_rate=0.001,
-        **sizes,
+        rank_weight=0.0, isometry_weight=30.0, negative_weight=0.0, square_weight=0.0, learning_rate=0.001, **sizes
     )
 
 
 def energy(**sizes) -> EnergyConfig:
-    """Chains on the manifold at the temperature of exp(-E), since scaled chords allow long steps."""
+    """Chains on the manifold at the temperature of exp(-E), since scaled chords allow long steps.
+
+    A weight b of the squares bounds what can be learned, |E| ≤ 1/(2b); 0.01 leaves 50 nats either way.
+    """
     return EnergyConfig(
-        noise_scale=0.1, square_weight=1.0, learning_rate=0.001, solver="scaled-chord", tolerance=TOLERANCE, **sizes
+        noise_scale=0.2, square_weight=0.01, learning_rate=0.001, solver="scaled-chord", tolerance=TOLERANCE, **sizes
     )
 
 
@@ -63,35 +65,33 @@ SETTINGS: dict[Scale, Settings] = {
         images=1000,
         hidden=(64,),
         energy_hidden=(32,),
-        manifold=manifold(num_steps=300, batch_size=32, langevin_steps=2, buffer_size=200),
+        manifold=manifold(num_steps=300, batch_size=32),
         energy=energy(num_steps=100, batch_size=16, langevin_steps=1, buffer_size=64, starts=32),
         autoencoder=AutoencoderConfig(num_steps=100, batch_size=32),
         code_energy=EnergyConfig(num_steps=60, batch_size=32, langevin_steps=5, buffer_size=200),
         normalized=NormalizedAutoencoderConfig(num_steps=30, batch_size=32, latent_steps=3, langevin_steps=3),
         samples=100,
-        chain_steps=10,
         projected=32,
-        scored=128,
+        on_manifold=128,
     ),
     "reduced": Settings(
         images=60_000,
         hidden=(512, 512),
         energy_hidden=(256, 256),
-        manifold=manifold(num_steps=3000, batch_size=128, langevin_steps=5, buffer_size=10_000),
+        manifold=manifold(num_steps=5000, batch_size=128),
         energy=energy(num_steps=1500, batch_size=64, langevin_steps=2, buffer_size=4000, starts=2000),
         autoencoder=AutoencoderConfig(num_steps=8000, batch_size=128, learning_rate=0.001),
         code_energy=EnergyConfig(num_steps=4000, batch_size=128, langevin_steps=20, learning_rate=0.001),
         normalized=NormalizedAutoencoderConfig(num_steps=2000, batch_size=64),
-        samples=1000,
-        chain_steps=100,
+        samples=10_000,
         projected=256,
-        scored=10_000,
+        on_manifold=10_000,
     ),
     "paper": Settings(
         images=60_000,
         hidden=None,
         energy_hidden=(256, 256, 256, 256),
-        manifold=manifold(num_steps=46_800, batch_size=128, langevin_steps=20, buffer_size=10_000),
+        manifold=manifold(num_steps=46_800, batch_size=128),
         energy=energy(num_steps=93_700, batch_size=64, langevin_steps=5, buffer_size=10_000, starts=10_000),
         autoencoder=AutoencoderConfig(num_steps=46_800, batch_size=128, learning_rate=1e-3, clip_norm=10.0),
         code_energy=EnergyConfig(
@@ -99,8 +99,7 @@ SETTINGS: dict[Scale, Settings] = {
         ),
         normalized=NormalizedAutoencoderConfig(num_steps=46_800, batch_size=128),
         samples=10_000,
-        chain_steps=1000,
         projected=1024,
-        scored=60_000,
+        on_manifold=60_000,
     ),
 }

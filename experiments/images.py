@@ -5,6 +5,7 @@ trained parameters.
 """
 
 import json
+import math
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,7 +18,7 @@ import numpy as np
 
 from experiments.cells import sources
 from experiments.common import claim_file, main
-from experiments.image_models import Drawn, ImageModel, Model, fit_image_model, on_manifold, residuals
+from experiments.image_models import BLOCK, Drawn, ImageModel, Model, fit_image_model, on_manifold, residuals
 from experiments.image_scales import SETTINGS, Scale, Settings
 from experiments.lenet import IMAGES, lenet_features, load_lenet
 from implicit_manifolds.datasets.images import ImageData, load_images
@@ -28,16 +29,18 @@ from implicit_manifolds.plot import plot_history
 from implicit_manifolds.plot.images import plot_images
 from implicit_manifolds.training.checkpoint import flatten
 
-SPECTRA = 8
-"""Test images whose Jacobian is formed for its singular values."""
-SHOWN = 20
+SPECTRA = 1 / 32
+"""Share of the projected images whose Jacobian is formed for its singular values."""
+SHOWN, DRAWN = 20, 500
+"""Samples in a row of the picture; samples drawn at a time."""
 
 
 @dataclass(frozen=True)
 class ImageOptions:
-    """data, model, scale, seed: what to run. out: directory of results. checkpoints: where a run goes on from.
+    """data, model, scale, seed: what to run. out: directory of results.
 
-    replace: results of an earlier run of the same may be replaced.
+    checkpoints: where a stopped run goes on from, and where models of one seed share their manifold. replace: results
+    of an earlier run of the same may be replaced.
     """
 
     data: ImageData = "mnist"
@@ -61,40 +64,77 @@ def run_images(options: ImageOptions) -> dict[str, Any]:
     settings, key = SETTINGS[options.scale], jax.random.key(options.seed)
     images = load_images(options.data)[0][: settings.images]
     test = load_images(options.data, "test")[0]
+    checkpoints = None
+    if options.checkpoints is not None:
+        checkpoints = options.checkpoints / f"{options.data}-{options.scale}-seed{options.seed}"
+    model = fit_image_model(options.model, key, images, settings, checkpoints, progress=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name, network in model.networks.items():
+        arrays: dict[str, Any] = flatten(network)
+        np.savez_compressed(options.out / f"{stem(options)}-{name}.npz", **arrays)
     started = time.perf_counter()
-    model = fit_image_model(options.model, key, images, settings, options.checkpoints, progress=True)
-    fitted = time.perf_counter()
-    drawn = model.draw(jax.random.fold_in(key, 1), settings.samples)
-    ended = time.perf_counter()
+    blocks = None if checkpoints is None else checkpoints / options.model / "samples"
+    drawn = draw_in_blocks(model, jax.random.fold_in(key, 1), settings.samples, blocks)
     metrics: dict[str, Any] = {"data": options.data, "model": options.model, "scale": options.scale}
     metrics |= {"seed": options.seed, "version": version("implicit-manifolds"), "sources": sources()}
-    metrics |= {"device": jax.devices()[0].device_kind, "fit_seconds": fitted - started}
-    metrics |= {"sample_seconds": ended - fitted, "samples": len(drawn.images)}
+    metrics |= {"device": jax.devices()[0].device_kind, "samples": len(drawn.images)}
+    seconds = {f"{step}_seconds": float(history.seconds.sum()) for step, history in model.histories.items()}
+    metrics |= seconds | {"fit_seconds": sum(seconds.values()) + model.projecting}
+    metrics |= {"sample_seconds": time.perf_counter() - started}
     metrics |= {
         f"{step}_{term}": _ends(values)
         for step, history in model.histories.items()
         for term, values in history.terms.items()
     }
-    metrics |= drawn.report | judged(drawn, images, test, options.data)
-    if model.mdf is not None:
-        metrics |= judged_manifold(model.mdf, images, test, settings)
-    options.out.mkdir(parents=True, exist_ok=True)
+    metrics |= drawn.report | judged(drawn.images, images, test, options.data)
+    if "mdf" in model.networks:
+        metrics |= judged_manifold(model.networks["mdf"], images, test, drawn.images, settings)
     draw_figures(model, drawn, images, test, options)
-    arrays: dict[str, Any] = flatten(model.networks)
-    np.savez_compressed(options.out / f"{stem(options)}.npz", **arrays)
     path.write_text(json.dumps(metrics, indent=1) + "\n")
     print(json.dumps(metrics, indent=1))
     return metrics
 
 
-def judged(drawn: Drawn, images: np.ndarray, test: np.ndarray, data: ImageData) -> dict[str, float]:
-    """What fresh samples are worth: by features of the committed classifier, and next to the training images."""
+def draw_in_blocks(model: ImageModel, key, count: int, directory: Path | None) -> Drawn:
+    """`count` fresh samples, drawn some at a time, each kept in the directory for a run that is stopped."""
+    blocks = []
+    for first in range(0, count, DRAWN):
+        path = None if directory is None else directory / f"{first}.npz"
+        if path is not None and path.exists():
+            with np.load(path) as arrays:
+                report = {name: float(value) for name, value in arrays.items() if name != "images"}
+                blocks.append(Drawn(arrays["images"], report))
+            continue
+        blocks.append(model.draw(jax.random.fold_in(key, first), min(DRAWN, count - first)))
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_whole(path, images=blocks[-1].images, **blocks[-1].report)
+    report = {}
+    for name in blocks[0].report:
+        values = [block.report[name] for block in blocks]
+        report[name] = float(max(values) if name == "residual_max" else np.mean(values))
+    return Drawn(np.concatenate([block.images for block in blocks]), report)
+
+
+def save_whole(path: Path, **arrays: Any) -> None:
+    """Write an .npz that appears whole or not at all."""
+    partial = path.with_suffix(".part.npz")
+    np.savez(partial, **arrays)
+    partial.replace(path)
+
+
+def judged(drawn: np.ndarray, images: np.ndarray, test: np.ndarray, data: ImageData) -> dict[str, float]:
+    """What fresh samples are worth: by features of the committed classifier, and next to the training images.
+
+    Beside the Fréchet distance from test images stands that of as many training images, the least to hope for.
+    """
     network = load_lenet(data)
-    features, truth = lenet_features(network, drawn.images), lenet_features(network, test)
-    near = precision_recall(features, truth)
-    reach = nearest(np.clip(drawn.images, 0, 1), images)[1], nearest(test[: len(drawn.images)], images)[1]
+    features, truth, floor = (lenet_features(network, rows) for rows in (drawn, test, images[: len(drawn)]))
+    near = precision_recall(features, truth[: len(features)])
+    reach = nearest(np.clip(drawn, 0, 1), images)[1], nearest(test[: len(drawn)], images)[1]
     return {
         "frechet_lenet": frechet_distance(features, truth),
+        "frechet_lenet_of_train": frechet_distance(floor, truth),
         "precision": near.precision,
         "recall": near.recall,
         "nearest_training_image": float(reach[0].mean()),
@@ -102,19 +142,28 @@ def judged(drawn: Drawn, images: np.ndarray, test: np.ndarray, data: ImageData) 
     }
 
 
-def judged_manifold(mdf, images: np.ndarray, test: np.ndarray, settings: Settings) -> dict[str, Any]:
-    """Rank of the constraints on data and how far data lie from their zeros."""
-    values = np.concatenate([np.linalg.svd(_jacobian(mdf, image), compute_uv=False) for image in test[:SPECTRA]])
-    quantiles = {"least": 0.0, "5%": 0.05, "median": 0.5, "95%": 0.95, "largest": 1.0}
-    found: dict[str, Any] = {
-        "singular_values": {name: float(np.quantile(values, share)) for name, share in quantiles.items()}
-    }
+def judged_manifold(mdf, images, test, drawn, settings: Settings) -> dict[str, Any]:
+    """How far data lie from the zeros of F, and the rank of its Jacobian there and where samples are."""
+    found: dict[str, Any] = {}
+    zeros = {}
     for name, points in (("train", images), ("test", test)):
         points = points[: settings.projected]
-        zeros, lost = on_manifold(mdf, points)
-        found |= {f"{name}_distance": float(np.linalg.norm(zeros - points, axis=1).mean()), f"{name}_lost": lost}
+        zeros[name], reached = on_manifold(mdf, points)
+        distance = np.linalg.norm(zeros[name] - points, axis=1)[reached]
+        found |= {f"{name}_distance": float(distance.mean()), f"{name}_lost": float(1 - reached.mean())}
         found |= {f"{name}_residual": float(residuals(mdf, points).mean())}
-    return found
+    count = math.ceil(SPECTRA * settings.projected)
+    found["singular_values"] = spectrum(mdf, zeros["test"][:count])
+    return found | {"singular_values_of_samples": spectrum(mdf, drawn[:count])}
+
+
+def spectrum(mdf, points: np.ndarray) -> dict[str, float]:
+    """Quantiles of the singular values of J at points (N, 784), by the eigenvalues of J Jᵀ."""
+    jacobians = [np.asarray(_jacobian(mdf, point), np.float64) for point in points]
+    squares = np.concatenate([np.linalg.eigvalsh(jacobian @ jacobian.T) for jacobian in jacobians])
+    values = np.sqrt(np.maximum(squares, 0))
+    quantiles = {"least": 0.0, "5%": 0.05, "median": 0.5, "95%": 0.95, "largest": 1.0}
+    return {name: float(np.quantile(values, share)) for name, share in quantiles.items()}
 
 
 def draw_figures(model: ImageModel, drawn: Drawn, images, test, options: ImageOptions) -> None:
@@ -125,15 +174,14 @@ def draw_figures(model: ImageModel, drawn: Drawn, images, test, options: ImageOp
     rows = [block for start in (0, SHOWN) for block in (shown[start : start + SHOWN], near[start : start + SHOWN])]
     plot_images(np.concatenate(rows), SHOWN, ["samples", "nearest", "samples", "nearest"]).savefig(path("samples"))
     plot_history(model.histories).savefig(path("training"))
-    if model.mdf is not None:
-        zeros, _ = on_manifold(model.mdf, test[:10])
-        key = jax.random.key(0)
-        plot_images(np.concatenate([directions(key, model.mdf, zero) for zero in zeros[:5]]), signed=True).savefig(
-            path("tangents")
-        )
+    if "mdf" in model.networks:
+        mdf, key = model.networks["mdf"], jax.random.key(0)
+        zeros, _ = on_manifold(mdf, test[:BLOCK])
+        rows = [np.concatenate([zero[None], directions(key, mdf, zero)]) for zero in zeros[:5]]
+        plot_images(np.concatenate(rows), len(rows[0]), signed=1).savefig(path("tangents"))
 
 
-def directions(key, mdf, zero: np.ndarray, count: int = 10) -> np.ndarray:
+def directions(key, mdf, zero: np.ndarray, count: int = 9) -> np.ndarray:
     """Random unit tangents of {F = 0} at a zero (784,), (count, 784)."""
     found = np.array(_tangents(mdf, jnp.asarray(zero), jax.random.normal(key, (count, zero.size))))
     return found / np.linalg.norm(found, axis=1, keepdims=True)
@@ -142,8 +190,8 @@ def directions(key, mdf, zero: np.ndarray, count: int = 10) -> np.ndarray:
 def nearest(points: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Index (N,) of the training image nearest to each point (N, 784), and its distance (N,)."""
     sizes = (images**2).sum(axis=1)
-    squares = np.concatenate([sizes - 2 * rows @ images.T for rows in np.array_split(points, -(-len(points) // 500))])
-    index = squares.argmin(axis=1)
+    blocks = np.array_split(points, -(-len(points) // 500))
+    index = np.concatenate([(sizes - 2 * rows @ images.T).argmin(axis=1) for rows in blocks])
     return index, np.linalg.norm(images[index] - points, axis=1)
 
 

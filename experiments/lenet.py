@@ -18,7 +18,6 @@ from experiments.common import main
 from experiments.report import RESULTS
 from implicit_manifolds._loops import in_blocks
 from implicit_manifolds.datasets.images import ImageData, load_images
-from implicit_manifolds.metrics.frechet import frechet_distance
 from implicit_manifolds.models.lenet import LeNet
 from implicit_manifolds.training.checkpoint import flatten, unflatten
 from implicit_manifolds.training.loop import train_afresh
@@ -70,11 +69,6 @@ def lenet_classes(network: LeNet, images: np.ndarray) -> np.ndarray:
 def lenet_features(network: LeNet, images: np.ndarray) -> np.ndarray:
     """Features (N, 84) of images (N, 784), clipped to [0, 1] as pixels are."""
     return in_blocks(lambda rows: _features(network, rows), np.clip(images, 0, 1).astype(np.float32), BLOCK)
-
-
-def frechet_lenet(network: LeNet, samples: np.ndarray, truth: np.ndarray) -> float:
-    """`frechet_distance` of the features of two sets of images: not FID, and not to be compared with it."""
-    return frechet_distance(*(lenet_features(network, images) for images in (samples, truth)))
 
 
 def _cross_entropy(key, network, batch):

@@ -1,6 +1,5 @@
 """Fitting an energy-based implicit manifold: step 1 learns {F = 0}, step 2 an energy on it."""
 
-import hashlib
 import math
 import time
 import warnings
@@ -24,6 +23,7 @@ from .manifold.charts import pool_source
 from .models.mlp import MLP, start_as_sphere
 from .points import InputError, check_training_points
 from .scaling import Scaling
+from .training import checkpoint
 from .training.loop import History, train_afresh
 from .training.objectives import ManifoldObjective, RestartsObjective
 
@@ -127,7 +127,7 @@ def fit(
     if config.energy_loss == "likelihood" and not pools:
         raise InputError("likelihood needs at most 5 constraints in 10 dimensions; choose another --energy-loss")
     if checkpoint_dir is not None:
-        _claim_checkpoints(checkpoint_dir, key, points, codimension, config)
+        checkpoint.claim(checkpoint_dir, key, points, repr((codimension, config)))
     scaling, standard, box = standardization(points, config)
     started = time.perf_counter()
     manifold_key, start_key, energy_key = derived_keys(key, 3)
@@ -188,18 +188,6 @@ def _fit_energy(
         return fit_score_matching(key, mdf, anchors, found, box, config.score_matching, **options)
     assert found is not None
     return fit_likelihood(key, pool_source(mdf, found.atlas, box), found.data, config.likelihood, **options)
-
-
-def _claim_checkpoints(directory: Path, key, points, codimension, config) -> None:
-    """Mark a checkpoint directory as this run's; raises InputError where it is another's."""
-    run = [np.asarray(jax.random.key_data(key)).tobytes(), points.tobytes(), repr((codimension, config)).encode()]
-    mark = hashlib.sha256(b"".join(run)).hexdigest()
-    directory.mkdir(parents=True, exist_ok=True)
-    note = directory / "run.sha256"
-    if not note.exists() and not any(directory.iterdir()):
-        note.write_text(mark)
-    if not note.exists() or note.read_text() != mark:
-        raise InputError(f"{directory} holds checkpoints of another run; remove it or name another output")
 
 
 def standardization(points: np.ndarray, config: FitConfig = FitConfig()) -> tuple[Scaling, Array, Box]:

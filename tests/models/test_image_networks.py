@@ -24,6 +24,17 @@ def test_networks_of_the_papers_size_take_one_image(network, size, parameters):
     assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(network, nnx.Param))) == parameters
 
 
+@pytest.mark.parametrize("network", [UNet(2, rngs=nnx.Rngs(0)), ImageEnergy(2, rngs=nnx.Rngs(0))])
+def test_networks_that_scores_are_taken_of_have_second_derivatives(network, x64):
+    image, step = jnp.asarray(IMAGES[0], float), 1e-4
+    direction = jnp.asarray(np.random.default_rng(1).normal(size=784))
+    slope = jax.jit(lambda x: jax.jvp(network, (x,), (direction,))[1])
+    bend = jax.jit(lambda x: jax.jvp(slope, (x,), (direction,))[1])(image)
+    assert jnp.abs(bend).max() > 1e-6
+    differences = (slope(image + step * direction) - slope(image - step * direction)) / (2 * step)
+    np.testing.assert_allclose(bend, differences, rtol=1e-3, atol=1e-6)
+
+
 def test_a_decoder_ends_at_the_size_of_an_image():
     assert jax.eval_shape(ImageDecoder(16, rngs=nnx.Rngs(0)), jnp.ones(16)).shape == (784,)
 

@@ -166,8 +166,8 @@ def test_pairs_refuses_data_of_another_dimension():
 
 def test_history_has_a_panel_a_step_with_every_term():
     steps = np.arange(10, 110, 10)
-    manifold = History(steps, {"loss": 100 * np.exp(-steps / 5.0) - 0.01, "data": 1.0 / steps})
-    energy = History(steps, {"loss": -1.0 / steps, "data": 0.1 * steps})
+    manifold = History(steps, {"loss": 100 * np.exp(-steps / 5.0) - 0.01, "data": 1.0 / steps}, steps)
+    energy = History(steps, {"loss": -1.0 / steps, "data": 0.1 * steps}, steps)
     figure = plot_history({"manifold": manifold, "energy": energy})
     assert [axes.get_title() for axes in figure.axes] == ["manifold", "energy"]
     assert [axes.get_yscale() for axes in figure.axes] == ["symlog", "linear"]

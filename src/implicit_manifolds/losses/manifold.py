@@ -28,8 +28,7 @@ def singular_values(
 
     Any value lies between the least and the largest singular value of J(x).
     """
-    shape = jax.eval_shape(mdf, points[0])
-    directions = jax.random.normal(key, (points.shape[0], *shape.shape), shape.dtype)
+    directions = _directions(mdf, points, key)
 
     def one(x: Vector, direction):
         residual, pull = jax.vjp(mdf, x)
@@ -44,16 +43,26 @@ def isometry_penalty(mdf: MDF, points: Float[Array, "batch n"], key: RandomKey, 
     By one vjp and one jvp. In expectation ‖G/η² - I‖²_F / k: it holds every singular value of J near η, where a
     bound on ‖Jᵀv‖ holds only their mean square once k is large. points (batch, n) to (). Ours.
     """
-    shape = jax.eval_shape(mdf, points[0])
-    directions = jax.random.normal(key, (points.shape[0], *shape.shape), shape.dtype)
+    return jnp.mean(_isometry_defects(mdf, points, key, scale)[0])
+
+
+def _isometry_defects(mdf: MDF, points, key: RandomKey, scale: Number):
+    """‖G v/η² - v‖², (batch,), and with it what `singular_values` gives for the same v."""
 
     def one(x: Vector, direction):
         direction /= jnp.linalg.norm(direction)
-        _, push = jax.linearize(mdf, x)
-        pull = jax.linear_transpose(push, x)
-        return jnp.sum((push(pull(direction)[0]) / scale**2 - direction) ** 2)
+        residual, push = jax.linearize(mdf, x)
+        pulled = jax.linear_transpose(push, x)(direction)[0]
+        defect = jnp.sum((push(pulled) / scale**2 - direction) ** 2)
+        return defect, residual_norm(pulled), residual
 
-    return jnp.mean(jax.vmap(one)(points, directions))
+    return jax.vmap(one)(points, _directions(mdf, points, key))
+
+
+def _directions(mdf: MDF, points, key: RandomKey):
+    """A normal vector (k,) for each point, (batch, k)."""
+    shape = jax.eval_shape(mdf, points[0])
+    return jax.random.normal(key, (points.shape[0], *shape.shape), shape.dtype)
 
 
 def manifold_loss(
@@ -77,7 +86,11 @@ def manifold_loss(
     rank_weight, ρ square_weight, η and η_max the singular-value bounds; with an isometry_weight, `isometry_penalty` at
     scale η is added. Returns the loss and its unweighted terms. No gradient flows into `negatives`.
     """
-    values, residuals = singular_values(mdf, points, key)
+    defects = None
+    if isometry_weight:
+        defects, values, residuals = _isometry_defects(mdf, points, key, minimum_singular_value)
+    else:
+        values, residuals = singular_values(mdf, points, key)
     terms = {
         "data": jnp.mean(jax.vmap(lambda r: residual_norm(r, norm))(residuals)),
         "rank": jnp.mean(jax.nn.relu(minimum_singular_value - values) ** 2),
@@ -85,8 +98,8 @@ def manifold_loss(
     if maximum_singular_value is not None:
         terms["rank"] += jnp.mean(jax.nn.relu(values - maximum_singular_value) ** 2)
     loss = terms["data"] + rank_weight * terms["rank"]
-    if isometry_weight:
-        terms["isometry"] = isometry_penalty(mdf, points, key, minimum_singular_value)
+    if defects is not None:
+        terms["isometry"] = jnp.mean(defects)
         loss += isometry_weight * terms["isometry"]
     if negatives is not None:
         at = jax.vmap(mdf)(jax.lax.stop_gradient(negatives))

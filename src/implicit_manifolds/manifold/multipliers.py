@@ -20,9 +20,9 @@ from .._types import MDF, Array, Bool, Int, Number, Residual, Vector, relative_t
 from .tangent import (
     Linearization,
     gram_solve,
-    jacobian_times,
     linearize,
     lower_solve,
+    operators,
     transposed_times,
     upper_solve,
 )
@@ -81,9 +81,10 @@ def iterate(
     `correction(position, residual, memory) -> (δ, memory)`.
     """
     weights = residual_weights(at, tolerance)
+    _, pull = operators(mdf, at)
 
     def evaluate(multiplier):
-        position = point - transposed_times(mdf, at, multiplier)
+        position = point - pull(multiplier)
         return position, mdf(position)
 
     def unsolved(carry):
@@ -188,6 +189,7 @@ def newton(
     linearisation is matrix-free.
     Fewer iterations than `quasi_newton`, each about three times dearer. At most 12.
     """
+    push_there, pull_there = operators(mdf, at)
 
     def correction(position, residual, memory):
         if at.jacobian is not None:
@@ -200,10 +202,9 @@ def newton(
         pull = jax.linear_transpose(push, position)
 
         def normal_product(u):
-            image = push(transposed_times(mdf, at, u))
-            return jacobian_times(mdf, at, pull(image)[0])
+            return push_there(pull(push(pull_there(u)))[0])
 
-        right = jacobian_times(mdf, at, pull(residual)[0])
+        right = push_there(pull(residual)[0])
         tolerance = relative_tolerance(residual.dtype)
         return cg(normal_product, right, tol=tolerance, maxiter=residual.shape[0])[0], memory
 
@@ -223,13 +224,14 @@ def gradient_descent(
     The step length minimises the linearised residual (Cauchy's rule), so it has no rate to tune and
     no scale of F to know. Linear convergence at the condition number of G². At most 60.
     """
+    push_there, pull_there = operators(mdf, at)
 
     def correction(position, residual, memory):
         _, push = jax.linearize(mdf, position)
         pull = jax.linear_transpose(push, position)
         # Unit vectors before products: F in small or large units would under- or overflow in float32.
-        gradient = _unit(jacobian_times(mdf, at, _unit(pull(_unit(residual))[0])))
-        image = push(transposed_times(mdf, at, gradient))
+        gradient = _unit(push_there(_unit(pull(_unit(residual))[0])))
+        image = push(pull_there(gradient))
         size = jnp.linalg.norm(image)
         length = jnp.vdot(_unit(image), residual) / jnp.where(size == 0, 1, size)
         return length * gradient, memory

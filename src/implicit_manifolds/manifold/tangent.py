@@ -8,6 +8,7 @@ and G is factored by Cholesky; above it nothing of size k x n or k x k is ever f
 comes from conjugate gradients on u -> J(Jᵀu), one vjp and one jvp an iteration.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -92,18 +93,23 @@ def upper_solve(factor: Float[Array, "k k"], b: Residual) -> Residual:
     return jnp.stack([rows[i] for i in range(size)])
 
 
+def operators(mdf: MDF, at: Linearization) -> tuple[Callable[[Vector], Residual], Callable[[Residual], Vector]]:
+    """The maps v -> J v and u -> Jᵀu; without J at hand both from one evaluation of F, so take them out of loops."""
+    if at.jacobian is not None:
+        return lambda v: at.jacobian @ v, lambda u: u @ at.jacobian
+    _, push = jax.linearize(mdf, at.position)
+    pull = jax.linear_transpose(push, at.position)
+    return push, lambda u: pull(u)[0]
+
+
 def jacobian_times(mdf: MDF, at: Linearization, v: Vector) -> Residual:
     """J v, (n,) -> (k,), by one jvp where J is not at hand."""
-    if at.jacobian is not None:
-        return at.jacobian @ v
-    return jax.jvp(mdf, (at.position,), (v,))[1]
+    return operators(mdf, at)[0](v)
 
 
 def transposed_times(mdf: MDF, at: Linearization, u: Residual) -> Vector:
     """Jᵀu, (k,) -> (n,), by one vjp where J is not at hand."""
-    if at.jacobian is not None:
-        return u @ at.jacobian
-    return jax.vjp(mdf, at.position)[1](u)[0]
+    return operators(mdf, at)[1](u)
 
 
 def gram_solve(mdf: MDF, at: Linearization, b: Residual) -> Residual:
@@ -111,26 +117,30 @@ def gram_solve(mdf: MDF, at: Linearization, b: Residual) -> Residual:
 
     Not finite where G is singular, or so ill-conditioned that conjugate gradients end far from a solution.
     """
-    if at.gram_factor is None:
-        _, push = jax.linearize(mdf, at.position)
-        _, pull = jax.vjp(mdf, at.position)
-        product = lambda u: push(pull(u)[0])  # noqa: E731
-        tolerance = relative_tolerance(b.dtype)
-        # Exact in k iterations but for rounding, which at condition numbers of 1e6 takes ten times as many.
-        solution = cg(product, b, tol=tolerance, maxiter=10 * b.shape[0])[0]
-        solved = jnp.linalg.norm(b - product(solution)) <= tolerance**0.5 * jnp.linalg.norm(b)
-        return jnp.where(solved, solution, jnp.nan)
-    return upper_solve(at.gram_factor, lower_solve(at.gram_factor, b))
+    return _gram_solve(at, *operators(mdf, at), b)
+
+
+def _gram_solve(at: Linearization, push, pull, b: Residual) -> Residual:
+    if at.gram_factor is not None:
+        return upper_solve(at.gram_factor, lower_solve(at.gram_factor, b))
+    product = lambda u: push(pull(u))  # noqa: E731
+    tolerance = relative_tolerance(b.dtype)
+    # Exact in k iterations but for rounding, which at condition numbers of 1e6 takes ten times as many.
+    solution = cg(product, b, tol=tolerance, maxiter=10 * b.shape[0])[0]
+    solved = jnp.linalg.norm(b - product(solution)) <= tolerance**0.5 * jnp.linalg.norm(b)
+    return jnp.where(solved, solution, jnp.nan)
 
 
 def pseudo_inverse_times(mdf: MDF, at: Linearization, b: Residual) -> Vector:
     """J⁺b = JᵀG⁻¹b, (k,) -> (n,): the shortest v with J v = b."""
-    return transposed_times(mdf, at, gram_solve(mdf, at, b))
+    push, pull = operators(mdf, at)
+    return pull(_gram_solve(at, push, pull, b))
 
 
 def normal_projection(mdf: MDF, at: Linearization, v: Vector) -> Vector:
     """N v, (n,) -> (n,): the part of v normal to the level set of F through `at.position`."""
-    return pseudo_inverse_times(mdf, at, jacobian_times(mdf, at, v))
+    push, pull = operators(mdf, at)
+    return pull(_gram_solve(at, push, pull, push(v)))
 
 
 def tangent_projection(mdf: MDF, at: Linearization, v: Vector) -> Vector:

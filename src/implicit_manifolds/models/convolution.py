@@ -29,8 +29,17 @@ def convolution(images, kernel, strides, padding, *, lhs_dilation, rhs_dilation,
 
 def halved(x):
     """The greatest of each 2 x 2 pixels: (h, w, c) to (h // 2, w // 2, c)."""
+    return _by_fours(x).max(axis=(1, 3))
+
+
+def averaged(x):
+    """The mean of each 2 x 2 pixels: (h, w, c) to (h // 2, w // 2, c)."""
+    return _by_fours(x).mean(axis=(1, 3))
+
+
+def _by_fours(x):
     rows, columns = len(x) // 2, x.shape[1] // 2
-    return x[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2, -1).max(axis=(1, 3))
+    return x[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2, -1)
 
 
 def unfolded(x):

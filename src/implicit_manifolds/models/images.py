@@ -1,4 +1,8 @@
-"""Networks of images, one flat image (784,) at a time: the U-net that defines a manifold, encoder, decoder, energy."""
+"""Networks of images, one flat image (784,) at a time: the U-net that defines a manifold, encoder, decoder, energy.
+
+Sizes are those of Ross et al. (2023, appendix B). Where they have ReLU and the greatest of four pixels, the U-net and
+the encoder have SiLU and the mean: zero sets should be smooth, and scores need second derivatives.
+"""
 
 from typing import Any
 
@@ -9,7 +13,7 @@ from flax import nnx
 
 from .._random import host_generator
 from .._types import Array, Float, Scalar, Vector
-from .convolution import convolution, halved, unfolded
+from .convolution import averaged, convolution, unfolded
 from .normalization import SpectralConv
 
 SIDE = 28
@@ -36,7 +40,7 @@ class UNet(nnx.Module):
         maps, x = [], x.reshape(SIDE, SIDE, 1)
         for block in self.down[:-1]:
             maps.append(block(x))
-            x = halved(maps[-1])
+            x = averaged(maps[-1])
         x = self.down[-1](x)
         for rise, block, seen in zip(self.rise, self.up, reversed(maps), strict=True):
             x = unfolded(rise(x))
@@ -60,9 +64,9 @@ class ImageEncoder(nnx.Module):
         """One image (784,) to (outputs,)."""
         x = x.reshape(SIDE, SIDE, 1)
         for index, layer in enumerate(self.layers[:-1]):
-            x = jax.nn.relu(layer(x))
+            x = jax.nn.silu(layer(x))
             if index in (1, 3):
-                x = halved(x)
+                x = averaged(x)
         return self.layers[-1](x).ravel()
 
 

@@ -11,11 +11,12 @@ INCH = 0.45
 
 
 def plot_images(
-    images: Float[np.ndarray, "N pixels"], columns: int = 10, titles: list[str] | None = None, signed: bool = False
+    images: Float[np.ndarray, "N pixels"], columns: int = 10, titles: list[str] | None = None, signed: int | None = None
 ) -> Figure:
     """Square images (N, side²), row by row, white where they are 0 and black where they are 1 or more.
 
-    titles: of rows, at their left. signed: images of directions, blue below zero and red above, each on its own scale.
+    titles: of rows, at their left. signed: columns from this one on show directions, blue below zero and red above,
+    each on its own scale.
     """
     side = int(np.sqrt(images.shape[1]))
     rows = -(-len(images) // columns)
@@ -26,10 +27,10 @@ def plot_images(
             size = (INCH / figure.get_figwidth(), 1 / rows)
             axes = figure.add_axes((margin / figure.get_figwidth() + column * size[0], 1 - (row + 1) / rows, *size))
             axes.axis("off")
-            limit = np.abs(image).max() if signed else 1
-            axes.imshow(
-                image.reshape(side, side), "RdBu_r" if signed else "gray_r", vmin=-limit if signed else 0, vmax=limit
-            )
+            direction = signed is not None and column >= signed
+            limit = np.abs(image).max() if direction else 1
+            colours, least = ("RdBu_r", -limit) if direction else ("gray_r", 0)
+            axes.imshow(image.reshape(side, side), colours, vmin=least, vmax=limit)
         if titles is not None:
             figure.text(0.01, 1 - (row + 0.5) / rows, titles[row], va="center", fontsize=9)
     return figure

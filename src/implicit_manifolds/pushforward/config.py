@@ -33,18 +33,20 @@ class LatentEnergyConfig:
 class NormalizedAutoencoderConfig:
     """Normalised autoencoder: training of the reconstruction error as an energy, after that of the autoencoder."""
 
-    temperature: float = 0.005
+    temperature: float = 0.02
     num_steps: int = 3000
     batch_size: int = 100
     learning_rate: float = 0.0003
     decay: bool = True
     clip_norm: float | None = 1.0
     square_weight: float = 0.01
-    latent_steps: int = 10  # of a chain of codes, which finds where on the manifold a chain of points starts
+    candidates: int = 32  # uniform codes, of which one that exp(-E) favours starts a chain of codes
+    latent_steps: int = 10  # of that chain, which finds where on the manifold a chain of points starts
     latent_noise: float = 0.05
     langevin_steps: int = 10
     noise_scale: float = 0.05
-    replay_fraction: float = 0.95
+    gradient_clip: float | None = 100.0  # of both chains, entrywise: a decoder is steep where there are no data
+    replay_fraction: float = 0.5
     buffer_size: int = 10_000
     box_margin: float = 0.25
 

@@ -1,6 +1,7 @@
 """Normalised autoencoder: the reconstruction error as the energy of a density of R^n (Yoon et al. 2021)."""
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -79,13 +80,17 @@ class NormalizedObjective:
     def sample(self, key: RandomKey, model: ReconstructionEnergy, memory, batch_size: int):
         """Negatives (batch, n), and the buffer with their codes pushed."""
         config = self.config
-        fresh_key, draw_key, code_key, chain_key = jax.random.split(key, 4)
-        fresh = jax.random.uniform(fresh_key, (batch_size, memory.shape[1]), memory.dtype, -1.0, 1.0)
+        fresh_key, pick_key, draw_key, code_key, chain_key = jax.random.split(key, 5)
+        shape = (batch_size, config.candidates, memory.shape[1])
+        candidates = jax.random.uniform(fresh_key, shape, memory.dtype, -1.0, 1.0)
+        fresh = jax.vmap(partial(_favoured, model))(jax.random.split(pick_key, batch_size), candidates)
         start = replay_buffer.draw(draw_key, memory, fresh, config.replay_fraction)
-        codes = _chain_ends(Partial(_energy_of_code, model), code_key, start, config.latent_noise, config.latent_steps)
+        of_codes = Langevin(Partial(_energy_of_code, model), config.latent_noise, gradient_clip=config.gradient_clip)
+        codes = _chain_ends(of_codes, code_key, start, config.latent_steps)
         codes = jnp.clip(codes, -1.0, 1.0)
         points = jax.vmap(model.autoencoder.decode)(codes)
-        finished = _chain_ends(model, chain_key, points, config.noise_scale, config.langevin_steps)
+        of_points = Langevin(model, config.noise_scale, gradient_clip=config.gradient_clip)
+        finished = _chain_ends(of_points, chain_key, points, config.langevin_steps)
         return jnp.clip(finished, self.low, self.high), replay_buffer.push(memory, codes)
 
     def loss(self, key: RandomKey, model, batch, negatives):
@@ -140,6 +145,15 @@ def _energy_of_code(energy: ReconstructionEnergy, z: Code) -> Scalar:
     return energy(energy.autoencoder.decode(z))
 
 
-def _chain_ends(energy, key, starts, noise_scale: float, steps: int):
-    sampler = Langevin(energy, noise_scale)
+def _favoured(energy: ReconstructionEnergy, key, candidates):
+    """One of the codes (c, m), by exp(-E) and the volume that its surroundings have on the decoder's image."""
+
+    def log_weight(z):
+        jacobian = jax.jacobian(energy.autoencoder.decode)(z)
+        return 0.5 * jnp.linalg.slogdet(jacobian.T @ jacobian)[1] - _energy_of_code(energy, z)
+
+    return candidates[jax.random.categorical(key, jax.vmap(log_weight)(candidates))]
+
+
+def _chain_ends(sampler: Langevin, key, starts, steps: int):
     return advance(sampler, key, jax.vmap(sampler.init)(starts), steps)[0].position

@@ -1,11 +1,15 @@
 """Pytrees on disk by orbax: one flat dictionary of named arrays, restored against a template."""
 
+import hashlib
 import logging
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from .._types import RandomKey
+from ..points import InputError
 
 
 def _orbax():
@@ -72,6 +76,18 @@ def save(directory: Path, done: int, state, rows: list[dict[str, np.ndarray]]) -
     terms = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     with _manager(directory) as manager:
         manager.save(done, args=_orbax().args.StandardSave({"state": flatten(state), "history": terms}))
+
+
+def claim(directory: Path, key: RandomKey, points: np.ndarray, settings: str) -> None:
+    """Mark a directory as that of the run with this key, data and settings; raises InputError where it is another's."""
+    run = [np.asarray(jax.random.key_data(key)).tobytes(), np.asarray(points).tobytes(), settings.encode()]
+    mark = hashlib.sha256(b"".join(run)).hexdigest()
+    directory.mkdir(parents=True, exist_ok=True)
+    note = directory / "run.sha256"
+    if not note.exists() and not any(directory.iterdir()):
+        note.write_text(mark)
+    if not note.exists() or note.read_text() != mark:
+        raise InputError(f"{directory} holds checkpoints of another run; remove it or name another output")
 
 
 def restore_latest(directory: Path, template):

@@ -1,5 +1,6 @@
 """The one training loop: jitted chunks of rounds, with the bar, the checkpoint and the NaN check between."""
 
+import time
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -17,6 +18,8 @@ from ..models.normalization import power_iteration
 from . import checkpoint
 
 MAX_BATCHES_PER_ROUND = 50
+SECONDS = "seconds"
+"""Their name among the rows of a history that checkpoints hold."""
 
 
 @runtime_checkable
@@ -50,10 +53,14 @@ class TrainingState(NamedTuple):
 
 
 class History(NamedTuple):
-    """Mean terms of each round: steps (rounds,), the update count at its end; terms, name to (rounds,)."""
+    """Mean terms of each round: steps (rounds,), the update count at its end; terms, name to (rounds,).
+
+    seconds (rounds,): what each took by the clock, compilation in the first chunk; a resumed run has those before, too.
+    """
 
     steps: np.ndarray
     terms: dict[str, np.ndarray]
+    seconds: np.ndarray
 
 
 class TrainingDiverged(ArithmeticError):
@@ -208,6 +215,7 @@ def train(
     with progress_bar(name, rounds * batches, progress) as bar:
         bar.update(done * batches)
         for first, chunk in chunk_sizes(done, rounds, size):
+            started = time.perf_counter()
             state = _between(objective, state, first)
             orders, words = _host_draws(state.key, first, size, count, (batches, batch_size))
             state, terms = _train_chunk(objective, optimizer, state, data, orders, words, chunk, mesh)
@@ -215,12 +223,13 @@ def train(
             _raise_if_not_finite(name, terms, first)
             rows.append({term: values.mean(axis=1) for term, values in terms.items()})
             bar.set_postfix({term: f"{values[-1]:.3g}" for term, values in rows[-1].items()}, refresh=False)
+            rows[-1][SECONDS] = np.full(chunk, (time.perf_counter() - started) / chunk)
             bar.update(chunk * batches)
             if checkpoint_dir is not None:
                 checkpoint.save(checkpoint_dir, first + chunk, state, rows)
     state = _between(objective, state, rounds)
     terms = {term: np.concatenate([row[term] for row in rows]) for term in rows[0]}
-    return state, History(batches * np.arange(1, rounds + 1), terms)
+    return state, History(batches * np.arange(1, rounds + 1), terms, terms.pop(SECONDS))
 
 
 def train_afresh(
