@@ -26,9 +26,9 @@ NAMES: dict[str, str] = {
     "m_flow_transport": "M-flow, optimal transport",
     "m_e_flow": "M_e-flow, sequential",
     "fif": "free-form injective flow",
-    "fif_on_manifold": "free-form flow, naive loss on the manifold, β = 100",
     "pie": "PIE",
 }
+SINUSOID = {"fif": "free-form", "fif_on_manifold": "naive loss on the manifold"}
 PAPER: tuple[Data, ...] = ("von_mises_mixture", "floods", "amino_acids")
 DISTANCE = "train_to_model_mean"
 NO_MANIFOLD = ("ambient_ebm", "ambient_flow", "nae")
@@ -46,8 +46,8 @@ def read(directory: Path) -> Cells:
     for path in directory.glob("*-seed*.json"):
         cell = json.loads(path.read_text())
         model = cell["model"]
-        if model == "fif" and "weight" in cell:
-            model = f"fif, β = {cell['weight']:g}"
+        if model.startswith("fif") and "weight" in cell:
+            model = f"{SINUSOID[model]}, β = {cell['weight']:g}"
         if cell["data"] == "ablation":
             model = f"{model} = {cell['value']:g}"
         cells[cell["data"], model].append(cell)
@@ -177,7 +177,7 @@ def sinusoids(cells: Cells) -> str:
     names = ("nll_excess", "samples_to_truth_mean", "reconstructed_to_truth_mean")
     lines = _header(("model", "seeds", "diverged", "NLL - entropy", "samples to curve", "reconstructions to curve"))
     models = [model for data, model in cells if data == "sinusoid"]
-    for model in sorted(models, key=lambda name: (name.split(" ")[0], len(name), name)):
+    for model in sorted(models, key=lambda name: (name.split(",")[0], len(name), name)):
         group = cells["sinusoid", model]
         finite = [cell for cell in group if not cell["diverged"]]
         row = [_middle(finite, name, ".4f") if finite else "-" for name in names]

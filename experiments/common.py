@@ -275,6 +275,8 @@ def main(run: Callable[[Any], object], options: type = Options) -> None:
 
     def call() -> None:
         try:
+            # Some accelerators round products to ten bits unless told not to; zeros are then out of reach.
+            jax.config.update("jax_default_matmul_precision", "highest")
             run(tyro.cli(options))
         except DataUnavailable as error:
             raise InputError(str(error)) from error

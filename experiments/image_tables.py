@@ -1,16 +1,25 @@
-"""Tables of docs/image_manifolds.md from runs in experiments/results/images: `python -m experiments.image_tables`."""
+"""All runs on images, and the tables of docs/image_manifolds.md: `python -m experiments.image_tables --scale reduced`.
+
+Goes on where it was stopped, since each run writes files of its own and has checkpoints; on an accelerator `--scale
+paper` is the one command. With `--seeds 0` it only rewrites the page.
+"""
 
 import json
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from experiments import image_arithmetic, image_chains, image_ood, images
 from experiments.common import main
+from experiments.image_models import Model
+from experiments.image_scales import Scale
 from experiments.lenet import IMAGES
 from experiments.report import DOCS, replace_between_marks
+from implicit_manifolds.datasets.images import ImageData
 
 TITLES = {
     "ebim": "EBIM",
@@ -22,6 +31,7 @@ TITLES = {
 }
 COLUMNS = {
     "Fréchet (LeNet)": ("frechet_lenet", ".1f"),
+    "of training images": ("frechet_lenet_of_train", ".1f"),
     "precision": ("precision", ".2f"),
     "recall": ("recall", ".2f"),
     "nearest training image": ("nearest_training_image", ".2f"),
@@ -38,28 +48,54 @@ GEOMETRY = {
 }
 
 
+OOD_KINDS = ("mnist", "fashion_mnist", "turned", "noisy")
+
+
 @dataclass(frozen=True)
 class ImageTableOptions:
-    """runs: directory of the runs' JSON files. page: the file with the tables."""
+    """scale: of the runs. seeds: how many of each to have. runs: directory of results. page: the file with the tables.
 
+    checkpoints: where stopped runs go on from.
+    """
+
+    scale: Scale = "reduced"
+    seeds: int = 3
     runs: Path = IMAGES
     page: Path = DOCS / "image_manifolds.md"
+    checkpoints: Path = Path("runs/images")
 
 
-def write_tables(options: ImageTableOptions) -> None:
-    """Rewrite the page."""
+def image_tables(options: ImageTableOptions) -> None:
+    """Run what is missing, the most telling first, and rewrite the page."""
+    for seed, data, model in product(range(options.seeds), get_args(ImageData), get_args(Model)):
+        run = images.ImageOptions(data, model, options.scale, seed, options.runs, options.checkpoints)
+        if not (options.runs / f"{images.stem(run)}.json").exists():
+            images.run_images(run)
+    for seed, data in product(range(options.seeds), get_args(ImageData)):
+        stem = images.stem(images.ImageOptions(data, "ebim", options.scale, seed))
+        if not (options.runs / f"{stem}-ood.json").exists():
+            image_ood.run_ood(image_ood.OodOptions(data, options.scale, seed, options.runs))
+        if seed == 0 and not (options.runs / f"{stem}-chains.json").exists():
+            image_chains.run_chains(image_chains.ChainOptions(data, options.scale, seed, options.runs))
+    if options.seeds and not (options.runs / f"arithmetic-{options.scale}-seed0.json").exists():
+        image_arithmetic.run_arithmetic(image_arithmetic.ArithmeticOptions(options.scale, 0, options.runs))
     groups = read(options.runs)
-    replace_between_marks(options.page, "samples", table(groups, COLUMNS))
     manifolds = {name: runs for name, runs in groups.items() if "singular_values" in runs[0]}
-    replace_between_marks(options.page, "geometry", geometry(manifolds))
+    for name, text in (
+        ("geometry", geometry(manifolds)),
+        ("samples", table(groups, COLUMNS)),
+        ("chains", chains(options.runs)),
+        ("ood", detection(options.runs)),
+    ):
+        replace_between_marks(options.page, name, text)
 
 
 def read(directory: Path) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
     """Runs by data, scale and model, models in the order of the titles."""
     groups = defaultdict(list)
     for path in sorted(directory.glob("*-seed*.json")):
-        run = json.loads(path.read_text())
-        if run.get("model") in TITLES:
+        if path.stem.rsplit("-", 1)[1].startswith("seed") and not path.stem.startswith("arithmetic"):
+            run = json.loads(path.read_text())
             groups[run["data"], run["scale"], run["model"]].append(run)
     order = list(TITLES)
     return dict(sorted(groups.items(), key=lambda item: (*item[0][:2], order.index(item[0][2]))))
@@ -67,28 +103,86 @@ def read(directory: Path) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
 
 def table(groups, columns) -> str:
     """Markdown: medians over seeds, a line for each data set, scale and model."""
-    head = ["data", "scale", "model", "seeds", *columns]
-    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    lines = _header(("data", "scale", "model", "seeds", *columns))
     for (data, scale, model), runs in groups.items():
         cells = [_median(runs, *column) for column in columns.values()]
-        lines.append(f"| {data} | {scale} | {TITLES[model]} | {len(runs)} | {' | '.join(cells)} |")
+        lines.append(_line(data, scale, TITLES[model], str(len(runs)), *cells))
     return "\n".join(lines)
 
 
 def geometry(groups) -> str:
-    """Markdown: the spectrum of J on test images, in units of η, and how far images lie from the zero set."""
-    shown = {
-        name: [run | {f"σ, {share}": value for share, value in run["singular_values"].items()} for run in runs]
-        for name, runs in groups.items()
-    }
-    spectrum = {f"σ, {share}": (f"σ, {share}", ".2f") for share in ("least", "5%", "median", "largest")}
-    return table(shown, spectrum | GEOMETRY)
+    """Markdown: spectra of J on {F = 0} near test images and at samples, and how far images lie from there."""
+    kinds = {"σ": "singular_values", "of samples": "singular_values_of_samples"}
+    shares = ("least", "5%", "median", "largest")
+
+    def flat(run):
+        return run | {f"{kind}, {share}": run[name][share] for kind, name in kinds.items() for share in shares}
+
+    shown = {name: [flat(run) for run in runs] for name, runs in groups.items()}
+    spectra = {f"{kind}, {share}": (f"{kind}, {share}", ".2f") for kind in kinds for share in shares}
+    return table(shown, spectra | GEOMETRY)
+
+
+def chains(directory: Path) -> str:
+    """Markdown: what became of chains by each solver and step length, a line each."""
+    head = (
+        "data",
+        "scale",
+        "solver",
+        "ε",
+        "accepted",
+        "not converged",
+        "iterations",
+        "largest residual",
+        "moved",
+        "ms a step",
+    )
+    lines = _header(head)
+    for path in sorted(directory.glob("*-chains.json")):
+        for line in json.loads(path.read_text()):
+            numbers = (
+                f"{line['accepted']:.1%}",
+                f"{line['not_converged']:.1%}",
+                f"{line['iterations']:.1f}",
+                f"{line['residual_max']:.1e}",
+                f"{line['moved']:.1f}",
+                f"{line['milliseconds_a_step']:.0f}",
+            )
+            lines.append(_line(line["data"], line["scale"], line["solver"], f"{line['noise_scale']:g}", *numbers))
+    return "\n".join(lines)
+
+
+def detection(directory: Path) -> str:
+    """Markdown: AUC of every score, medians over seeds, a column for each kind of image that does not belong."""
+    groups = defaultdict(list)
+    for path in sorted(directory.glob("*-ood.json")):
+        data, _, scale, _, _ = path.stem.split("-")
+        groups[data, scale].append(json.loads(path.read_text()))
+    lines = _header(("data", "scale", "seeds", "score", *OOD_KINDS))
+    for (data, scale), runs in groups.items():
+        kinds = [kind for kind in OOD_KINDS if kind in runs[0]]
+        for score in runs[0][kinds[0]]:
+            found = {kind: f"{np.median([run[kind][score] for run in runs]):.3f}" for kind in kinds}
+            lines.append(_line(data, scale, str(len(runs)), score, *(found.get(kind, "") for kind in OOD_KINDS)))
+    return "\n".join(lines)
+
+
+def _header(names: tuple[str, ...]) -> list[str]:
+    return [_line(*names), "|" + "---|" * len(names)]
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _median(runs, name: str, form: str) -> str:
+    """Median over seeds, and least and greatest where there are several."""
     values = [run[name] for run in runs if name in run]
-    return format(np.median(values), form) if values else "-"
+    if not values:
+        return "-"
+    middle = format(np.median(values), form)
+    return middle if len(values) == 1 else f"{middle} ({min(values):{form}} to {max(values):{form}})"
 
 
 if __name__ == "__main__":
-    main(write_tables, ImageTableOptions)
+    main(image_tables, ImageTableOptions)

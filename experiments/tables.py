@@ -59,8 +59,10 @@ def wanted(options: TableOptions) -> list[Any]:
         seeds = many if model in ("ebim", "m_flow", "m_e_flow") else few
         cells += [polynomial.PolynomialOptions(model, seed, out) for seed in seeds]
     cells += [sinusoid.SinusoidOptions("fif", weight, seed, out) for weight, seed in product(WEIGHTS, few)]
-    curves: tuple[sinusoid.Model, ...] = ("fif_on_manifold", "m_flow")
-    cells += [sinusoid.SinusoidOptions(model, seed=seed, out=out) for model, seed in product(curves, few)]
+    cells += [
+        sinusoid.SinusoidOptions("fif_on_manifold", weight, seed, out) for weight, seed in product(WEIGHTS[:3], few)
+    ]
+    cells += [sinusoid.SinusoidOptions("m_flow", seed=seed, out=out) for seed in many]
     for name, values in ablations.VALUES.items():
         cells += [ablations.AblationOptions(name, value, seed, out) for value, seed in product(values, few)]
     cells += [tabular.TabularOptions(model, seed, out) for seed, model in product(few, get_args(tabular.Model))]

@@ -158,17 +158,30 @@ def test_unions_and_intersections_of_digit_manifolds_are_sampled_and_their_resid
 
 def test_the_tables_take_medians_over_seeds_and_show_spectra_of_manifolds_alone(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("<!-- geometry: x -->\n<!-- end of geometry -->\n<!-- samples: x -->\n<!-- end of samples -->\n")
+    page.write_text(
+        "".join(f"<!-- {x}: x -->\n<!-- end of {x} -->\n" for x in ("geometry", "samples", "chains", "ood"))
+    )
     run = {"data": "mnist", "scale": "reduced", "precision": 0.5, "recall": 0.25, "train_distance": 2.0}
     spectrum = {"least": 0.3, "5%": 0.9, "median": 1.0, "95%": 1.1, "largest": 1.2}
+    spectra = {"singular_values": spectrum, "singular_values_of_samples": spectrum | {"least": 0.2}}
     for seed, distance in enumerate([3.0, 1.0, 2.0]):
-        more = {"model": "ebim", "seed": seed, "frechet_lenet": distance, "singular_values": spectrum}
+        more = {"model": "ebim", "seed": seed, "frechet_lenet": distance, **spectra}
         (tmp_path / f"mnist-ebim-reduced-seed{seed}.json").write_text(json.dumps(run | more))
+        found = {"fashion_mnist": {"distance": 0.1 * seed}, "noisy": {"distance": 0.9}}
+        (tmp_path / f"mnist-ebim-reduced-seed{seed}-ood.json").write_text(json.dumps(found))
     rival = run | {"model": "nae", "seed": 0, "frechet_lenet": 9.0}
     (tmp_path / "mnist-nae-reduced-seed0.json").write_text(json.dumps(rival))
-    image_tables.write_tables(image_tables.ImageTableOptions(tmp_path, page))
-    geometry, samples = page.read_text().split("<!-- end of geometry -->")
-    assert "| mnist | reduced | EBIM | 3 | 0.30 | 0.90 | 1.00 | 1.20 | 2.00 |" in geometry
+    walk = dict.fromkeys(
+        ("accepted", "not_converged", "iterations", "residual_max", "moved", "milliseconds_a_step"), 1.0
+    )
+    walk |= {"data": "mnist", "scale": "reduced", "solver": "scaled chord", "noise_scale": 0.1}
+    (tmp_path / "mnist-ebim-reduced-seed0-chains.json").write_text(json.dumps([walk]))
+    image_tables.image_tables(image_tables.ImageTableOptions("reduced", 0, tmp_path, page))
+    geometry, rest = page.read_text().split("<!-- end of geometry -->")
+    samples, rest = rest.split("<!-- end of samples -->")
+    assert "| mnist | reduced | EBIM | 3 | 0.30 (0.30 to 0.30) | 0.90 (0.90 to 0.90) |" in geometry
     assert "normalised" not in geometry
-    assert "| mnist | reduced | EBIM | 3 | 2.0 | 0.50 | 0.25 | - |" in samples
+    assert "| mnist | reduced | EBIM | 3 | 2.0 (1.0 to 3.0) | - | 0.50 (0.50 to 0.50) |" in samples
     assert "| mnist | reduced | normalised autoencoder | 1 | 9.0 |" in samples
+    assert "| mnist | reduced | scaled chord | 0.1 | 100.0% | 100.0% | 1.0 | 1.0e+00 | 1.0 | 1 |" in rest
+    assert "| mnist | reduced | 3 | distance |  | 0.100 |  | 0.900 |" in rest

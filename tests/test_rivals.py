@@ -117,7 +117,7 @@ def test_short_cells_of_flows_fill_their_tables(tmp_path, page):
     tables.tables(tables.TableOptions(0, 0, tmp_path, page, page))
     lines = page.read_text().splitlines()
     assert len([line for line in lines if line.startswith("| free-form injective flow | 1 |")]) == 1
-    assert len([line for line in lines if line.startswith("| fif, β = 30 | 1 | 0 |")]) == 1
+    assert len([line for line in lines if line.startswith("| free-form, β = 30 | 1 | 0 |")]) == 1
 
 
 def test_the_truth_scores_best_on_the_polynomial_surface():
