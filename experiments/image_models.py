@@ -88,11 +88,12 @@ def fit_image_model(
     return _FITS[name](key, jnp.asarray(images), settings, Stages(shared, own))
 
 
-def fit_image_manifold(key, images, settings: Settings, options: dict[str, Any]):
-    """Step 1: F from (784,) to (768,), which starts as a plane; and its history."""
+def fit_image_manifold(key, images, settings: Settings, options: dict[str, Any], plane: bool = True):
+    """Step 1: F from (784,) to (768,), which starts as a plane unless told otherwise; and its history."""
     network_key, train_key = derived_keys(key, 2)
     objective = ManifoldObjective(jnp.zeros(PIXELS), jnp.ones(PIXELS), settings.manifold)
-    mdf = start_as_plane(constraints(network_key, settings), np.asarray(images))
+    mdf: Any = constraints(network_key, settings)
+    mdf = start_as_plane(mdf, np.asarray(images)) if plane else mdf
     state, history = train_afresh("manifold", train_key, mdf, objective, images, settings.manifold, **options)
     return state.model, history
 

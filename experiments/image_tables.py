@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from experiments import image_arithmetic, image_chains, image_ood, images
+from experiments import image_arithmetic, image_chains, image_isometry, image_ood, images
 from experiments.common import main
 from experiments.image_models import Model
 from experiments.image_scales import Scale
@@ -79,11 +79,14 @@ def image_tables(options: ImageTableOptions) -> None:
             image_chains.run_chains(image_chains.ChainOptions(data, options.scale, seed, options.runs))
     if options.seeds and not (options.runs / f"arithmetic-{options.scale}-seed0.json").exists():
         image_arithmetic.run_arithmetic(image_arithmetic.ArithmeticOptions(options.scale, 0, options.runs))
+    if options.seeds and not (options.runs / "mnist-isometry-seed0.json").exists():
+        image_isometry.run_isometry(image_isometry.IsometryOptions(out=options.runs))
     groups = read(options.runs)
     manifolds = {name: runs for name, runs in groups.items() if "singular_values" in runs[0]}
     for name, text in (
         ("geometry", geometry(manifolds)),
         ("samples", table(groups, COLUMNS)),
+        ("isometry", isometry(options.runs)),
         ("chains", chains(options.runs)),
         ("ood", detection(options.runs)),
     ):
@@ -94,7 +97,7 @@ def read(directory: Path) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
     """Runs by data, scale and model, models in the order of the titles."""
     groups = defaultdict(list)
     for path in sorted(directory.glob("*-seed*.json")):
-        if path.stem.rsplit("-", 1)[1].startswith("seed") and not path.stem.startswith("arithmetic"):
+        if path.stem.count("-") == 3 and path.stem.rsplit("-", 1)[1].startswith("seed"):
             run = json.loads(path.read_text())
             groups[run["data"], run["scale"], run["model"]].append(run)
     order = list(TITLES)
@@ -121,6 +124,26 @@ def geometry(groups) -> str:
     shown = {name: [flat(run) for run in runs] for name, runs in groups.items()}
     spectra = {f"{kind}, {share}": (f"{kind}, {share}", ".2f") for kind in kinds for share in shares}
     return table(shown, spectra | GEOMETRY)
+
+
+def isometry(directory: Path) -> str:
+    """Markdown: what keeps constraints apart, a line each."""
+    shares = ("least", "5%", "median", "largest")
+    head = (
+        "constraints",
+        *(f"σ, {share}" for share in shares),
+        "CG iterations",
+        "‖F‖ at test images",
+        "their distance",
+    )
+    lines = _header((*head, "lost", "CPU s"))
+    for path in sorted(directory.glob("*-isometry-seed*.json")):
+        for line in json.loads(path.read_text()):
+            values = [format(line[f"σ {share}"], ".3f") for share in shares]
+            sizes = [format(line[name], ".2f") for name in ("residual", "distance")]
+            rest = (f"{line['lost']:.1%}", f"{line['cpu_seconds']:.0f}")
+            lines.append(_line(line["variant"], *values, f"{line['iterations']:.0f}", *sizes, *rest))
+    return "\n".join(lines)
 
 
 def chains(directory: Path) -> str:

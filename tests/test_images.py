@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import image_arithmetic, image_chains, image_ood, image_tables, images
+from experiments import image_arithmetic, image_chains, image_isometry, image_ood, image_tables, images
 from experiments.image_models import Model, fit_image_model
 from experiments.image_scales import SETTINGS, TOLERANCE
 from implicit_manifolds import InputError
@@ -138,6 +138,13 @@ def test_chains_walk_by_either_solver_and_say_what_became_of_their_steps(ebim):
         assert line["residual_max"] <= TOLERANCE * 1.1
         assert 0.1 < line["moved"] < 1  # .05 √16 √4 = .4
     assert (options.out / "mnist-ebim-smoke-seed0-chains.png").exists()
+
+
+def test_conjugate_gradients_end_after_as_many_steps_as_there_are_different_eigenvalues():
+    matrix = np.zeros((40, 50), np.float32)
+    matrix[np.arange(40), np.arange(40)] = np.repeat([1.0, 2.0, 3.0, 4.0], 10)
+    mdf = jax.tree_util.Partial(lambda matrix, x: matrix @ x, matrix)
+    assert (image_isometry.iterations(mdf, np.ones((3, 50), np.float32)) == 4).all()
 
 
 def test_a_missing_model_is_named(tmp_path):
