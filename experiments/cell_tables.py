@@ -180,7 +180,7 @@ def sinusoids(cells: Cells) -> str:
     for model in sorted(models, key=lambda name: (name.split(",")[0], len(name), name)):
         group = cells["sinusoid", model]
         finite = [cell for cell in group if not cell["diverged"]]
-        row = [_middle(finite, name, ".4f") if finite else "-" for name in names]
+        row = [_middle(finite, name, ".2g") if finite else "-" for name in names]
         lines.append(_line(NAMES.get(model, model), str(len(group)), str(len(group) - len(finite)), *row))
     return "\n".join(lines)
 

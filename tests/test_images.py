@@ -197,7 +197,7 @@ def test_unions_and_intersections_of_digit_manifolds_are_sampled_and_their_resid
 def test_the_tables_take_medians_over_seeds_and_show_spectra_of_manifolds_alone(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
-        "".join(f"<!-- {x}: x -->\n<!-- end of {x} -->\n" for x in ("geometry", "samples", "chains", "ood"))
+        "".join(f"<!-- {x}: x -->\n<!-- end of {x} -->\n" for x in ("isometry", "geometry", "samples", "chains", "ood"))
     )
     run = {"data": "mnist", "scale": "reduced", "precision": 0.5, "recall": 0.25, "train_distance": 2.0}
     spectrum = {"least": 0.3, "5%": 0.9, "median": 1.0, "95%": 1.1, "largest": 1.2}
