@@ -21,6 +21,7 @@ from experiments.images import ImageOptions, stem
 from experiments.lenet import IMAGES
 from implicit_manifolds.datasets.images import load_images
 from implicit_manifolds.models.plane import start_as_plane
+from implicit_manifolds.models.standardized import standardized
 from implicit_manifolds.training.loop import adam, initial_state, train
 from implicit_manifolds.training.objectives import ManifoldObjective
 
@@ -50,7 +51,7 @@ def measure(options: Options) -> None:
     for steps in CHAIN_STEPS:
         config = replace(settings.energy, langevin_steps=steps)
         walks = chains(learned, starts, replace(settings, energy=config))
-        seconds = timed(walks, image_energy(key, settings), images, config, options.updates)
+        seconds = timed(walks, standardized(image_energy(key, settings), images), images, config, options.updates)
         found["energy"][str(steps)] = seconds
         print(f"energy, {steps} constrained steps: {1e3 * seconds:.0f} ms", flush=True)
     options.out.parent.mkdir(exist_ok=True)

@@ -13,7 +13,7 @@ import numpy as np
 from flax import nnx
 from jax.tree_util import Partial
 
-from experiments.image_scales import LATENT, TOLERANCE, Settings, chain_steps
+from experiments.image_scales import LATENT, TOLERANCE, Settings, chain_steps, code_energy
 from implicit_manifolds._loops import in_blocks
 from implicit_manifolds._random import derived_keys, host_generator
 from implicit_manifolds.fit import box_around
@@ -24,6 +24,7 @@ from implicit_manifolds.mcmc import Langevin, run
 from implicit_manifolds.models.images import ImageDecoder, ImageEncoder, ImageEnergy, UNet
 from implicit_manifolds.models.mlp import MLP, EnergyMLP
 from implicit_manifolds.models.plane import FromPlane, start_as_plane
+from implicit_manifolds.models.standardized import Standardized, standardized
 from implicit_manifolds.points import InputError
 from implicit_manifolds.pushforward.autoencoders import Network, NetworkAutoencoder, perceptrons
 from implicit_manifolds.pushforward.fit import standardized_codes, train_networks
@@ -109,7 +110,7 @@ def fit_ebim(loss: Literal["contrastive", "score-matching"], key, images, settin
     projecting = time.perf_counter() - started
     trained_for = objective if loss == "contrastive" else LossObjective(Partial(Partial(_score_matching), mdf))
     data, config, options = jnp.asarray(zeros[reached]), settings.energy, stages.own
-    energy = image_energy(model_key, settings)
+    energy = standardized(image_energy(model_key, settings), images)
     state, energy_history = train_afresh("energy", train_key, energy, trained_for, data, config, **options)
     sampler = objective.sampler(state.model)
 
@@ -145,8 +146,8 @@ def fit_autoencoder_energy(kl_weight: float | None, key, images, settings: Setti
     networks, history = train_networks(train_key, networks, images, training, **options)
     autoencoder, codes = standardized_codes(networks, images)
     noise = gaussian_noise(codes)
-    starts = jnp.asarray(noise(start_key, settings.code_energy.starts))
-    config = replace(settings.code_energy, hidden=settings.energy_hidden)
+    config = code_energy(settings)
+    starts = jnp.asarray(noise(start_key, config.starts))
     energy, energy_history = fit_contrastive(
         energy_key, None, codes, starts, box_around(codes, 0.25), config, **options
     )
@@ -251,9 +252,10 @@ def constraints(key, settings: Settings) -> MLP | UNet:
 def load_ebim(stem: Path, settings: Settings):
     """F and E of the EBIM whose files begin with `stem`. Raises InputError where there are none."""
     key = jax.random.key(0)
-    flat = FromPlane(constraints(key, settings), jnp.zeros((PIXELS - LATENT, PIXELS)), jnp.zeros(PIXELS))
+    flat = FromPlane(constraints(key, settings), jnp.zeros((PIXELS, LATENT)), jnp.zeros(PIXELS))
     loaded = []
-    for name, network in (("mdf", flat), ("energy", image_energy(key, settings))):
+    plain = Standardized(image_energy(key, settings), jnp.zeros(PIXELS), jnp.ones(()))
+    for name, network in (("mdf", flat), ("energy", plain)):
         path = stem.parent / f"{stem.name}-{name}.npz"
         if not path.exists():
             raise InputError(f"{path} does not exist; make it with python -m experiments.images --model ebim")

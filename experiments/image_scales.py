@@ -1,6 +1,6 @@
 """How large the image experiments are: seconds in CI, minutes on a CPU, or as in the paper."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from implicit_manifolds import EnergyConfig, ManifoldConfig
@@ -28,7 +28,6 @@ class Settings:
     manifold: ManifoldConfig
     energy: EnergyConfig
     autoencoder: AutoencoderConfig
-    code_energy: EnergyConfig
     normalized: NormalizedAutoencoderConfig
     samples: int
     projected: int
@@ -36,8 +35,8 @@ class Settings:
 
 
 def chain_steps(steps: int, replay_fraction: float) -> int:
-    """The mean length of the chains of training, which fresh ones have, too, for every model."""
-    return round(steps / (1 - replay_fraction))
+    """Steps of a fresh chain, of every model: as old as the oldest of training, four times their mean age."""
+    return round(4 * steps / (1 - replay_fraction))
 
 
 def manifold(**sizes) -> ManifoldConfig:
@@ -51,13 +50,30 @@ def manifold(**sizes) -> ManifoldConfig:
 
 
 def energy(**sizes) -> EnergyConfig:
-    """Chains on the manifold at the temperature of exp(-E), since scaled chords allow long steps.
+    """Chains at the temperature of exp(-E), on the manifold by scaled chords, which allow long steps.
 
     A weight b of the squares bounds what can be learned, |E| ≤ 1/(2b); 0.01 leaves 50 nats either way.
     """
     return EnergyConfig(
-        noise_scale=0.2, square_weight=0.01, learning_rate=0.001, solver="scaled-chord", tolerance=TOLERANCE, **sizes
+        noise_scale=0.28,
+        square_weight=0.01,
+        learning_rate=0.001,
+        clip_norm=None,
+        replay_fraction=0.8,
+        solver="scaled-chord",
+        tolerance=TOLERANCE,
+        **sizes,
     )
+
+
+def code_energy(settings: Settings) -> EnergyConfig:
+    """Training of an energy of codes: as of one of images, but codes vary by one in each direction and images by 1.4."""
+    return replace(settings.energy, noise_scale=settings.energy.noise_scale / 1.4, hidden=settings.energy_hidden)
+
+
+def normalized(**sizes) -> NormalizedAutoencoderConfig:
+    """Half the squared error over its mean in a direction is some 384 nats at data, so the squares weigh far less."""
+    return NormalizedAutoencoderConfig(square_weight=1e-5, **sizes)
 
 
 SETTINGS: dict[Scale, Settings] = {
@@ -68,8 +84,7 @@ SETTINGS: dict[Scale, Settings] = {
         manifold=manifold(num_steps=300, batch_size=32),
         energy=energy(num_steps=100, batch_size=16, langevin_steps=1, buffer_size=64, starts=32),
         autoencoder=AutoencoderConfig(num_steps=100, batch_size=32),
-        code_energy=EnergyConfig(num_steps=60, batch_size=32, langevin_steps=5, buffer_size=200),
-        normalized=NormalizedAutoencoderConfig(num_steps=30, batch_size=32, latent_steps=3, langevin_steps=3),
+        normalized=normalized(num_steps=30, batch_size=32, latent_steps=3, langevin_steps=3),
         samples=100,
         projected=32,
         on_manifold=128,
@@ -77,27 +92,23 @@ SETTINGS: dict[Scale, Settings] = {
     "reduced": Settings(
         images=60_000,
         hidden=(512, 512),
-        energy_hidden=(256, 256),
-        manifold=manifold(num_steps=5000, batch_size=128),
-        energy=energy(num_steps=1500, batch_size=64, langevin_steps=2, buffer_size=4000, starts=2000),
-        autoencoder=AutoencoderConfig(num_steps=8000, batch_size=128, learning_rate=0.001),
-        code_energy=EnergyConfig(num_steps=4000, batch_size=128, langevin_steps=20, learning_rate=0.001),
-        normalized=NormalizedAutoencoderConfig(num_steps=2000, batch_size=64),
+        energy_hidden=(512, 512),
+        manifold=manifold(num_steps=10_000, batch_size=128),
+        energy=energy(num_steps=4000, batch_size=64, langevin_steps=2, buffer_size=4000, starts=2000),
+        autoencoder=AutoencoderConfig(num_steps=10_000, batch_size=128, learning_rate=0.001),
+        normalized=normalized(num_steps=2000, batch_size=64),
         samples=10_000,
         projected=256,
-        on_manifold=10_000,
+        on_manifold=30_000,
     ),
     "paper": Settings(
         images=60_000,
         hidden=None,
-        energy_hidden=(256, 256, 256, 256),
+        energy_hidden=(512, 512),
         manifold=manifold(num_steps=46_800, batch_size=128),
         energy=energy(num_steps=93_700, batch_size=64, langevin_steps=5, buffer_size=10_000, starts=10_000),
         autoencoder=AutoencoderConfig(num_steps=46_800, batch_size=128, learning_rate=1e-3, clip_norm=10.0),
-        code_energy=EnergyConfig(
-            num_steps=93_600, batch_size=128, learning_rate=1e-4, clip_norm=10.0, langevin_steps=60
-        ),
-        normalized=NormalizedAutoencoderConfig(num_steps=46_800, batch_size=128),
+        normalized=normalized(num_steps=46_800, batch_size=128),
         samples=10_000,
         projected=1024,
         on_manifold=60_000,

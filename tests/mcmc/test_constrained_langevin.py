@@ -8,6 +8,7 @@ from jax.tree_util import Partial
 from implicit_manifolds._types import relative_tolerance
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.manifold.multipliers import newton, quasi_newton
+from implicit_manifolds.mcmc import constrained_langevin
 from implicit_manifolds.mcmc.constrained_langevin import ConstrainedLangevin
 from implicit_manifolds.mcmc.phase_space import Reason
 
@@ -180,3 +181,25 @@ def test_a_plain_number_serves_as_tolerance_outside_jit(linear_energy):
     sampler = ConstrainedLangevin(sphere(1.0), linear_energy(jnp.zeros(2)), 0.1, tolerance=1e-5)
     _, info = sampler.step(jax.random.key(0), sampler.init(jnp.asarray([1.0, 0.0])))
     assert taken(info)
+
+
+def _waves(rows, x):
+    return rows @ x + 0.1 * jnp.sin(2 * rows @ x[::-1])
+
+
+def test_a_rough_tangent_projection_of_many_constraints_leaves_the_step_as_it_is(monkeypatch, linear_energy):
+    rows = np.diag(np.linspace(0.5, 1, 40)) @ np.linalg.qr(np.random.default_rng(0).normal(size=(50, 40)))[0].T
+    mdf, energy = Partial(_waves, jnp.asarray(rows, jnp.float32)), linear_energy(np.ones(50, np.float32))
+    sampler = ConstrainedLangevin(mdf, energy, noise_scale=0.1, tolerance=1e-5, solver=newton)
+
+    def stepped(share):
+        monkeypatch.setattr(constrained_langevin, "ROUGHLY", share)
+        afresh = jax.jit(lambda *arguments: step_all.__wrapped__(*arguments))  # traced with this share
+        _, after, info = afresh(sampler, jax.random.key(0), jnp.zeros((8, 50)))
+        assert taken(info).all()
+        return after.position
+
+    rough, exact = stepped(0.3), stepped(1e-6)
+    assert jnp.linalg.norm(exact, axis=1).min() > 0.1
+    np.testing.assert_allclose(rough, exact, atol=1e-4)
+    assert jnp.abs(rough - exact).max() > 0  # or the share would not have been used

@@ -7,7 +7,7 @@ from flax import nnx
 
 from implicit_manifolds.models.images import UNet
 from implicit_manifolds.models.mlp import MLP
-from implicit_manifolds.models.plane import start_as_plane
+from implicit_manifolds.models.plane import reflection_of_first_axes, start_as_plane
 from implicit_manifolds.training.loop import initial_state, train
 from implicit_manifolds.training.objectives import LossObjective
 
@@ -31,7 +31,17 @@ def test_it_starts_as_the_plane_through_the_data_with_orthonormal_gradients():
     np.testing.assert_allclose(found, distance, atol=0.02)
 
 
-def test_training_bends_the_plane_and_leaves_its_matrix_alone():
+@pytest.mark.parametrize(("size", "count"), [(6, 2), (5, 5), (40, 7)])
+def test_the_reflection_is_one_and_takes_the_first_axes_to_the_span(size, count):
+    frame = np.linalg.qr(np.random.default_rng(size).normal(size=(size, count)))[0]
+    for turned in (frame, -frame, np.eye(size)[:, :count]):
+        half = reflection_of_first_axes(turned)
+        whole = np.eye(size) - half @ half.T
+        np.testing.assert_allclose(whole @ whole, np.eye(size), atol=1e-12)
+        np.testing.assert_allclose(whole[count:] @ turned, 0, atol=1e-12)
+
+
+def test_training_bends_the_plane_and_leaves_its_reflection_alone():
     points, _ = tilted_data()
     mdf = start_as_plane(MLP([6, 8, 4], rngs=nnx.Rngs(0)), points)
 
@@ -43,7 +53,7 @@ def test_training_bends_the_plane_and_leaves_its_matrix_alone():
     state = initial_state(jax.random.key(0), objective, optimizer, mdf)
     state, history = train(objective, optimizer, state, jnp.asarray(points), num_steps=100, batch_size=50)
     assert history.terms["value"][-1] < 0.3 * history.terms["value"][0]
-    np.testing.assert_array_equal(state.model.matrix[...], mdf.matrix[...])
+    np.testing.assert_array_equal(state.model.reflection[...], mdf.reflection[...])
     assert jnp.abs(state.model.network.last.kernel[...]).max() > 0
 
 

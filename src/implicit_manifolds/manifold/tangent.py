@@ -120,11 +120,11 @@ def gram_solve(mdf: MDF, at: Linearization, b: Residual) -> Residual:
     return _gram_solve(at, *operators(mdf, at), b)
 
 
-def _gram_solve(at: Linearization, push, pull, b: Residual) -> Residual:
+def _gram_solve(at: Linearization, push, pull, b: Residual, tolerance: float | None = None) -> Residual:
     if at.gram_factor is not None:
         return upper_solve(at.gram_factor, lower_solve(at.gram_factor, b))
     product = lambda u: push(pull(u))  # noqa: E731
-    tolerance = relative_tolerance(b.dtype)
+    tolerance = relative_tolerance(b.dtype) if tolerance is None else tolerance
     # Exact in k iterations but for rounding, which at condition numbers of 1e6 takes ten times as many.
     solution = cg(product, b, tol=tolerance, maxiter=10 * b.shape[0])[0]
     solved = jnp.linalg.norm(b - product(solution)) <= tolerance**0.5 * jnp.linalg.norm(b)
@@ -137,12 +137,18 @@ def pseudo_inverse_times(mdf: MDF, at: Linearization, b: Residual) -> Vector:
     return pull(_gram_solve(at, push, pull, b))
 
 
-def normal_projection(mdf: MDF, at: Linearization, v: Vector) -> Vector:
-    """N v, (n,) -> (n,): the part of v normal to the level set of F through `at.position`."""
+def normal_projection(mdf: MDF, at: Linearization, v: Vector, tolerance: float | None = None) -> Vector:
+    """N v, (n,) -> (n,): the part of v normal to the level set of F through `at.position`.
+
+    Conjugate gradients leave ‖J (v - N v)‖ ≤ tolerance · ‖J v‖; by default what rounding allows.
+    """
     push, pull = operators(mdf, at)
-    return pull(_gram_solve(at, push, pull, push(v)))
+    return pull(_gram_solve(at, push, pull, push(v), tolerance))
 
 
-def tangent_projection(mdf: MDF, at: Linearization, v: Vector) -> Vector:
-    """P v = v - N v, (n,) -> (n,): the part of v tangent to the level set (Ross et al. 2023, eq. 11)."""
-    return v - normal_projection(mdf, at, v)
+def tangent_projection(mdf: MDF, at: Linearization, v: Vector, tolerance: float | None = None) -> Vector:
+    """P v = v - N v, (n,) -> (n,): the part of v tangent to the level set (Ross et al. 2023, eq. 11).
+
+    tolerance as in `normal_projection`.
+    """
+    return v - normal_projection(mdf, at, v, tolerance)

@@ -12,6 +12,9 @@ from ..manifold.tangent import Linearization, linearize, tangent_projection
 from .langevin import scaled_drift
 from .phase_space import Reason, StepInfo, inside, reason_of
 
+ROUGHLY = 0.03
+"""Share of a step's normal part that conjugate gradients may leave to the multiplier."""
+
 
 class ConstrainedLangevinState(NamedTuple):
     """A point of M with what the next step reuses: F to first order there, and ∇E (n,)."""
@@ -57,8 +60,8 @@ class ConstrainedLangevin:
         at = state.linearization
         noise = jax.random.normal(key, at.position.shape, at.position.dtype)
         move = self.noise_scale * noise - scaled_drift(self, state.energy_gradient)
-        # Projecting the drift along with the noise moves only λ: x' is sought along the normals anyway.
-        point = at.position + tangent_projection(self.mdf, at, move)
+        # What is left along the normals moves only λ, since x' is sought along them: of the drift, and of rough solves.
+        point = at.position + tangent_projection(self.mdf, at, move, ROUGHLY)
         found = self.solver(self.mdf, at, point, self.tolerance, self.max_iterations)
         proposal = self.init(found.position)
         finite = jnp.all(jnp.isfinite(proposal.energy_gradient))

@@ -9,26 +9,25 @@ from .._types import Float, Residual, Vector
 from .images import UNet
 from .mlp import MLP
 from .normalization import SPECTRAL
-
-
-class FixedArray(nnx.Variable):
-    """An array that training leaves alone; not a parameter."""
+from .standardized import FixedArray
 
 
 class FromPlane(nnx.Module):
-    """x -> A (x - c) + N(x), from (n,) to (k,): a fixed matrix A (k, n) with orthonormal rows, beside a network N.
+    """x -> A (x - c) + N(x), from (n,) to (k,): fixed orthonormal rows A (k, n), beside a network N.
 
-    While N is small every singular value of the Jacobian is near one. Ours.
+    A is what a reflection I - U Uᵀ, U (n, n - k), has below its first n - k rows, so it costs what its small complement
+    does. While N is small every singular value of the Jacobian is near one. Ours.
     """
 
-    def __init__(self, network: MLP | UNet, matrix: Float[jax.Array, "k n"], centre: Vector):
+    def __init__(self, network: MLP | UNet, reflection: Float[jax.Array, "n m"], centre: Vector):
         self.network = network
-        self.matrix, self.centre = FixedArray(matrix), FixedArray(centre)
+        self.reflection, self.centre = FixedArray(reflection), FixedArray(centre)
 
     def __call__(self, x: Vector) -> Residual:
         """One point, (n,) to (k,)."""
-        matrix, centre = jax.lax.stop_gradient((self.matrix[...], self.centre[...]))
-        return matrix @ (x - centre) + self.network(x)
+        reflection, centre = jax.lax.stop_gradient((self.reflection[...], self.centre[...]))
+        moved = x - centre
+        return (moved - reflection @ (reflection.T @ moved))[reflection.shape[1] :] + self.network(x)
 
 
 def start_as_plane(network: MLP | UNet, points: Float[np.ndarray, "N n"]) -> FromPlane:
@@ -46,4 +45,18 @@ def start_as_plane(network: MLP | UNet, points: Float[np.ndarray, "N n"]) -> Fro
     points = np.asarray(points, np.float64)
     _, directions = np.linalg.eigh(np.cov(points, rowvar=False))  # the least first
     outputs = jax.eval_shape(network, jax.ShapeDtypeStruct(points.shape[1:], jnp.result_type(float))).shape[0]
-    return FromPlane(network, jnp.asarray(directions[:, :outputs].T, float), jnp.asarray(points.mean(axis=0), float))
+    reflection = reflection_of_first_axes(directions[:, outputs:])
+    return FromPlane(network, jnp.asarray(reflection, float), jnp.asarray(points.mean(axis=0), float))
+
+
+def reflection_of_first_axes(frame: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
+    """U (n, m) such that the reflection I - U Uᵀ takes the first m axes to the span of a frame of orthonormal columns.
+
+    A block reflector (Schreiber & Parlett 1988): the frame is first turned in its span so that its upper block -H is
+    symmetric, and negative, which keeps I + H far from singular.
+    """
+    count = frame.shape[1]
+    left, sizes, right = np.linalg.svd(frame[:count])
+    turned = -frame @ right.T @ left.T
+    difference = turned - np.eye(*frame.shape)
+    return difference @ (left / np.sqrt(1 + sizes))
