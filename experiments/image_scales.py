@@ -67,7 +67,7 @@ def energy(**sizes) -> EnergyConfig:
 
 
 def code_energy(settings: Settings) -> EnergyConfig:
-    """Training of an energy of codes: as of one of images, but codes vary by one in each direction and images by 1.4."""
+    """Training of an energy of codes: as of one of images, but codes vary by one in a direction and images by 1.4."""
     return replace(settings.energy, noise_scale=settings.energy.noise_scale / 1.4, hidden=settings.energy_hidden)
 
 
