@@ -15,7 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common import main
-from experiments.image_models import PIXELS, chains, constraints, mixture_noise, image_energy, load_ebim, start_on
+from experiments.image_models import (
+    COMPONENTS,
+    PIXELS,
+    chains,
+    constraints,
+    image_energy,
+    load_ebim,
+    normal_noise,
+    start_on,
+)
 from experiments.image_scales import SETTINGS, Scale
 from experiments.images import ImageOptions, stem
 from experiments.lenet import IMAGES
@@ -47,7 +56,7 @@ def measure(options: Options) -> None:
     found: dict[str, Any] = {"device": jax.devices()[0].device_kind, "scale": options.scale, "energy": {}}
     found["manifold"] = timed(objective, plane, images, settings.manifold, options.updates)
     print(f"manifold: {1e3 * found['manifold']:.0f} ms")
-    starts = start_on(learned, mixture_noise(images), key, settings.energy.starts)[0]
+    starts = start_on(learned, normal_noise(images, COMPONENTS), key, settings.energy.starts)[0]
     for steps in CHAIN_STEPS:
         config = replace(settings.energy, langevin_steps=steps)
         walks = chains(learned, starts, replace(settings, energy=config))

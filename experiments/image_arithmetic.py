@@ -16,7 +16,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from experiments.common import claim_file, main
-from experiments.image_models import chain_ends, fit_image_manifold, mixture_noise, residuals
+from experiments.image_models import chain_ends, fit_image_manifold, normal_noise, residuals
 from experiments.image_scales import SETTINGS, Scale
 from experiments.lenet import IMAGES, lenet_classes, load_lenet
 from implicit_manifolds._random import derived_keys
@@ -84,10 +84,10 @@ def run_arithmetic(options: ArithmeticOptions) -> dict[str, Any]:
 
 
 def near_zeros(key, mdfs: list[Any], data: np.ndarray, count: int) -> np.ndarray:
-    """Ends of ambient chains on the sum of ‖F‖² (count, 784), from normal noise with the data's moments."""
+    """Ends of ambient chains on the sum of ‖F‖² (count, 784), from normal noise."""
     sampler = Langevin(Partial(Partial(_squares), tuple(mdfs)), NOISE_SCALE, STEP_SIZE)
     start_key, chain_key = derived_keys(key, 2)
-    return chain_ends(sampler, chain_key, mixture_noise(data)(start_key, count), STEPS).images
+    return chain_ends(sampler, chain_key, normal_noise(data)(start_key, count), STEPS).images
 
 
 def _squares(mdfs, x):

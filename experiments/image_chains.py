@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from experiments.common import main
-from experiments.image_models import chains, mixture_noise, load_ebim, residuals, start_on
+from experiments.image_models import COMPONENTS, chains, load_ebim, normal_noise, residuals, start_on
 from experiments.image_scales import SETTINGS, Scale
 from experiments.images import ImageOptions, stem
 from experiments.lenet import IMAGES
@@ -48,7 +48,7 @@ def run_chains(options: ChainOptions) -> list[dict[str, Any]]:
     """A line for each solver and step length, written to a JSON file beside the model's, and the picture."""
     settings, name = SETTINGS[options.scale], stem(ImageOptions(options.data, "ebim", options.scale, options.seed))
     mdf, energy = load_ebim(options.runs / name, settings)
-    noise = mixture_noise(load_images(options.data)[0][: settings.images])
+    noise = normal_noise(load_images(options.data)[0][: settings.images], COMPONENTS)
     starts, _ = start_on(mdf, noise, jax.random.key(options.seed), options.walkers)
     walks: Any = chains(mdf, starts, settings).sampler(energy)
     every, lines = max(1, options.steps // (FRAMES - 1)), []

@@ -44,8 +44,8 @@ PIXELS = 784
 BLOCK = 250
 WIDE = 2.0
 """Chains on a manifold may leave [0, 1] by this much, since a blurred digit has pixels below zero."""
-COMPONENTS = 20
-"""Of the normal noise that chains start at."""
+COMPONENTS = 10
+"""Of the noise that chains of images start at; codes, which are nearly normal, are learned better from one."""
 KL_WEIGHT = 1e-5
 """Beside the mean squared error of a pixel; much more blurs what is decoded."""
 
@@ -107,7 +107,7 @@ def fit_ebim(loss: Literal["contrastive", "score-matching"], key, images, settin
     manifold_key, start_key, model_key, train_key = derived_keys(key, 4)
     mdf, history = fit_image_manifold(manifold_key, images, settings, stages.shared)
     started = time.perf_counter()
-    noise = mixture_noise(images)
+    noise = normal_noise(images, COMPONENTS)
     objective = chains(mdf, start_on(mdf, noise, start_key, settings.energy.starts)[0], settings)
     zeros, reached = on_manifold(mdf, images[: settings.on_manifold])
     projecting = time.perf_counter() - started
@@ -130,7 +130,7 @@ def fit_ebim(loss: Literal["contrastive", "score-matching"], key, images, settin
 def fit_im(key, images, settings: Settings, stages) -> ImageModel:
     """Step 1 alone; samples are what the starts of an EBIM's chains are, and so show what its energy does."""
     mdf, history = fit_image_manifold(derived_keys(key, 4)[0], images, settings, stages.shared)
-    noise = mixture_noise(images)
+    noise = normal_noise(images, COMPONENTS)
 
     def draw(key, count):
         drawn, lost = start_on(mdf, noise, key, count)
@@ -148,7 +148,7 @@ def fit_autoencoder_energy(kl_weight: float | None, key, images, settings: Setti
     options = {name: stages.own[name] for name in ("progress", "checkpoint_dir")}
     networks, history = train_networks(train_key, networks, images, training, **options)
     autoencoder, codes = standardized_codes(networks, images)
-    noise = mixture_noise(codes)
+    noise = normal_noise(codes)
     config = code_energy(settings)
     starts = jnp.asarray(noise(start_key, config.starts))
     energy, energy_history = fit_contrastive(
@@ -189,26 +189,32 @@ def fit_normalized(key, images, settings: Settings, stages) -> ImageModel:
     return ImageModel(draw, {"autoencoder": history, "energy": energy_history}, {"energy": state.model})
 
 
-def mixture_noise(points):
-    """noise(key, count): normal points about `COMPONENTS` means, with the moments of the data (N, n) nearest to each.
+def normal_noise(points, components: int = 1):
+    """noise(key, count): normal points (count, n) with the moments of the data (N, n), or of what is nearest each mean.
 
-    Chains of a few dozen steps seldom pass between kinds of images, so their starts should have the kinds' shares.
+    Several `components` have the shares of the kinds of data, between which chains of a few dozen steps seldom pass.
     """
-    points = np.asarray(points, np.float32)
-    labels = kmeans2(points, COMPONENTS, iter=20, minit="++", rng=np.random.default_rng(0))[1]
+    points = np.asarray(points, np.float64)
+    labels = kmeans2(points, components, iter=20, minit="++", rng=np.random.default_rng(0))[1]
     groups = [points[labels == label] for label in np.unique(labels)]
     shares = np.array([len(group) for group in groups]) / len(points)
+    laws = [(group.mean(axis=0), _root(np.cov(group, rowvar=False))) for group in groups]
 
     def noise(key, count):
-        random, drawn = host_generator(key), []
-        for group, number in zip(groups, random.multinomial(count, shares), strict=True):
-            mean = group.mean(axis=0)
-            # Such sums of centred points have their covariance.
-            weights = random.normal(size=(number, len(group))).astype(np.float32) / len(group) ** 0.5
-            drawn.append(mean + weights @ (group - mean))
-        return random.permutation(np.concatenate(drawn))
+        random = host_generator(key)
+        numbers = random.multinomial(count, shares)
+        drawn = [
+            mean + random.normal(size=(m, len(mean))) @ root for m, (mean, root) in zip(numbers, laws, strict=True)
+        ]
+        return random.permutation(np.concatenate(drawn)).astype(np.float32)
 
     return noise
+
+
+def _root(covariance):
+    """R with RᵀR = the covariance (n, n)."""
+    values, vectors = np.linalg.eigh(covariance)
+    return (vectors * np.sqrt(np.maximum(values, 0))).T
 
 
 def on_manifold(mdf, points) -> tuple[np.ndarray, np.ndarray]:

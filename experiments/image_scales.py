@@ -49,13 +49,13 @@ def manifold(**sizes) -> ManifoldConfig:
     )
 
 
-def energy(**sizes) -> EnergyConfig:
+def energy(noise_scale: float = 0.28, **sizes) -> EnergyConfig:
     """Chains at the temperature of exp(-E), on the manifold by scaled chords, which allow long steps.
 
     A weight b of the squares bounds what can be learned, |E| ≤ 1/(2b); 0.01 leaves 50 nats either way.
     """
     return EnergyConfig(
-        noise_scale=0.28,
+        noise_scale=noise_scale,
         square_weight=0.01,
         learning_rate=0.001,
         clip_norm=None,
@@ -82,7 +82,7 @@ SETTINGS: dict[Scale, Settings] = {
         hidden=(64,),
         energy_hidden=(32,),
         manifold=manifold(num_steps=300, batch_size=32),
-        energy=energy(num_steps=100, batch_size=16, langevin_steps=1, buffer_size=64, starts=32),
+        energy=energy(0.2, num_steps=100, batch_size=16, langevin_steps=1, buffer_size=64, starts=32),
         autoencoder=AutoencoderConfig(num_steps=100, batch_size=32),
         normalized=normalized(num_steps=30, batch_size=32, latent_steps=3, langevin_steps=3),
         samples=100,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from experiments import image_arithmetic, image_chains, image_isometry, image_ood, image_tables, images
-from experiments.image_models import Model, fit_image_model
+from experiments.image_models import Model, fit_image_model, normal_noise
 from experiments.image_scales import SETTINGS, TOLERANCE
 from implicit_manifolds import InputError
 from implicit_manifolds.datasets.images import load_images
@@ -168,6 +168,18 @@ def test_eight_devices_learn_the_manifold_that_one_does(tmp_path):
     found, alone = np.loadtxt(tmp_path / "terms.txt"), short_manifold()
     assert alone[-1] < alone[0]
     np.testing.assert_allclose(found, alone, rtol=1e-3)
+
+
+def test_noise_has_the_moments_and_the_shares_of_the_groups_of_data():
+    random = np.random.default_rng(0)
+    points = np.concatenate([random.normal(size=(3000, 3)) * [1, 2, 0.5], 30 + random.normal(size=(1000, 3))])
+    drawn = normal_noise(points, 2)(jax.random.key(0), 20_000)
+    left, right = drawn[drawn[:, 0] < 15], drawn[drawn[:, 0] > 15]
+    assert len(right) / len(drawn) == pytest.approx(0.25, abs=0.015)  # 5 standard errors
+    np.testing.assert_allclose(left.std(axis=0), points[:3000].std(axis=0), rtol=0.03)
+    np.testing.assert_allclose(right.mean(axis=0), points[3000:].mean(axis=0), atol=0.08)
+    drawn = normal_noise(points)(jax.random.key(1), 20_000)
+    np.testing.assert_allclose(np.cov(drawn.T), np.cov(points.T), rtol=0.06, atol=0.5)
 
 
 def test_conjugate_gradients_end_after_as_many_steps_as_there_are_different_eigenvalues():

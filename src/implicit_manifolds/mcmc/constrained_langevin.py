@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 
 from .._types import MDF, Array, Energy, Float, RandomKey, Vector, select
-from ..manifold.multipliers import MultiplierSolver, quasi_newton
+from ..manifold.multipliers import MultiplierSolver, gradient_descent, quasi_newton
 from ..manifold.tangent import Linearization, linearize, tangent_projection
 from .langevin import scaled_drift
 from .phase_space import Reason, StepInfo, inside, reason_of
 
-ROUGHLY = 0.03
+ROUGHLY = 0.01
 """Share of a step's normal part that conjugate gradients may leave to the multiplier."""
 
 
@@ -61,7 +61,9 @@ class ConstrainedLangevin:
         noise = jax.random.normal(key, at.position.shape, at.position.dtype)
         move = self.noise_scale * noise - scaled_drift(self, state.energy_gradient)
         # What is left along the normals moves only λ, since x' is sought along them: of the drift, and of rough solves.
-        point = at.position + tangent_projection(self.mdf, at, move, ROUGHLY)
+        # The paper's descent alone converges too slowly to make up for it.
+        share = None if self.solver is gradient_descent else ROUGHLY
+        point = at.position + tangent_projection(self.mdf, at, move, share)
         found = self.solver(self.mdf, at, point, self.tolerance, self.max_iterations)
         proposal = self.init(found.position)
         finite = jnp.all(jnp.isfinite(proposal.energy_gradient))
