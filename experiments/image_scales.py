@@ -72,8 +72,11 @@ def code_energy(settings: Settings) -> EnergyConfig:
 
 
 def normalized(**sizes) -> NormalizedAutoencoderConfig:
-    """Half the squared error over its mean in a direction is some 384 nats at data, so the squares weigh far less."""
-    return NormalizedAutoencoderConfig(square_weight=1e-5, **sizes)
+    """Half the squared error over its mean in a direction is some 384 nats at data, so the squares weigh far less.
+
+    Chains of codes start at one uniform code each: Jacobians of many, to choose from, cost more than all else.
+    """
+    return NormalizedAutoencoderConfig(square_weight=1e-5, candidates=1, replay_fraction=0.8, **sizes)
 
 
 SETTINGS: dict[Scale, Settings] = {
