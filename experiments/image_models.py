@@ -45,7 +45,7 @@ BLOCK = 250
 WIDE = 2.0
 """Chains on a manifold may leave [0, 1] by this much, since a blurred digit has pixels below zero."""
 COMPONENTS = 10
-"""Of the noise that chains of images start at; codes, which are nearly normal, are learned better from one."""
+"""Normal laws that chains of images start at; those of codes start at one."""
 KL_WEIGHT = 1e-5
 """Beside the mean squared error of a pixel; much more blurs what is decoded."""
 

@@ -35,7 +35,7 @@ class Settings:
 
 
 def chain_steps(steps: int, replay_fraction: float) -> int:
-    """Steps of a fresh chain, of every model: as old as the oldest of training, four times their mean age."""
+    """Steps of a fresh chain, of every model: four times the mean age of the chains of training."""
     return round(4 * steps / (1 - replay_fraction))
 
 
