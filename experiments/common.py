@@ -33,6 +33,8 @@ LAW_POINTS = 100_000
 VOLUME_LINES = 100_000
 SPREAD = 4000
 """Points all over a learned manifold, for the authors' metric."""
+STARTED = ".experiment"
+"""A file that marks a directory as an experiment's until it has metrics: what a stopped one left can be replaced."""
 
 
 @dataclass(frozen=True)
@@ -116,11 +118,12 @@ def fresh_data(law: Law, seed: int, count: int) -> dict[str, Any]:
 def claim(out: Path, replaceable: bool) -> Path:
     """The output directory, made anew; raises InputError where it exists and may not be replaced."""
     if out.exists():
-        ours = (out / "metrics.json").is_file()
+        ours = any((out / name).is_file() for name in (STARTED, "metrics.json"))
         if not (replaceable and ours):
             raise InputError(f"{out} exists; name another --out, or pass --replace for one that an experiment wrote")
         shutil.rmtree(out)
     out.mkdir(parents=True)
+    (out / STARTED).touch()
     return out
 
 
@@ -176,6 +179,7 @@ def output_directory(name: str, options: Options) -> Path:
 def write_metrics(out: Path, metrics: dict) -> None:
     """Write metrics.json and print the table of it."""
     (out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+    (out / STARTED).unlink()
     width = max(map(len, metrics))
     for name, value in metrics.items():
         print(f"{name:<{width}}  {value:.4g}" if isinstance(value, float) else f"{name:<{width}}  {value}")

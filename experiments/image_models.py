@@ -33,6 +33,7 @@ from implicit_manifolds.pushforward.normalized_autoencoder import (
     BoundedAutoencoder,
     NormalizedObjective,
     ReconstructionEnergy,
+    energy_of_code,
 )
 from implicit_manifolds.training import checkpoint
 from implicit_manifolds.training.checkpoint import unflatten
@@ -180,13 +181,16 @@ def fit_normalized(key, images, settings: Settings, stages) -> ImageModel:
     config, edges = settings.normalized, (jnp.zeros(PIXELS), jnp.ones(PIXELS))
     objective = NormalizedObjective(*edges, config)
     state, energy_history = train_afresh("energy", train_key, energy, objective, images, config, **options)
-    steps = chain_steps(config.latent_steps, config.replay_fraction)
-    fresh = NormalizedObjective(*edges, replace(config, replay_fraction=0.0, latent_steps=steps, langevin_steps=0))
+    trained = state.model
+    noise = normal_noise(in_blocks(lambda rows: _encoded(trained.autoencoder, rows), images, BLOCK))
+    sampler = Langevin(Partial(energy_of_code, trained), config.latent_noise, gradient_clip=config.gradient_clip)
 
     def draw(key, count):
-        return Drawn(np.asarray(_negatives(fresh, key, state.model, jnp.zeros((1, LATENT)), count)), {})
+        steps = chain_steps(config.latent_steps, config.replay_fraction)
+        drawn = chain_ends(sampler, key, noise(key, count), steps)
+        return Drawn(in_blocks(lambda rows: _decoded(trained.autoencoder, rows), drawn.images, BLOCK), drawn.report)
 
-    return ImageModel(draw, {"autoencoder": history, "energy": energy_history}, {"energy": state.model})
+    return ImageModel(draw, {"autoencoder": history, "energy": energy_history}, {"energy": trained})
 
 
 def normal_noise(points, components: int = 1):
@@ -296,11 +300,6 @@ def _pair(key, settings: Settings, outputs: int) -> tuple[Network, Network]:
     return ImageEncoder(outputs, rngs=nnx.Rngs(encoder_key)), ImageDecoder(LATENT, rngs=nnx.Rngs(decoder_key))
 
 
-@partial(jax.jit, static_argnames="count")
-def _negatives(objective, key, model, memory, count):
-    return objective.sample(key, model, memory, count)[0]
-
-
 @jax.jit
 def _projected(mdf, points):
     return jax.vmap(lambda x: project(mdf, x, TOLERANCE))(points)
@@ -314,6 +313,11 @@ def _residuals(mdf, points):
 @jax.jit
 def _decoded(autoencoder, codes):
     return jax.vmap(autoencoder.decode)(codes)
+
+
+@jax.jit
+def _encoded(autoencoder, points):
+    return jax.vmap(autoencoder.encode)(points)
 
 
 @jax.jit

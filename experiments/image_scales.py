@@ -72,11 +72,20 @@ def code_energy(settings: Settings) -> EnergyConfig:
 
 
 def normalized(**sizes) -> NormalizedAutoencoderConfig:
-    """Half the squared error over its mean in a direction is some 384 nats at data, so the squares weigh far less.
+    """The squared error over the temperature is some 384 nats at data; squares of weight b bound it at 1/(2b) = 417.
 
+    Unbounded, networks learn to amplify what noise negatives have, in ever steeper energies whose chains then diverge.
     Chains of codes start at one uniform code each: Jacobians of many, to choose from, cost more than all else.
     """
-    return NormalizedAutoencoderConfig(square_weight=1e-5, candidates=1, replay_fraction=0.8, **sizes)
+    return NormalizedAutoencoderConfig(
+        square_weight=0.0012,
+        learning_rate=0.0001,
+        latent_noise=0.02,
+        noise_scale=0.03,
+        candidates=1,
+        replay_fraction=0.8,
+        **sizes,
+    )
 
 
 SETTINGS: dict[Scale, Settings] = {

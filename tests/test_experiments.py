@@ -70,6 +70,15 @@ def test_an_experiment_writes_metrics_figures_and_model_and_refuses_to_overwrite
         common.claim(tmp_path / "mine", replaceable=True)
 
 
+def test_what_a_stopped_run_left_can_be_replaced(tmp_path):
+    out = common.claim(tmp_path / "run", replaceable=False)
+    (out / "density.png").touch()
+    with pytest.raises(InputError, match="--replace"):
+        common.claim(out, replaceable=False)
+    common.claim(out, replaceable=True)
+    assert not (out / "density.png").exists()
+
+
 def test_the_defaults_close_both_circles_of_the_mixture_and_sample_all_of_them():
     problem = von_mises_mixture.problem(0)
     model = fit(jax.random.key(0), problem.train, 1).model

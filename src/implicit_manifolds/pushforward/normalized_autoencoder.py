@@ -85,7 +85,7 @@ class NormalizedObjective:
         candidates = jax.random.uniform(fresh_key, shape, memory.dtype, -1.0, 1.0)
         fresh = jax.vmap(partial(_favoured, model))(jax.random.split(pick_key, batch_size), candidates)
         start = replay_buffer.draw(draw_key, memory, fresh, config.replay_fraction)
-        of_codes = Langevin(Partial(_energy_of_code, model), config.latent_noise, gradient_clip=config.gradient_clip)
+        of_codes = Langevin(Partial(energy_of_code, model), config.latent_noise, gradient_clip=config.gradient_clip)
         codes = _chain_ends(of_codes, code_key, start, config.latent_steps)
         codes = jnp.clip(codes, -1.0, 1.0)
         points = jax.vmap(model.autoencoder.decode)(codes)
@@ -141,7 +141,8 @@ def _reconstruction(key, model, batch):
     return reconstruction_loss(model.encode, model.decode, batch)
 
 
-def _energy_of_code(energy: ReconstructionEnergy, z: Code) -> Scalar:
+def energy_of_code(energy: ReconstructionEnergy, z: Code) -> Scalar:
+    """The energy, (), of the image of a code (m,)."""
     return energy(energy.autoencoder.decode(z))
 
 
@@ -150,7 +151,7 @@ def _favoured(energy: ReconstructionEnergy, key, candidates):
 
     def log_weight(z):
         jacobian = jax.jacobian(energy.autoencoder.decode)(z)
-        return 0.5 * jnp.linalg.slogdet(jacobian.T @ jacobian)[1] - _energy_of_code(energy, z)
+        return 0.5 * jnp.linalg.slogdet(jacobian.T @ jacobian)[1] - energy_of_code(energy, z)
 
     return candidates[jax.random.categorical(key, jax.vmap(log_weight)(candidates))]
 
