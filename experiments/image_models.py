@@ -46,7 +46,7 @@ BLOCK = 250
 WIDE = 2.0
 """Chains on a manifold may leave [0, 1] by this much, since a blurred digit has pixels below zero."""
 COMPONENTS = 10
-"""Normal laws that chains of images start at; those of codes start at one."""
+"""Normal laws that fresh chains of images start at; those of training, and of codes, start at one."""
 KL_WEIGHT = 1e-5
 """Beside the mean squared error of a pixel; much more blurs what is decoded."""
 
@@ -108,15 +108,16 @@ def fit_ebim(loss: Literal["contrastive", "score-matching"], key, images, settin
     manifold_key, start_key, model_key, train_key = derived_keys(key, 4)
     mdf, history = fit_image_manifold(manifold_key, images, settings, stages.shared)
     started = time.perf_counter()
-    noise = normal_noise(images, COMPONENTS)
-    objective = chains(mdf, start_on(mdf, noise, start_key, settings.energy.starts)[0], settings)
+    # Broad starts: an energy whose negatives had begun near the kinds of data is a worse one within each kind.
+    count = settings.energy.starts if loss == "contrastive" else 1
+    objective = chains(mdf, start_on(mdf, normal_noise(images), start_key, count)[0], settings)
     zeros, reached = on_manifold(mdf, images[: settings.on_manifold])
     projecting = time.perf_counter() - started
     trained_for = objective if loss == "contrastive" else LossObjective(Partial(Partial(_score_matching), mdf))
     data, config, options = jnp.asarray(zeros[reached]), settings.energy, stages.own
     energy = standardized(image_energy(model_key, settings), images)
     state, energy_history = train_afresh("energy", train_key, energy, trained_for, data, config, **options)
-    sampler = objective.sampler(state.model)
+    sampler, noise = objective.sampler(state.model), normal_noise(images, COMPONENTS)
 
     def draw(key, count):
         start_key, chain_key = derived_keys(key, 2)

@@ -35,8 +35,8 @@ class Settings:
 
 
 def chain_steps(steps: int, replay_fraction: float) -> int:
-    """Steps of a fresh chain, of every model: four times the mean age of the chains of training."""
-    return round(4 * steps / (1 - replay_fraction))
+    """Steps of a fresh chain, of every model: twice the mean age of the chains of training."""
+    return round(2 * steps / (1 - replay_fraction))
 
 
 def manifold(**sizes) -> ManifoldConfig:
@@ -106,7 +106,7 @@ SETTINGS: dict[Scale, Settings] = {
         hidden=(512, 512),
         energy_hidden=(512, 512),
         manifold=manifold(num_steps=10_000, batch_size=128),
-        energy=energy(num_steps=4000, batch_size=64, langevin_steps=2, buffer_size=4000, starts=2000),
+        energy=energy(num_steps=4000, batch_size=64, langevin_steps=2, buffer_size=4000, starts=10_000),
         autoencoder=AutoencoderConfig(num_steps=10_000, batch_size=128, learning_rate=0.001),
         normalized=normalized(num_steps=2000, batch_size=64),
         samples=10_000,
