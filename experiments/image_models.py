@@ -159,7 +159,7 @@ def fit_autoencoder_energy(kl_weight: float | None, key, images, settings: Setti
     sampler = Langevin(energy, config.noise_scale, config.step_size, config.gradient_clip)
 
     def draw(key, count):
-        steps = chain_steps(config.langevin_steps, config.replay_fraction)
+        steps = 2 * chain_steps(config.langevin_steps, config.replay_fraction)
         drawn = chain_ends(sampler, key, noise(key, count), steps)
         return Drawn(in_blocks(lambda rows: _decoded(autoencoder, rows), drawn.images, BLOCK), drawn.report)
 
@@ -187,7 +187,7 @@ def fit_normalized(key, images, settings: Settings, stages) -> ImageModel:
     sampler = Langevin(Partial(energy_of_code, trained), config.latent_noise, gradient_clip=config.gradient_clip)
 
     def draw(key, count):
-        steps = chain_steps(config.latent_steps, config.replay_fraction)
+        steps = 2 * chain_steps(config.latent_steps, config.replay_fraction)
         drawn = chain_ends(sampler, key, noise(key, count), steps)
         return Drawn(in_blocks(lambda rows: _decoded(trained.autoencoder, rows), drawn.images, BLOCK), drawn.report)
 
