@@ -16,7 +16,6 @@ import numpy as np
 
 from experiments.common import main
 from experiments.image_models import (
-    COMPONENTS,
     PIXELS,
     chains,
     constraints,
@@ -28,6 +27,7 @@ from experiments.image_models import (
 from experiments.image_scales import SETTINGS, Scale
 from experiments.images import ImageOptions, stem
 from experiments.lenet import IMAGES
+from experiments.report import DOCS, replace_between_marks
 from implicit_manifolds.datasets.images import load_images
 from implicit_manifolds.models.plane import start_as_plane
 from implicit_manifolds.models.standardized import standardized
@@ -39,15 +39,16 @@ CHAIN_STEPS = (1, 5, 20)
 
 @dataclass(frozen=True)
 class Options:
-    """scale: of networks and batches. updates: that are timed. out: the JSON file."""
+    """scale: of networks and batches. updates: that are timed. out: the JSON file. page: where the table goes."""
 
     scale: Scale = "paper"
     updates: int = 20
     out: Path = Path(__file__).parent / "results" / "image_training.json"
+    page: Path = DOCS / "image_manifolds.md"
 
 
 def measure(options: Options) -> None:
-    """Print the table and write it as JSON."""
+    """Print the times, write them as JSON, and put their table into the page."""
     settings, key = SETTINGS[options.scale], jax.random.key(0)
     images = load_images("mnist")[0]
     learned = load_ebim(IMAGES / stem(ImageOptions("mnist", "ebim", options.scale)), settings)[0]
@@ -56,7 +57,7 @@ def measure(options: Options) -> None:
     found: dict[str, Any] = {"device": jax.devices()[0].device_kind, "scale": options.scale, "energy": {}}
     found["manifold"] = timed(objective, plane, images, settings.manifold, options.updates)
     print(f"manifold: {1e3 * found['manifold']:.0f} ms")
-    starts = start_on(learned, normal_noise(images, COMPONENTS), key, settings.energy.starts)[0]
+    starts = start_on(learned, normal_noise(images), key, settings.energy.starts)[0]
     for steps in CHAIN_STEPS:
         config = replace(settings.energy, langevin_steps=steps)
         walks = chains(learned, starts, replace(settings, energy=config))
@@ -65,6 +66,15 @@ def measure(options: Options) -> None:
         print(f"energy, {steps} constrained steps: {1e3 * seconds:.0f} ms", flush=True)
     options.out.parent.mkdir(exist_ok=True)
     options.out.write_text(json.dumps(found, indent=1) + "\n")
+    replace_between_marks(options.page, "updates", table(found))
+
+
+def table(found: dict[str, Any]) -> str:
+    """Markdown: milliseconds of an update of each kind."""
+    names = ("scale", "device", "manifold", *(f"energy, {steps} constrained steps" for steps in found["energy"]))
+    times = [f"{1e3 * seconds:.0f}" for seconds in (found["manifold"], *found["energy"].values())]
+    cells = (names, ["---"] * len(names), (found["scale"], found["device"], *times))
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
 def timed(objective, model, images: np.ndarray, config, updates: int) -> float:

@@ -88,6 +88,7 @@ def image_tables(options: ImageTableOptions) -> None:
         ("samples", table(groups, COLUMNS)),
         ("isometry", isometry(options.runs)),
         ("chains", chains(options.runs)),
+        ("arithmetic", arithmetic(options.runs)),
         ("ood", detection(options.runs)),
     ):
         replace_between_marks(options.page, name, text)
@@ -172,6 +173,26 @@ def chains(directory: Path) -> str:
                 f"{line['milliseconds_a_step']:.0f}",
             )
             lines.append(_line(line["data"], line["scale"], line["solver"], f"{line['noise_scale']:g}", *numbers))
+    return "\n".join(lines)
+
+
+def arithmetic(directory: Path) -> str:
+    """Markdown: digits that came out, and both residuals, a line for each set and for the data of each digit."""
+    lines: list[str] = []
+    for path in sorted(directory.glob("arithmetic-*-seed*.json")):
+        run = json.loads(path.read_text())
+        sets = {name: found for name, found in run.items() if isinstance(found, dict)}
+        if not lines:
+            names = next(iter(sets.values()))["residual"]
+            digits = [str(digit) for digit in (1, 4, 7)]
+            lines = _header(("scale", "set", *digits, "other digits", *(f"‖F‖ of {name}" for name in names)))
+        for name, found in sets.items():
+            shares = found.get("digits")
+            listed = [""] * 4
+            if shares is not None:
+                known = [shares[digit] for digit in (1, 4, 7)]
+                listed = [f"{share:.0%}" for share in (*known, 1 - sum(known))]
+            lines.append(_line(run["scale"], name, *listed, *(f"{size:.2f}" for size in found["residual"].values())))
     return "\n".join(lines)
 
 

@@ -208,9 +208,8 @@ def test_unions_and_intersections_of_digit_manifolds_are_sampled_and_their_resid
 
 def test_the_tables_take_medians_over_seeds_and_show_spectra_of_manifolds_alone(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(
-        "".join(f"<!-- {x}: x -->\n<!-- end of {x} -->\n" for x in ("isometry", "geometry", "samples", "chains", "ood"))
-    )
+    names = ("isometry", "geometry", "samples", "chains", "arithmetic", "ood")
+    page.write_text("".join(f"<!-- {name}: x -->\n<!-- end of {name} -->\n" for name in names))
     run = {"data": "mnist", "scale": "reduced", "precision": 0.5, "recall": 0.25, "train_distance": 2.0}
     spectrum = {"least": 0.3, "5%": 0.9, "median": 1.0, "95%": 1.1, "largest": 1.2}
     spectra = {"singular_values": spectrum, "singular_values_of_samples": spectrum | {"least": 0.2}}
@@ -226,6 +225,10 @@ def test_the_tables_take_medians_over_seeds_and_show_spectra_of_manifolds_alone(
     )
     walk |= {"data": "mnist", "scale": "reduced", "solver": "scaled chord", "noise_scale": 0.1}
     (tmp_path / "mnist-ebim-reduced-seed0-chains.json").write_text(json.dumps([walk]))
+    sizes = {"1 and 4": 0.5, "4 and 7": 2.0}
+    union = {"digits": [0, 0.5, 0, 0, 0.25, 0, 0, 0.125, 0.125, 0], "residual": sizes}
+    sums = {"scale": "reduced", "seed": 0, "union": union, "data of digit 4": {"residual": sizes}}
+    (tmp_path / "arithmetic-reduced-seed0.json").write_text(json.dumps(sums))
     image_tables.image_tables(image_tables.ImageTableOptions("reduced", 0, tmp_path, page))
     geometry, rest = page.read_text().split("<!-- end of geometry -->")
     samples, rest = rest.split("<!-- end of samples -->")
@@ -234,4 +237,6 @@ def test_the_tables_take_medians_over_seeds_and_show_spectra_of_manifolds_alone(
     assert "| mnist | reduced | EBIM | 3 | 2.0 (1.0 to 3.0) | - | 0.50 (0.50 to 0.50) |" in samples
     assert "| mnist | reduced | normalised autoencoder | 1 | 9.0 |" in samples
     assert "| mnist | reduced | scaled chord | 0.1 | 100.0% | 100.0% | 1.0 | 1.0e+00 | 1.0 | 1 |" in rest
+    assert "| reduced | union | 50% | 25% | 12% | 12% | 0.50 | 2.00 |" in rest
+    assert "| reduced | data of digit 4 |  |  |  |  | 0.50 | 2.00 |" in rest
     assert "| mnist | reduced | 3 | distance |  | 0.100 |  | 0.900 |" in rest
