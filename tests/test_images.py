@@ -120,12 +120,14 @@ def test_images_that_do_not_belong_are_told_by_a_trained_model(ebim):
     table = image_ood.run_ood(image_ood.OodOptions("mnist", "smoke", 0, options.out, count=100))
     assert set(table) == {"fashion_mnist", "turned", "noisy", "lost"}
     assert table["fashion_mnist"]["distance"] > 0.8
+    assert table["fashion_mnist"]["nearest"] > 0.8
     assert all(0 <= value <= 1 for row in table.values() for value in row.values())
 
 
 def test_an_image_without_a_zero_spoils_no_score_of_the_others():
     random = np.random.default_rng(0)
-    found, typical = ({name: random.normal(size=50) for name in ("sampson", "distance", "energy")} for _ in range(2))
+    names = ("sampson", "distance", "nearest", "energy")
+    found, typical = ({name: random.normal(size=50) for name in names} for _ in range(2))
     expected = image_ood.combined(found, typical)
     typical["distance"] = np.append(typical["distance"], np.inf)
     for name, values in image_ood.combined(found, typical).items():
