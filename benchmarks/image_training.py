@@ -39,11 +39,14 @@ CHAIN_STEPS = (1, 5, 20)
 
 @dataclass(frozen=True)
 class Options:
-    """scale: of networks and batches. updates: that are timed. out: the JSON file. page: where the table goes."""
+    """scale: of networks and batches. updates: that are timed.
+
+    out: the JSON file, named by the scale unless given. page: where the table goes.
+    """
 
     scale: Scale = "paper"
     updates: int = 20
-    out: Path = Path(__file__).parent / "results" / "image_training.json"
+    out: Path | None = None
     page: Path = DOCS / "image_manifolds.md"
 
 
@@ -64,8 +67,9 @@ def measure(options: Options) -> None:
         seconds = timed(walks, standardized(image_energy(key, settings), images), images, config, options.updates)
         found["energy"][str(steps)] = seconds
         print(f"energy, {steps} constrained steps: {1e3 * seconds:.0f} ms", flush=True)
-    options.out.parent.mkdir(exist_ok=True)
-    options.out.write_text(json.dumps(found, indent=1) + "\n")
+    path = options.out or Path(__file__).parent / "results" / f"image_training-{options.scale}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(found, indent=1) + "\n")
     replace_between_marks(options.page, "updates", table(found))
 
 

@@ -19,10 +19,11 @@ def cell_path(directory: Path, *names: str, seed: int) -> Path:
     return directory / f"{'-'.join(names)}-seed{seed}.json"
 
 
-def sources() -> str:
-    """A hash of the library's code, so that a cell made by other code can be told."""
-    files = sorted(Path(implicit_manifolds.__file__).parent.rglob("*.py"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
+def made_by(*more: Path) -> dict[str, str]:
+    """The library's version and a hash of its code, and of `more` files, so that what other code made can be told."""
+    files = sorted(Path(implicit_manifolds.__file__).parent.rglob("*.py")) + sorted(more)
+    sources = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
+    return {"version": version("implicit-manifolds"), "sources": sources}
 
 
 def write_cell(path: Path, identity: dict[str, Any], fit: Callable[[], Any], judge: Callable[[Any], dict]) -> dict:
@@ -32,8 +33,7 @@ def write_cell(path: Path, identity: dict[str, Any], fit: Callable[[], Any], jud
     seconds, cpu_fitted = time.perf_counter() - started, time.process_time()
     judged = judge(fitted)
     cpu = {"fit_cpu_seconds": cpu_fitted - cpu_started, "judge_cpu_seconds": time.process_time() - cpu_fitted}
-    made_by = {"version": version("implicit-manifolds"), "sources": sources()}
-    cell = identity | made_by | judged | {"fit_seconds": seconds} | cpu
+    cell = identity | made_by() | judged | {"fit_seconds": seconds} | cpu
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(cell, indent=1) + "\n")
     print(json.dumps(cell, indent=1))

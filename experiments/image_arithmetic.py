@@ -18,11 +18,13 @@ from jax.tree_util import Partial
 from experiments.common import claim_file, main
 from experiments.image_models import chain_ends, fit_image_manifold, normal_noise, residuals
 from experiments.image_scales import SETTINGS, Scale
+from experiments.images import made_by_images
 from experiments.lenet import IMAGES, lenet_classes, load_lenet
 from implicit_manifolds._random import derived_keys
 from implicit_manifolds.datasets.images import load_images
 from implicit_manifolds.mcmc import Langevin
 from implicit_manifolds.plot.images import plot_images
+from implicit_manifolds.training import checkpoint
 
 PAIRS = ((1, 4), (4, 7))
 NOISE_SCALE, STEP_SIZE = 0.003, 0.2
@@ -34,12 +36,16 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class ArithmeticOptions:
-    """scale, seed: of both manifolds. out: directory of results. samples: of each set. replace: an earlier run's."""
+    """scale, seed: of both manifolds. out: directory of results. samples: of each set.
+
+    checkpoints: where a stopped run goes on from. replace: results of an earlier run may be replaced.
+    """
 
     scale: Scale = "reduced"
     seed: int = 0
     out: Path = IMAGES
     samples: int = 500
+    checkpoints: Path | None = None
     replace: bool = False
 
 
@@ -53,20 +59,22 @@ def run_arithmetic(options: ArithmeticOptions) -> dict[str, Any]:
     images, labels = images[: settings.images], labels[: settings.images]
     sets = [images[np.isin(labels, pair)] for pair in PAIRS]
     fit_keys, draw_keys = derived_keys(key, 2), derived_keys(jax.random.fold_in(key, 2), 3)
-    training: dict[str, Any] = {"progress": True, "checkpoint_dir": None}
-    mdfs = [
-        fit_image_manifold(fit_key, jnp.asarray(points), settings, training)[0]
-        for fit_key, points in zip(fit_keys, sets, strict=True)
-    ]
+    mdfs = []
+    for pair, fit_key, points in zip(PAIRS, fit_keys, sets, strict=True):
+        directory = None if options.checkpoints is None else options.checkpoints / f"{stem}-{_name(pair)}"
+        if directory is not None:
+            checkpoint.claim(directory, fit_key, points, repr(settings))
+        training: dict[str, Any] = {"progress": True, "checkpoint_dir": directory}
+        mdfs.append(fit_image_manifold(fit_key, jnp.asarray(points), settings, training)[0])
     drawn = {
         _name(pair): near_zeros(draw_key, [mdf], points, options.samples)
         for pair, draw_key, mdf, points in zip(PAIRS, draw_keys, mdfs, sets, strict=False)
     }
     halves = [points[: options.samples // 2] for points in drawn.values()]
     drawn["union"] = np.random.default_rng(options.seed).permutation(np.concatenate(halves))
-    drawn["intersection"] = near_zeros(draw_keys[2], mdfs, np.concatenate(sets), options.samples)
+    drawn["intersection"] = near_zeros(draw_keys[2], mdfs, images[np.isin(labels, PAIRS)], options.samples)
     network = load_lenet("mnist")
-    metrics: dict[str, Any] = {"scale": options.scale, "seed": options.seed}
+    metrics: dict[str, Any] = {"scale": options.scale, "seed": options.seed, **made_by_images()}
     for name, points in drawn.items():
         shares = np.bincount(lenet_classes(network, points), minlength=10) / len(points)
         sizes = {_name(pair): float(residuals(mdf, points).mean()) for pair, mdf in zip(PAIRS, mdfs, strict=True)}

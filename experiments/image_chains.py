@@ -16,7 +16,7 @@ import numpy as np
 from experiments.common import main
 from experiments.image_models import COMPONENTS, chains, load_ebim, normal_noise, residuals, start_on
 from experiments.image_scales import SETTINGS, Scale
-from experiments.images import ImageOptions, stem
+from experiments.images import ImageOptions, made_by_images, stem
 from experiments.lenet import IMAGES
 from implicit_manifolds.datasets.images import ImageData, load_images
 from implicit_manifolds.manifold.multipliers import gradient_descent
@@ -41,7 +41,7 @@ class ChainOptions:
     runs: Path = IMAGES
     walkers: int = 64
     steps: int = 100
-    noise_scales: tuple[float, ...] = (0.05, 0.1, 0.2)
+    noise_scales: tuple[float, ...] = (0.05, 0.1, 0.28)
 
 
 def run_chains(options: ChainOptions) -> list[dict[str, Any]]:
@@ -54,16 +54,18 @@ def run_chains(options: ChainOptions) -> list[dict[str, Any]]:
     every, lines = max(1, options.steps // (FRAMES - 1)), []
     for solver, scale in [(solver, scale) for solver in SOLVERS for scale in options.noise_scales]:
         sampler = replace(walks, noise_scale=scale, solver=SOLVERS[solver])
-        run(sampler, jax.random.key(1), starts, 1, 1)
+        run(sampler, jax.random.key(1), starts, 1, chunk_size=1)
         started = time.perf_counter()
         found = run(sampler, jax.random.key(1), starts, options.steps, chunk_size=1)
+        seconds = time.perf_counter() - started
         shares = found.info.reason.mean(axis=0)
-        line: dict[str, Any] = {"data": options.data, "scale": options.scale, "solver": solver, "noise_scale": scale}
+        line: dict[str, Any] = {"data": options.data, "scale": options.scale, **made_by_images()}
+        line |= {"solver": solver, "noise_scale": scale}
         line |= {"accepted": float(shares[0]), "not_converged": float(shares[2])}
         line |= {"iterations": float(found.info.iterations.mean())}
         line |= {"residual_max": float(residuals(mdf, found.positions[-1]).max())}
         line |= {"moved": float(np.linalg.norm(found.positions[-1] - starts, axis=1).mean())}
-        line |= {"milliseconds_a_step": 1e3 * (time.perf_counter() - started) / options.steps}
+        line |= {"milliseconds_a_step": 1e3 * seconds / options.steps}
         print(json.dumps(line), flush=True)
         lines.append(line)
         if solver == "scaled chord":

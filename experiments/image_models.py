@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from zipfile import BadZipFile
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ from flax import nnx
 from jax.tree_util import Partial
 from scipy.cluster.vq import kmeans2
 
-from experiments.image_scales import LATENT, TOLERANCE, Settings, chain_steps, code_energy
+from experiments.image_scales import LATENT, TOLERANCE, Settings, code_energy, mean_age
 from implicit_manifolds._loops import in_blocks
 from implicit_manifolds._random import derived_keys, host_generator
 from implicit_manifolds.fit import box_around
@@ -28,7 +29,7 @@ from implicit_manifolds.models.plane import FromPlane, start_as_plane
 from implicit_manifolds.models.standardized import Standardized, standardized
 from implicit_manifolds.points import InputError
 from implicit_manifolds.pushforward.autoencoders import Network, NetworkAutoencoder, perceptrons
-from implicit_manifolds.pushforward.fit import standardized_codes, train_networks
+from implicit_manifolds.pushforward.fit import codes_of, standardized_codes, train_networks
 from implicit_manifolds.pushforward.normalized_autoencoder import (
     BoundedAutoencoder,
     NormalizedObjective,
@@ -59,14 +60,16 @@ class Drawn(NamedTuple):
 
 
 class ImageModel(NamedTuple):
-    """A trained model: draw(key, count) gives fresh samples.
+    """A trained model: draw(key, count, steps) gives fresh samples, ends of chains of so many steps.
 
-    networks: all of it, by name; "mdf" is F, of models that have one. projecting: seconds between the trainings.
+    networks: all of it, by name; "mdf" is F, of models that have one. age: mean steps of training's chains, none for a
+    model without. projecting: seconds between the trainings.
     """
 
-    draw: Callable[[Any, int], Drawn]
+    draw: Callable[[Any, int, int], Drawn]
     histories: dict[str, History]
     networks: dict[str, Any]
+    age: int = 0
     projecting: float = 0.0
 
 
@@ -89,7 +92,7 @@ def fit_image_model(
     shared: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoints, "mesh": mesh}
     own = shared | {"checkpoint_dir": None if checkpoints is None else checkpoints / name}
     if checkpoints is not None:
-        checkpoint.claim(checkpoints, key, images, repr(settings))
+        checkpoint.claim(checkpoints, key, images, repr((settings, COMPONENTS, KL_WEIGHT, WIDE)))
     return _FITS[name](key, jnp.asarray(images), settings, Stages(shared, own))
 
 
@@ -119,14 +122,15 @@ def fit_ebim(loss: Literal["contrastive", "score-matching"], key, images, settin
     state, energy_history = train_afresh("energy", train_key, energy, trained_for, data, config, **options)
     sampler, noise = objective.sampler(state.model), normal_noise(images, COMPONENTS)
 
-    def draw(key, count):
+    def draw(key, count, steps):
         start_key, chain_key = derived_keys(key, 2)
         starts, lost = start_on(mdf, noise, start_key, count)
-        drawn = chain_ends(sampler, chain_key, starts, chain_steps(config.langevin_steps, config.replay_fraction))
+        drawn = chain_ends(sampler, chain_key, starts, steps)
         return drawn._replace(report=drawn.report | _of_zeros(mdf, drawn.images, lost))
 
     histories = {"manifold": history, "energy": energy_history}
-    return ImageModel(draw, histories, {"mdf": mdf, "energy": state.model}, projecting)
+    age = mean_age(config.langevin_steps, config.replay_fraction)
+    return ImageModel(draw, histories, {"mdf": mdf, "energy": state.model}, age, projecting)
 
 
 def fit_im(key, images, settings: Settings, stages) -> ImageModel:
@@ -134,7 +138,7 @@ def fit_im(key, images, settings: Settings, stages) -> ImageModel:
     mdf, history = fit_image_manifold(derived_keys(key, 4)[0], images, settings, stages.shared)
     noise = normal_noise(images, COMPONENTS)
 
-    def draw(key, count):
+    def draw(key, count, steps):
         drawn, lost = start_on(mdf, noise, key, count)
         return Drawn(drawn, _of_zeros(mdf, drawn, lost))
 
@@ -151,20 +155,20 @@ def fit_autoencoder_energy(kl_weight: float | None, key, images, settings: Setti
     networks, history = train_networks(train_key, networks, images, training, **options)
     autoencoder, codes = standardized_codes(networks, images)
     noise = normal_noise(codes)
-    config = code_energy(settings)
+    config = code_energy(settings, spread(images))
     starts = jnp.asarray(noise(start_key, config.starts))
     energy, energy_history = fit_contrastive(
         energy_key, None, codes, starts, box_around(codes, 0.25), config, **options
     )
     sampler = Langevin(energy, config.noise_scale, config.step_size, config.gradient_clip)
 
-    def draw(key, count):
-        steps = 2 * chain_steps(config.langevin_steps, config.replay_fraction)
+    def draw(key, count, steps):
         drawn = chain_ends(sampler, key, noise(key, count), steps)
         return Drawn(in_blocks(lambda rows: _decoded(autoencoder, rows), drawn.images, BLOCK), drawn.report)
 
     histories = {"autoencoder": history, "energy": energy_history}
-    return ImageModel(draw, histories, {"autoencoder": autoencoder, "energy": energy})
+    age = mean_age(config.langevin_steps, config.replay_fraction)
+    return ImageModel(draw, histories, {"autoencoder": autoencoder, "energy": energy}, age)
 
 
 def fit_normalized(key, images, settings: Settings, stages) -> ImageModel:
@@ -183,15 +187,17 @@ def fit_normalized(key, images, settings: Settings, stages) -> ImageModel:
     objective = NormalizedObjective(*edges, config)
     state, energy_history = train_afresh("energy", train_key, energy, objective, images, config, **options)
     trained = state.model
-    noise = normal_noise(in_blocks(lambda rows: _encoded(trained.autoencoder, rows), images, BLOCK))
+    noise = normal_noise(codes_of(trained.autoencoder, images))
     sampler = Langevin(Partial(energy_of_code, trained), config.latent_noise, gradient_clip=config.gradient_clip)
 
-    def draw(key, count):
-        steps = 2 * chain_steps(config.latent_steps, config.replay_fraction)
-        drawn = chain_ends(sampler, key, noise(key, count), steps)
-        return Drawn(in_blocks(lambda rows: _decoded(trained.autoencoder, rows), drawn.images, BLOCK), drawn.report)
+    def draw(key, count, steps):
+        drawn = chain_ends(sampler, key, np.clip(noise(key, count), -1, 1), steps)
+        codes = np.clip(drawn.images, -1, 1)
+        decoded = in_blocks(lambda rows: _decoded(trained.autoencoder, rows), codes, BLOCK)
+        return Drawn(decoded, drawn.report | {"temperature": trained.temperature})
 
-    return ImageModel(draw, {"autoencoder": history, "energy": energy_history}, {"energy": trained})
+    histories = {"autoencoder": history, "energy": energy_history}
+    return ImageModel(draw, histories, {"energy": trained}, mean_age(config.latent_steps, config.replay_fraction))
 
 
 def normal_noise(points, components: int = 1):
@@ -214,6 +220,12 @@ def normal_noise(points, components: int = 1):
         return random.permutation(np.concatenate(drawn)).astype(np.float32)
 
     return noise
+
+
+def spread(images) -> float:
+    """Root mean square of images (N, 784) in their leading directions, as many as codes have."""
+    variances = np.linalg.eigvalsh(np.cov(np.asarray(images, np.float64), rowvar=False))
+    return float(np.sqrt(variances[-LATENT:].mean()))
 
 
 def _root(covariance):
@@ -251,14 +263,20 @@ def residuals(mdf, points) -> np.ndarray:
 
 
 def chain_ends(sampler, key, starts, steps: int) -> Drawn:
-    """Where chains from `starts` (N, ·) are after `steps` steps, and what became of their steps, by share."""
+    """Where chains from `starts` (N, ·) are after `steps` steps, and what became of their steps, by share.
+
+    Chains that ran off to what is not finite are left out and counted; raises ArithmeticError where most did.
+    """
     found = run(sampler, key, starts, 1, steps, chunk_size=1)
-    report = {}
+    lost = float(np.mean(found.non_finite))
+    if lost > 0.5:
+        raise ArithmeticError(f"{lost:.0%} of the chains diverged; shorten their steps or clip their gradients")
+    report = {"chains_lost": lost}
     if hasattr(found.info, "reason"):
         shares = found.info.reason.mean(axis=0)
-        report = {"accepted": float(shares[0]), "not_converged": float(shares[2]), "out_of_bounds": float(shares[5])}
+        report |= {"accepted": float(shares[0]), "not_converged": float(shares[2]), "out_of_bounds": float(shares[5])}
         report["iterations"] = float(found.info.iterations.mean())
-    return Drawn(found.positions[0], report)
+    return Drawn(found.positions[0][~found.non_finite], report)
 
 
 def _of_zeros(mdf, drawn, lost: float) -> dict[str, float]:
@@ -273,7 +291,7 @@ def constraints(key, settings: Settings) -> MLP | UNet:
 
 
 def load_ebim(stem: Path, settings: Settings):
-    """F and E of the EBIM whose files begin with `stem`. Raises InputError where there are none."""
+    """F and E of the EBIM whose files begin with `stem`. Raises InputError where there are none, or of another size."""
     key = jax.random.key(0)
     flat = FromPlane(constraints(key, settings), jnp.zeros((PIXELS, LATENT)), jnp.zeros(PIXELS))
     loaded = []
@@ -282,8 +300,11 @@ def load_ebim(stem: Path, settings: Settings):
         path = stem.parent / f"{stem.name}-{name}.npz"
         if not path.exists():
             raise InputError(f"{path} does not exist; make it with python -m experiments.images --model ebim")
-        with np.load(path) as arrays:
-            loaded.append(unflatten(network, dict(arrays)))
+        try:
+            with np.load(path) as arrays:
+                loaded.append(unflatten(network, dict(arrays)))
+        except (ValueError, BadZipFile) as error:
+            raise InputError(f"{path} is damaged or of another scale; make it anew with --replace") from error
     return tuple(loaded)
 
 
@@ -314,11 +335,6 @@ def _residuals(mdf, points):
 @jax.jit
 def _decoded(autoencoder, codes):
     return jax.vmap(autoencoder.decode)(codes)
-
-
-@jax.jit
-def _encoded(autoencoder, points):
-    return jax.vmap(autoencoder.encode)(points)
 
 
 @jax.jit

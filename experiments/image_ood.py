@@ -16,7 +16,7 @@ import numpy as np
 from experiments.common import main
 from experiments.image_models import BLOCK, load_ebim
 from experiments.image_scales import SETTINGS, TOLERANCE, Scale
-from experiments.images import ImageOptions, stem
+from experiments.images import ImageOptions, made_by_images, stem
 from experiments.lenet import IMAGES
 from implicit_manifolds._loops import in_blocks
 from implicit_manifolds.datasets.images import ImageData, load_images
@@ -53,7 +53,7 @@ def run_ood(options: OodOptions) -> dict[str, Any]:
         for kind, _ in others
     }
     table |= {"lost": {kind: float(np.mean(~np.isfinite(values["distance"]))) for kind, values in found.items()}}
-    (options.runs / f"{name}-ood.json").write_text(json.dumps(table, indent=1) + "\n")
+    (options.runs / f"{name}-ood.json").write_text(json.dumps(table | made_by_images(), indent=1) + "\n")
     print(json.dumps(table, indent=1))
     return table
 

@@ -19,7 +19,7 @@ class Settings:
     images: how many to train on. hidden: of perceptrons in place of the paper's convolutions, None for those.
     energy_hidden: of the perceptrons of codes, and of images where there are no convolutions. samples: fresh ones, to
     be judged. projected: images whose nearest zero is reported. on_manifold: training images that are projected, for
-    energies on {F = 0} to learn from.
+    energies on {F = 0} to learn from. trials: fresh samples by which the length of chains is chosen.
     """
 
     images: int
@@ -32,11 +32,16 @@ class Settings:
     samples: int
     projected: int
     on_manifold: int
+    trials: int
 
 
-def chain_steps(steps: int, replay_fraction: float) -> int:
-    """Steps of a fresh chain of images: twice the mean age of the chains of training. Those of codes are twice that."""
-    return round(2 * steps / (1 - replay_fraction))
+LENGTHS = (1, 2, 4)
+"""Lengths of fresh chains that are tried, in units of the mean age of the chains of training."""
+
+
+def mean_age(steps: int, replay_fraction: float) -> int:
+    """Steps that chains of training have behind them, on average."""
+    return round(steps / (1 - replay_fraction))
 
 
 def manifold(**sizes) -> ManifoldConfig:
@@ -66,12 +71,12 @@ def energy(noise_scale: float = 0.28, **sizes) -> EnergyConfig:
     )
 
 
-def code_energy(settings: Settings) -> EnergyConfig:
-    """Training of an energy of codes: as of one of images, but codes vary by one in a direction and images by 1.4.
+def code_energy(settings: Settings, spread: float) -> EnergyConfig:
+    """Training of an energy of codes: as of one of images, but codes vary by one in a direction, images by `spread`.
 
     More starts make samples of images better, and those of codes, if anything, worse.
     """
-    noise_scale = settings.energy.noise_scale / 1.4
+    noise_scale = settings.energy.noise_scale / spread
     return replace(settings.energy, noise_scale=noise_scale, hidden=settings.energy_hidden, starts=2000)
 
 
@@ -104,6 +109,7 @@ SETTINGS: dict[Scale, Settings] = {
         samples=100,
         projected=32,
         on_manifold=128,
+        trials=100,
     ),
     "reduced": Settings(
         images=60_000,
@@ -112,10 +118,11 @@ SETTINGS: dict[Scale, Settings] = {
         manifold=manifold(num_steps=30_000, batch_size=128),
         energy=energy(num_steps=4000, batch_size=64, langevin_steps=2, buffer_size=4000, starts=10_000),
         autoencoder=AutoencoderConfig(num_steps=30_000, batch_size=128, learning_rate=0.001),
-        normalized=normalized(num_steps=2000, batch_size=64),
+        normalized=normalized(num_steps=4000, batch_size=64),
         samples=10_000,
         projected=256,
         on_manifold=30_000,
+        trials=2000,
     ),
     "paper": Settings(
         images=60_000,
@@ -128,5 +135,6 @@ SETTINGS: dict[Scale, Settings] = {
         samples=10_000,
         projected=1024,
         on_manifold=60_000,
+        trials=2000,
     ),
 }

@@ -1,7 +1,7 @@
 """All runs on images, and the tables of docs/image_manifolds.md: `python -m experiments.image_tables --scale reduced`.
 
-Goes on where it was stopped, since each run writes files of its own and has checkpoints; on an accelerator `--scale
-paper` is the one command. With `--seeds 0` it only rewrites the page.
+Goes on where it was stopped, since each run writes files of its own and long trainings have checkpoints; on an
+accelerator `--scale paper` is the one command. With `--seeds 0` it only rewrites the page.
 """
 
 import json
@@ -16,9 +16,9 @@ import numpy as np
 from experiments import image_arithmetic, image_chains, image_isometry, image_ood, images
 from experiments.common import main
 from experiments.image_models import Model
-from experiments.image_scales import Scale
+from experiments.image_scales import LENGTHS, Scale
 from experiments.lenet import IMAGES
-from experiments.report import DOCS, replace_between_marks
+from experiments.report import DOCS, README, replace_between_marks
 from implicit_manifolds.datasets.images import ImageData
 
 TITLES = {
@@ -36,9 +36,12 @@ COLUMNS = {
     "recall": ("recall", ".2f"),
     "nearest training image": ("nearest_training_image", ".2f"),
     "of test images": ("nearest_training_image_of_test", ".2f"),
+    "steps": ("steps", ".0f"),
     "fit, s": ("fit_seconds", ".0f"),
     "sampling, s": ("sample_seconds", ".0f"),
 }
+SUMMARY = {name: COLUMNS[name] for name in ("Fréchet (LeNet)", "precision", "recall")}
+DATA = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
 GEOMETRY = {
     "distance of train": ("train_distance", ".2f"),
     "of test": ("test_distance", ".2f"),
@@ -53,7 +56,7 @@ OOD_KINDS = ("mnist", "fashion_mnist", "turned", "noisy")
 
 @dataclass(frozen=True)
 class ImageTableOptions:
-    """scale: of the runs. seeds: how many of each to have. runs: directory of results. page: the file with the tables.
+    """scale: of the runs. seeds: how many of each to have. runs: directory of results. page, readme: files with tables.
 
     checkpoints: where stopped runs go on from.
     """
@@ -62,6 +65,7 @@ class ImageTableOptions:
     seeds: int = 3
     runs: Path = IMAGES
     page: Path = DOCS / "image_manifolds.md"
+    readme: Path = README
     checkpoints: Path = Path("runs/images")
 
 
@@ -78,7 +82,9 @@ def image_tables(options: ImageTableOptions) -> None:
         if seed == 0 and not (options.runs / f"{stem}-chains.json").exists():
             image_chains.run_chains(image_chains.ChainOptions(data, options.scale, seed, options.runs))
     if options.seeds and not (options.runs / f"arithmetic-{options.scale}-seed0.json").exists():
-        image_arithmetic.run_arithmetic(image_arithmetic.ArithmeticOptions(options.scale, 0, options.runs))
+        image_arithmetic.run_arithmetic(
+            image_arithmetic.ArithmeticOptions(options.scale, 0, options.runs, checkpoints=options.checkpoints)
+        )
     if options.seeds and not (options.runs / "mnist-isometry-seed0.json").exists():
         image_isometry.run_isometry(image_isometry.IsometryOptions(out=options.runs))
     groups = read(options.runs)
@@ -86,12 +92,14 @@ def image_tables(options: ImageTableOptions) -> None:
     for name, text in (
         ("geometry", geometry(manifolds)),
         ("samples", table(groups, COLUMNS)),
+        ("lengths", lengths(groups)),
         ("isometry", isometry(options.runs)),
         ("chains", chains(options.runs)),
         ("arithmetic", arithmetic(options.runs)),
         ("ood", detection(options.runs)),
     ):
         replace_between_marks(options.page, name, text)
+    replace_between_marks(options.readme, "images", summary(groups, options.scale))
 
 
 def read(directory: Path) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
@@ -111,6 +119,28 @@ def table(groups, columns) -> str:
     for (data, scale, model), runs in groups.items():
         cells = [_median(runs, *column) for column in columns.values()]
         lines.append(_line(data, scale, TITLES[model], str(len(runs)), *cells))
+    return "\n".join(lines)
+
+
+def summary(groups, scale: Scale) -> str:
+    """Markdown: each model in a line, both data sets side by side."""
+    lines = _header(("model", *(f"{name}: {column}" for name in DATA.values() for column in SUMMARY), "seeds"))
+    for model, title in TITLES.items():
+        found = [groups.get((data, scale, model), []) for data in DATA]
+        if any(found):
+            cells = [_median(runs, *column) for runs in found for column in SUMMARY.values()]
+            lines.append(_line(title, *cells, ", ".join(str(len(runs)) for runs in found)))
+    return "\n".join(lines)
+
+
+def lengths(groups) -> str:
+    """Markdown: Fréchet distances from training images by the length of chains, medians over seeds."""
+    lines = _header(("data", "scale", "model", "seeds", *(f"{multiple} × mean age" for multiple in LENGTHS)))
+    for (data, scale, model), runs in groups.items():
+        tried = [list(run["tried"].values()) for run in runs if run.get("tried")]
+        if tried:
+            cells = [_middle(values, ".1f") for values in zip(*tried, strict=True)]
+            lines.append(_line(data, scale, TITLES[model], str(len(tried)), *cells))
     return "\n".join(lines)
 
 
@@ -220,8 +250,11 @@ def _line(*cells: str) -> str:
 
 
 def _median(runs, name: str, form: str) -> str:
-    """Median over seeds, and least and greatest where there are several."""
-    values = [run[name] for run in runs if name in run]
+    return _middle([run[name] for run in runs if name in run], form)
+
+
+def _middle(values, form: str) -> str:
+    """Median, and least and greatest where there are several; "-" where there are none."""
     if not values:
         return "-"
     middle = format(np.median(values), form)

@@ -8,7 +8,6 @@ import json
 import math
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.cells import sources
+from experiments.cells import made_by
 from experiments.common import claim_file, main
 from experiments.image_models import BLOCK, Drawn, ImageModel, Model, fit_image_model, on_manifold, residuals
-from experiments.image_scales import SETTINGS, Scale, Settings
+from experiments.image_scales import LENGTHS, SETTINGS, Scale, Settings
 from experiments.lenet import IMAGES, lenet_features, load_lenet
 from implicit_manifolds.datasets.images import ImageData, load_images
 from implicit_manifolds.manifold.tangent import linearize, tangent_projection
@@ -33,6 +32,8 @@ SPECTRA = 1 / 32
 """Share of the projected images whose Jacobian is formed for its singular values."""
 SHOWN, DRAWN = 20, 500
 """Samples in a row of the picture; samples drawn at a time."""
+SAMPLING = 100
+"""Folded into a run's key for its samples; small numbers are those of the trainings."""
 
 
 @dataclass(frozen=True)
@@ -70,22 +71,25 @@ def run_images(options: ImageOptions) -> dict[str, Any]:
     model = fit_image_model(options.model, key, images, settings, checkpoints, progress=True)
     options.out.mkdir(parents=True, exist_ok=True)
     for name, network in model.networks.items():
-        arrays: dict[str, Any] = flatten(network)
-        np.savez_compressed(options.out / f"{stem(options)}-{name}.npz", **arrays)
-    started = time.perf_counter()
+        save_whole(options.out / f"{stem(options)}-{name}.npz", **flatten(network))
+    for kind in ("ood", "chains"):  # of the model that is replaced
+        (options.out / f"{stem(options)}-{kind}.json").unlink(missing_ok=True)
     blocks = None if checkpoints is None else checkpoints / options.model / "samples"
-    drawn = draw_in_blocks(model, jax.random.fold_in(key, 1), settings.samples, blocks)
+    sampling = jax.random.fold_in(key, SAMPLING)
+    tried = tried_lengths(model, sampling, images, settings, options.data, blocks)
+    steps = min(tried, key=lambda steps: tried[steps]) if tried else 0
+    drawn = draw_in_blocks(model, jax.random.fold_in(sampling, 0), settings.samples, steps, blocks)
     metrics: dict[str, Any] = {"data": options.data, "model": options.model, "scale": options.scale}
-    metrics |= {"seed": options.seed, "version": version("implicit-manifolds"), "sources": sources()}
+    metrics |= {"seed": options.seed, **made_by_images()}
     metrics |= {"device": jax.devices()[0].device_kind, "samples": len(drawn.images)}
     seconds = {f"{step}_seconds": float(history.seconds.sum()) for step, history in model.histories.items()}
     metrics |= seconds | {"fit_seconds": sum(seconds.values()) + model.projecting}
-    metrics |= {"sample_seconds": time.perf_counter() - started}
     metrics |= {
         f"{step}_{term}": _ends(values)
         for step, history in model.histories.items()
         for term, values in history.terms.items()
     }
+    metrics |= {"steps": steps, "tried": {str(steps): distance for steps, distance in tried.items()}}
     metrics |= drawn.report | judged(drawn.images, images, test, options.data)
     if "mdf" in model.networks:
         metrics |= judged_manifold(model.networks["mdf"], images, test, drawn.images, settings)
@@ -95,7 +99,27 @@ def run_images(options: ImageOptions) -> dict[str, Any]:
     return metrics
 
 
-def draw_in_blocks(model: ImageModel, key, count: int, directory: Path | None) -> Drawn:
+def made_by_images() -> dict[str, str]:
+    """What made a result: the version, and a hash of the library's code and that of the image experiments."""
+    here = Path(__file__).parent
+    return made_by(*here.glob("image*.py"), here / "lenet.py")
+
+
+def tried_lengths(model: ImageModel, key, images, settings: Settings, data: ImageData, directory: Path | None):
+    """Fréchet distances of fresh samples from the training images, by the steps of their chains; {} without chains."""
+    if not model.age:
+        return {}
+    network = load_lenet(data)
+    truth, found = lenet_features(network, images), {}
+    for multiple in LENGTHS:
+        steps = multiple * model.age
+        blocks = None if directory is None else directory / f"{steps} steps"
+        drawn = draw_in_blocks(model, jax.random.fold_in(key, multiple), settings.trials, steps, blocks)
+        found[steps] = frechet_distance(lenet_features(network, drawn.images), truth)
+    return found
+
+
+def draw_in_blocks(model: ImageModel, key, count: int, steps: int, directory: Path | None) -> Drawn:
     """`count` fresh samples, drawn some at a time, each kept in the directory for a run that is stopped."""
     blocks = []
     for first in range(0, count, DRAWN):
@@ -105,21 +129,24 @@ def draw_in_blocks(model: ImageModel, key, count: int, directory: Path | None) -
                 report = {name: float(value) for name, value in arrays.items() if name != "images"}
                 blocks.append(Drawn(arrays["images"], report))
             continue
-        blocks.append(model.draw(jax.random.fold_in(key, first), min(DRAWN, count - first)))
+        started = time.perf_counter()
+        drawn = model.draw(jax.random.fold_in(key, first), min(DRAWN, count - first), steps)
+        blocks.append(Drawn(drawn.images, drawn.report | {"sample_seconds": time.perf_counter() - started}))
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             save_whole(path, images=blocks[-1].images, **blocks[-1].report)
     report = {}
     for name in blocks[0].report:
         values = [block.report[name] for block in blocks]
-        report[name] = float(max(values) if name == "residual_max" else np.mean(values))
+        whole = {"residual_max": max(values), "sample_seconds": sum(values)}
+        report[name] = float(whole.get(name, np.mean(values)))
     return Drawn(np.concatenate([block.images for block in blocks]), report)
 
 
 def save_whole(path: Path, **arrays: Any) -> None:
     """Write an .npz that appears whole or not at all."""
     partial = path.with_suffix(".part.npz")
-    np.savez(partial, **arrays)
+    np.savez_compressed(partial, **arrays)
     partial.replace(path)
 
 
@@ -148,8 +175,9 @@ def judged_manifold(mdf, images, test, drawn, settings: Settings) -> dict[str, A
     zeros = {}
     for name, points in (("train", images), ("test", test)):
         points = points[: settings.projected]
-        zeros[name], reached = on_manifold(mdf, points)
-        distance = np.linalg.norm(zeros[name] - points, axis=1)[reached]
+        found_zeros, reached = on_manifold(mdf, points)
+        zeros[name] = found_zeros[reached]
+        distance = np.linalg.norm(zeros[name] - points[reached], axis=1)
         found |= {f"{name}_distance": float(distance.mean()), f"{name}_lost": float(1 - reached.mean())}
         found |= {f"{name}_residual": float(residuals(mdf, points).mean())}
     count = math.ceil(SPECTRA * settings.projected)

@@ -62,13 +62,20 @@ def load_lenet(data: ImageData, directory: Path = IMAGES) -> LeNet:
 
 
 def lenet_classes(network: LeNet, images: np.ndarray) -> np.ndarray:
-    """The likeliest class of each image (N, 784), (N,)."""
-    return in_blocks(lambda rows: _logits(network, rows), images, BLOCK).argmax(axis=1)
+    """The likeliest class of each image (N, 784), (N,), clipped as for `lenet_features`."""
+    return in_blocks(lambda rows: _logits(network, rows), _pixels(images), BLOCK).argmax(axis=1)
 
 
 def lenet_features(network: LeNet, images: np.ndarray) -> np.ndarray:
     """Features (N, 84) of images (N, 784), clipped to [0, 1] as pixels are."""
-    return in_blocks(lambda rows: _features(network, rows), np.clip(images, 0, 1).astype(np.float32), BLOCK)
+    return in_blocks(lambda rows: _features(network, rows), _pixels(images), BLOCK)
+
+
+def _pixels(images) -> np.ndarray:
+    """Images clipped to [0, 1]; raises ArithmeticError for what is not finite, which a maximum would hide."""
+    if not np.isfinite(images).all():
+        raise ArithmeticError("an image has pixels that are not finite; leave it out and count it")
+    return np.clip(images, 0, 1).astype(np.float32)
 
 
 def _cross_entropy(key, network, batch):

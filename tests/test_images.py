@@ -40,6 +40,9 @@ def check(options, metrics):
     start, end = metrics["manifold_data" if "manifold_data" in metrics else "autoencoder_loss"]
     assert end < start
     assert metrics["frechet_lenet"] > metrics["frechet_lenet_of_train"]
+    tried = metrics["tried"]
+    assert len(tried) == (0 if options.model == "im" else 3)
+    assert not tried or tried[str(metrics["steps"])] == min(tried.values())
     assert 0 < metrics["precision"] <= 1
     with pytest.raises(InputError, match="--replace"):
         images.run_images(options)
@@ -210,13 +213,19 @@ def test_unions_and_intersections_of_digit_manifolds_are_sampled_and_their_resid
 
 def test_the_tables_take_medians_over_seeds_and_show_spectra_of_manifolds_alone(tmp_path):
     page = tmp_path / "page.md"
-    names = ("isometry", "geometry", "samples", "chains", "arithmetic", "ood")
+    names = ("isometry", "geometry", "samples", "lengths", "chains", "arithmetic", "ood", "images")
     page.write_text("".join(f"<!-- {name}: x -->\n<!-- end of {name} -->\n" for name in names))
     run = {"data": "mnist", "scale": "reduced", "precision": 0.5, "recall": 0.25, "train_distance": 2.0}
     spectrum = {"least": 0.3, "5%": 0.9, "median": 1.0, "95%": 1.1, "largest": 1.2}
     spectra = {"singular_values": spectrum, "singular_values_of_samples": spectrum | {"least": 0.2}}
     for seed, distance in enumerate([3.0, 1.0, 2.0]):
-        more = {"model": "ebim", "seed": seed, "frechet_lenet": distance, **spectra}
+        more = {
+            "model": "ebim",
+            "seed": seed,
+            "frechet_lenet": distance,
+            "tried": {"5": 9.0, "10": distance},
+            **spectra,
+        }
         (tmp_path / f"mnist-ebim-reduced-seed{seed}.json").write_text(json.dumps(run | more))
         found = {"fashion_mnist": {"distance": 0.1 * seed}, "noisy": {"distance": 0.9}}
         (tmp_path / f"mnist-ebim-reduced-seed{seed}-ood.json").write_text(json.dumps(found))
@@ -231,7 +240,7 @@ def test_the_tables_take_medians_over_seeds_and_show_spectra_of_manifolds_alone(
     union = {"digits": [0, 0.5, 0, 0, 0.25, 0, 0, 0.125, 0.125, 0], "residual": sizes}
     sums = {"scale": "reduced", "seed": 0, "union": union, "data of digit 4": {"residual": sizes}}
     (tmp_path / "arithmetic-reduced-seed0.json").write_text(json.dumps(sums))
-    image_tables.image_tables(image_tables.ImageTableOptions("reduced", 0, tmp_path, page))
+    image_tables.image_tables(image_tables.ImageTableOptions("reduced", 0, tmp_path, page, page))
     geometry, rest = page.read_text().split("<!-- end of geometry -->")
     samples, rest = rest.split("<!-- end of samples -->")
     assert "| mnist | reduced | EBIM | 3 | 0.30 (0.30 to 0.30) | 0.90 (0.90 to 0.90) |" in geometry
@@ -239,6 +248,8 @@ def test_the_tables_take_medians_over_seeds_and_show_spectra_of_manifolds_alone(
     assert "| mnist | reduced | EBIM | 3 | 2.0 (1.0 to 3.0) | - | 0.50 (0.50 to 0.50) |" in samples
     assert "| mnist | reduced | normalised autoencoder | 1 | 9.0 |" in samples
     assert "| mnist | reduced | scaled chord | 0.1 | 100.0% | 100.0% | 1.0 | 1.0e+00 | 1.0 | 1 |" in rest
+    assert "| EBIM | 2.0 (1.0 to 3.0) | 0.50 (0.50 to 0.50) | 0.25 (0.25 to 0.25) | - | - | - | 3, 0 |" in rest
+    assert "| mnist | reduced | EBIM | 3 | 9.0 (9.0 to 9.0) | 2.0 (1.0 to 3.0) |" in rest
     assert "| reduced | union | 50% | 25% | 12% | 12% | 0.50 | 2.00 |" in rest
     assert "| reduced | data of digit 4 |  |  |  |  | 0.50 | 2.00 |" in rest
     assert "| mnist | reduced | 3 | distance |  | 0.100 |  | 0.900 |" in rest

@@ -112,7 +112,7 @@ def fit_manifold_flow(
     if config.schedule == "sequential":
         objective = LossObjective(Partial(_reconstruction, config.code_weight))
         state, history = train_afresh("manifold", train_key, autoencoder, objective, standard, config, **options)
-        codes = _codes(state.model, standard)
+        codes = codes_of(state.model, standard)
         law, law_history = _fit_flow_latent(inner_key, codes, config.inner_layers, config, context, progress)
         return PushforwardFit(Pushforward(state.model, law, scaling), {"manifold": history, "density": law_history})
     law = FlowLatent(_flow(inner_key, latent, config.inner_layers, config, context), latent)
@@ -223,11 +223,12 @@ def standardized_codes(autoencoder: Autoencoder, points) -> tuple[Rescaled, jax.
 
     Energies, kernels and chains have lengths in standard units, and a code has any.
     """
-    units, codes, _ = standardization(_codes(autoencoder, points))
+    units, codes, _ = standardization(codes_of(autoencoder, points))
     return Rescaled(autoencoder, jnp.asarray(units.shift, float), jnp.asarray(units.scale, float)), codes
 
 
-def _codes(autoencoder, points) -> np.ndarray:
+def codes_of(autoencoder: Autoencoder, points) -> np.ndarray:
+    """The codes (N, m) of points (N, n)."""
     return in_blocks(lambda rows: _encoded(autoencoder, rows), points, BLOCK)
 
 

@@ -148,6 +148,8 @@ def energy_of_code(energy: ReconstructionEnergy, z: Code) -> Scalar:
 
 def _favoured(energy: ReconstructionEnergy, key, candidates):
     """One of the codes (c, m), by exp(-E) and the volume that its surroundings have on the decoder's image."""
+    if len(candidates) == 1:
+        return candidates[0]
 
     def log_weight(z):
         jacobian = jax.jacobian(energy.autoencoder.decode)(z)
