@@ -17,6 +17,7 @@ import numpy as np
 
 from experiments.cells import made_by
 from experiments.common import claim_file, main
+from experiments.fid import check_weights, fid
 from experiments.image_models import BLOCK, Drawn, ImageModel, Model, fit_image_model, on_manifold, residuals
 from experiments.image_scales import LENGTHS, SETTINGS, Scale, Settings
 from experiments.lenet import IMAGES, lenet_features, load_lenet
@@ -41,7 +42,8 @@ class ImageOptions:
     """data, model, scale, seed: what to run. out: directory of results.
 
     checkpoints: where a stopped run goes on from, and where models of one seed share their manifold. replace: results
-    of an earlier run of the same may be replaced.
+    of an earlier run of the same may be replaced. fid_weights: file of Inception-v3's weights, for FID, which none of
+    ours are.
     """
 
     data: ImageData = "mnist"
@@ -51,6 +53,7 @@ class ImageOptions:
     out: Path = IMAGES
     checkpoints: Path | None = None
     replace: bool = False
+    fid_weights: Path | None = None
 
 
 def stem(options: ImageOptions) -> str:
@@ -62,6 +65,8 @@ def run_images(options: ImageOptions) -> dict[str, Any]:
     """Fit, sample, judge, draw; returns the metrics."""
     path = options.out / f"{stem(options)}.json"
     claim_file(path, options.replace)
+    if options.fid_weights is not None:
+        check_weights(options.fid_weights)
     settings, key = SETTINGS[options.scale], jax.random.key(options.seed)
     images = load_images(options.data)[0][: settings.images]
     test = load_images(options.data, "test")[0]
@@ -91,6 +96,8 @@ def run_images(options: ImageOptions) -> dict[str, Any]:
     }
     metrics |= {"steps": steps, "tried": {str(steps): distance for steps, distance in tried.items()}}
     metrics |= drawn.report | judged(drawn.images, images, test, options.data)
+    if options.fid_weights is not None:
+        metrics["fid"] = fid(drawn.images, images, options.fid_weights)
     if "mdf" in model.networks:
         metrics |= judged_manifold(model.networks["mdf"], images, test, drawn.images, settings)
     draw_figures(model, drawn, images, test, options)
