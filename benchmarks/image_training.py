@@ -27,7 +27,8 @@ from experiments.image_models import (
 from experiments.image_scales import SETTINGS, Scale
 from experiments.images import ImageOptions, stem
 from experiments.lenet import IMAGES
-from experiments.report import DOCS, replace_between_marks
+from experiments.markdown import replace_between_marks, table_header, table_row
+from experiments.report import DOCS
 from implicit_manifolds.datasets.images import load_images
 from implicit_manifolds.models.plane import start_as_plane
 from implicit_manifolds.models.standardized import standardized
@@ -77,8 +78,7 @@ def table(found: dict[str, Any]) -> str:
     """Markdown: milliseconds of an update of each kind."""
     names = ("scale", "device", "manifold", *(f"energy, {steps} constrained steps" for steps in found["energy"]))
     times = [f"{1e3 * seconds:.0f}" for seconds in (found["manifold"], *found["energy"].values())]
-    cells = (names, ["---"] * len(names), (found["scale"], found["device"], *times))
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+    return "\n".join([*table_header(*names), table_row(found["scale"], found["device"], *times)])
 
 
 def timed(objective, model, images: np.ndarray, config, updates: int) -> float:

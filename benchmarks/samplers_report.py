@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from experiments.report import replace_between_marks
+from experiments.markdown import replace_between_marks, table_header, table_row
 
 PAGE = Path(__file__).parents[1] / "docs" / "sampling.md"
 NAMES = {
@@ -26,7 +26,7 @@ def main(files: Annotated[tuple[Path, ...], tyro.conf.Positional]) -> None:
 
 def table(rows: list[dict]) -> str:
     """Markdown, one line for each target, sampler and number of chains, in the order of the rows."""
-    lines = ["| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS)]
+    lines = table_header(*HEADINGS)
     for key in dict.fromkeys((row["target"], row["sampler"], row["chains"]) for row in rows):
         same = [row for row in rows if (row["target"], row["sampler"], row["chains"]) == key]
         wall, cpu, times, distance = (
@@ -34,7 +34,7 @@ def table(rows: list[dict]) -> str:
             for name in ("ess_per_second", "ess_per_cpu_second", "times_mici", "rms_distance")
         )
         cells = (NAMES[key[0]], key[1], str(key[2]), f"{wall:,.0f}", f"{cpu:,.0f}", f"{times:,.1f}", f"{distance:.0e}")
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append(table_row(*cells))
     return "\n".join(lines)
 
 

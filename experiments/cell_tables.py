@@ -10,6 +10,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from experiments import ablations, polynomial, shapes, tabular
+from experiments.markdown import table_header, table_row
 from experiments.report import TITLES
 from experiments.rivals import Data, Model
 
@@ -58,7 +59,7 @@ def summary(cells: Cells) -> str:
     """Markdown: each model in a line, on the three data sets of the paper and on all shapes together."""
     titles = [TITLES[data] for data in PAPER]
     head = [f"W1 / floor: {titles[0]}", *titles[1:], f"distance of training points: {titles[0]}", *titles[1:]]
-    lines = _header(("model", "seeds", *head, "shapes with the right Betti numbers"))
+    lines = table_header("model", "seeds", *head, "shapes with the right Betti numbers")
     for model in get_args(Model):
         groups = [cells.get((data, model), []) for data in PAPER]
         of_shapes = [cell for data in SHAPES for cell in cells.get((data, model), [])]
@@ -68,7 +69,7 @@ def summary(cells: Cells) -> str:
         away = [[cell[DISTANCE] for cell in group if DISTANCE in cell] for group in groups]
         row = [_median(values, ".2f") for values in ratios] + [_median(values, ".2g") for values in away]
         seeds = ", ".join(str(len(group)) for group in groups if group)
-        lines.append(_line(NAMES[model], seeds, *row, _right(of_shapes)))
+        lines.append(table_row(NAMES[model], seeds, *row, _right(of_shapes)))
     return "\n".join(lines)
 
 
@@ -86,7 +87,7 @@ def laws(cells: Cells) -> str:
         "original cost",
         "CPU s",
     )
-    lines = _header(head)
+    lines = table_header(*head)
     for data, model in product(EXPERIMENTS, get_args(Model)):
         group = cells.get((data, model), [])
         if group:
@@ -99,7 +100,7 @@ def laws(cells: Cells) -> str:
                 _middle(group, "original_cost", ".1e") if "original_cost" in group[0] else "-",
                 format(np.median([cell["fit_cpu_seconds"] for cell in group]), ".0f"),
             )
-            lines.append(_line(TITLES[data], NAMES[model], str(len(group)), *row))
+            lines.append(table_row(TITLES[data], NAMES[model], str(len(group)), *row))
     return "\n".join(lines)
 
 
@@ -124,7 +125,7 @@ def distances(cells: Cells) -> str:
     sets = ("test_to_model", "samples_to_truth", "model_to_truth")
     names = [f"train_to_model_{name}" for name in ("min", "median", "mean", "max")]
     names += [f"{set_}_{name}" for set_ in sets for name in ("mean", "max")]
-    lines = _header(head)
+    lines = table_header(*head)
     for data, model in product(EXPERIMENTS, get_args(Model)):
         group = cells.get((data, model), [])
         if group:
@@ -132,14 +133,14 @@ def distances(cells: Cells) -> str:
             row = [_median(column, ".2g") or "-" for column in values]
             # Samples of a law with thin places, all that rivals have, do not tell the topology of their manifold.
             right = _right(group) if model == "ebim" else "-"
-            lines.append(_line(TITLES[data], NAMES[model], str(len(group)), *row, right))
+            lines.append(table_row(TITLES[data], NAMES[model], str(len(group)), *row, right))
     return "\n".join(lines)
 
 
 def topologies(cells: Cells) -> str:
     """Markdown: how often each model has the shape's Betti numbers, and how well it fits it."""
     head = ("shape", "model", "right Betti numbers", "otherwise", "test to model", "samples to shape", "NLL - entropy")
-    lines = _header((*head, "W1 / floor", "CPU s"))
+    lines = table_header(*head, "W1 / floor", "CPU s")
     for data, model in product(SHAPES, get_args(Model)):
         group = cells.get((data, model), [])
         if group:
@@ -152,7 +153,7 @@ def topologies(cells: Cells) -> str:
                 format(np.median([cell["w1"] / cell["w1_floor"] for cell in group]), ".2f"),
                 format(np.median([cell["fit_cpu_seconds"] for cell in group]), ".0f"),
             )
-            lines.append(_line(data.replace("_", " "), NAMES[model], *row))
+            lines.append(table_row(data.replace("_", " "), NAMES[model], *row))
     return "\n".join(lines)
 
 
@@ -160,7 +161,7 @@ def polynomials(cells: Cells) -> str:
     """Markdown: the columns of Brehmer & Cranmer's table, and the excess over the entropy."""
     names = ("distance", "reconstruction_error", "posterior_mmd", "auc", "nll_excess", "fit_cpu_seconds")
     head = ("distance", "reconstruction", "MMD² of posteriors", "OOD AUC", "NLL - entropy", "CPU s")
-    lines = _header(("model", "seeds", *head))
+    lines = table_header("model", "seeds", *head)
     for model in get_args(polynomial.Model):
         if group := cells.get(("polynomial", model), []):
             forms = (".4f", ".4f", ".4f", ".3f", ".4f", ".0f")
@@ -168,20 +169,20 @@ def polynomials(cells: Cells) -> str:
             # A density of all of space is not to be held against the entropy of a law on the surface.
             shown = [name for name in group[0] if name != "nll_excess" or model not in NO_SURFACE_DENSITY]
             row = [_middle(group, name, form) if name in shown else "-" for name, form in columns]
-            lines.append(_line(NAMES[model], str(len(group)), *row))
+            lines.append(table_row(NAMES[model], str(len(group)), *row))
     return "\n".join(lines)
 
 
 def sinusoids(cells: Cells) -> str:
     """Markdown: nats above the entropy, and distances from the curve."""
     names = ("nll_excess", "samples_to_truth_mean", "reconstructed_to_truth_mean")
-    lines = _header(("model", "seeds", "diverged", "NLL - entropy", "samples to curve", "reconstructions to curve"))
+    lines = table_header("model", "seeds", "diverged", "NLL - entropy", "samples to curve", "reconstructions to curve")
     models = [model for data, model in cells if data == "sinusoid"]
     for model in sorted(models, key=lambda name: (name.split(",")[0], len(name), name)):
         group = cells["sinusoid", model]
         finite = [cell for cell in group if not cell["diverged"]]
         row = [_middle(finite, name, ".2g") if finite else "-" for name in names]
-        lines.append(_line(NAMES.get(model, model), str(len(group)), str(len(group) - len(finite)), *row))
+        lines.append(table_row(NAMES.get(model, model), str(len(group)), str(len(group) - len(finite)), *row))
     return "\n".join(lines)
 
 
@@ -189,12 +190,12 @@ def ablated(cells: Cells) -> str:
     """Markdown: one line for each value of what is varied; of the left inverse, sizes of F and of its gradient."""
     names = ("w1", "nll_test", "test_to_model_mean", "samples_to_truth_mean", "residual_data", "gradient_data")
     head = ("W1", "held-out NLL", "test to model", "samples to truth", "size of F at data", "of its gradient")
-    lines = _header(("varied", "seeds", *head))
+    lines = table_header("varied", "seeds", *head)
     for name, values in ablations.VALUES.items():
         for value in values:
             if group := cells.get(("ablation", f"{name} = {value:g}"), []):
                 row = [_middle(group, column, ".2g") if column in group[0] else "" for column in names]
-                lines.append(_line(f"{name.replace('_', ' ')} = {value:g}", str(len(group)), *row))
+                lines.append(table_row(f"{name.replace('_', ' ')} = {value:g}", str(len(group)), *row))
     return "\n".join(lines)
 
 
@@ -209,12 +210,12 @@ def miniboone(cells: Cells) -> str:
         "held-out NLL",
         "CPU s",
     )
-    lines = _header(("model", "seeds", *head))
+    lines = table_header("model", "seeds", *head)
     for model in get_args(tabular.Model):
         if group := cells.get(("miniboone", model), []):
             forms = (".3f", ".3f", ".3f", ".3f", ".1f", ".0f")
             row = [_middle(group, name, form) for name, form in zip(names, forms, strict=True)]
-            lines.append(_line(NAMES[model], str(len(group)), *row))
+            lines.append(table_row(NAMES[model], str(len(group)), *row))
     return "\n".join(lines)
 
 
@@ -256,11 +257,3 @@ def _middle(group: list[dict], name: str, form: str) -> str:
 def _median(values: list[float], form: str) -> str:
     """Median over seeds, nothing where there are none."""
     return format(np.median(values), form) if values else ""
-
-
-def _header(cells: tuple[str, ...]) -> list[str]:
-    return [_line(*cells), "|" + "---|" * len(cells)]
-
-
-def _line(*cells: str) -> str:
-    return "| " + " | ".join(cells) + " |"

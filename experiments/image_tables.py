@@ -18,7 +18,8 @@ from experiments.common import main
 from experiments.image_models import Model
 from experiments.image_scales import LENGTHS, Scale
 from experiments.lenet import IMAGES
-from experiments.report import DOCS, README, replace_between_marks
+from experiments.markdown import replace_between_marks, table_header, table_row
+from experiments.report import DOCS, README
 from implicit_manifolds.datasets.images import ImageData
 
 TITLES = {
@@ -115,32 +116,32 @@ def read(directory: Path) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
 
 def table(groups, columns) -> str:
     """Markdown: medians over seeds, a line for each data set, scale and model."""
-    lines = _header(("data", "scale", "model", "seeds", *columns))
+    lines = table_header("data", "scale", "model", "seeds", *columns)
     for (data, scale, model), runs in groups.items():
         cells = [_median(runs, *column) for column in columns.values()]
-        lines.append(_line(data, scale, TITLES[model], str(len(runs)), *cells))
+        lines.append(table_row(data, scale, TITLES[model], str(len(runs)), *cells))
     return "\n".join(lines)
 
 
 def summary(groups, scale: Scale) -> str:
     """Markdown: each model in a line, both data sets side by side."""
-    lines = _header(("model", *(f"{name}: {column}" for name in DATA.values() for column in SUMMARY), "seeds"))
+    lines = table_header("model", *(f"{name}: {column}" for name in DATA.values() for column in SUMMARY), "seeds")
     for model, title in TITLES.items():
         found = [groups.get((data, scale, model), []) for data in DATA]
         if any(found):
             cells = [_median(runs, *column) for runs in found for column in SUMMARY.values()]
-            lines.append(_line(title, *cells, ", ".join(str(len(runs)) for runs in found)))
+            lines.append(table_row(title, *cells, ", ".join(str(len(runs)) for runs in found)))
     return "\n".join(lines)
 
 
 def lengths(groups) -> str:
     """Markdown: Fréchet distances from training images by the length of chains, medians over seeds."""
-    lines = _header(("data", "scale", "model", "seeds", *(f"{multiple} × mean age" for multiple in LENGTHS)))
+    lines = table_header("data", "scale", "model", "seeds", *(f"{multiple} × mean age" for multiple in LENGTHS))
     for (data, scale, model), runs in groups.items():
         tried = [list(run["tried"].values()) for run in runs if run.get("tried")]
         if tried:
             cells = [_middle(values, ".1f") for values in zip(*tried, strict=True)]
-            lines.append(_line(data, scale, TITLES[model], str(len(tried)), *cells))
+            lines.append(table_row(data, scale, TITLES[model], str(len(tried)), *cells))
     return "\n".join(lines)
 
 
@@ -167,13 +168,13 @@ def isometry(directory: Path) -> str:
         "‖F‖ at test images",
         "their distance",
     )
-    lines = _header((*head, "lost", "CPU s"))
+    lines = table_header(*head, "lost", "CPU s")
     for path in sorted(directory.glob("*-isometry-seed*.json")):
         for line in json.loads(path.read_text()):
             values = [format(line[f"σ {share}"], ".3f") for share in shares]
             sizes = [format(line[name], ".2f") for name in ("residual", "distance")]
             rest = (f"{line['lost']:.1%}", f"{line['cpu_seconds']:.0f}")
-            lines.append(_line(line["variant"], *values, f"{line['iterations']:.0f}", *sizes, *rest))
+            lines.append(table_row(line["variant"], *values, f"{line['iterations']:.0f}", *sizes, *rest))
     return "\n".join(lines)
 
 
@@ -191,7 +192,7 @@ def chains(directory: Path) -> str:
         "moved",
         "ms a step",
     )
-    lines = _header(head)
+    lines = table_header(*head)
     for path in sorted(directory.glob("*-chains.json")):
         for line in json.loads(path.read_text()):
             numbers = (
@@ -202,7 +203,7 @@ def chains(directory: Path) -> str:
                 f"{line['moved']:.1f}",
                 f"{line['milliseconds_a_step']:.0f}",
             )
-            lines.append(_line(line["data"], line["scale"], line["solver"], f"{line['noise_scale']:g}", *numbers))
+            lines.append(table_row(line["data"], line["scale"], line["solver"], f"{line['noise_scale']:g}", *numbers))
     return "\n".join(lines)
 
 
@@ -215,14 +216,16 @@ def arithmetic(directory: Path) -> str:
         if not lines:
             names = next(iter(sets.values()))["residual"]
             digits = [str(digit) for digit in (1, 4, 7)]
-            lines = _header(("scale", "set", *digits, "other digits", *(f"‖F‖ of {name}" for name in names)))
+            lines = table_header("scale", "set", *digits, "other digits", *(f"‖F‖ of {name}" for name in names))
         for name, found in sets.items():
             shares = found.get("digits")
             listed = [""] * 4
             if shares is not None:
                 known = [shares[digit] for digit in (1, 4, 7)]
                 listed = [f"{share:.0%}" for share in (*known, 1 - sum(known))]
-            lines.append(_line(run["scale"], name, *listed, *(f"{size:.2f}" for size in found["residual"].values())))
+            lines.append(
+                table_row(run["scale"], name, *listed, *(f"{size:.2f}" for size in found["residual"].values()))
+            )
     return "\n".join(lines)
 
 
@@ -232,21 +235,13 @@ def detection(directory: Path) -> str:
     for path in sorted(directory.glob("*-ood.json")):
         data, _, scale, _, _ = path.stem.split("-")
         groups[data, scale].append(json.loads(path.read_text()))
-    lines = _header(("data", "scale", "seeds", "score", *OOD_KINDS))
+    lines = table_header("data", "scale", "seeds", "score", *OOD_KINDS)
     for (data, scale), runs in groups.items():
         kinds = [kind for kind in OOD_KINDS if kind in runs[0]]
         for score in runs[0][kinds[0]]:
             found = {kind: f"{np.median([run[kind][score] for run in runs]):.3f}" for kind in kinds}
-            lines.append(_line(data, scale, str(len(runs)), score, *(found.get(kind, "") for kind in OOD_KINDS)))
+            lines.append(table_row(data, scale, str(len(runs)), score, *(found.get(kind, "") for kind in OOD_KINDS)))
     return "\n".join(lines)
-
-
-def _header(names: tuple[str, ...]) -> list[str]:
-    return [_line(*names), "|" + "---|" * len(names)]
-
-
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _median(runs, name: str, form: str) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.markdown import replace_between_marks, table_header, table_row
+
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
 DOCS = README.parent / "docs"
@@ -64,13 +66,13 @@ def table() -> str:
             group = runs.get((experiment, preset))
             if group:
                 cells = [_cell(column, [run[name] for run in group if name in run]) for column, name in COLUMNS.items()]
-                lines.append(f"| {title} | {preset} | {len(group)} | " + " | ".join(cells) + " |")
+                lines.append(table_row(title, preset, str(len(group)), *cells))
     return "\n".join(lines)
 
 
 def amino_acids() -> str:
     """Markdown: held-out NLL of each amino acid's model, of kernels on the true torus, and the certified topology."""
-    lines = ["| amino acid | seeds | held-out NLL | kernels on the true torus | topology |", "|---|---|---|---|---|"]
+    lines = table_header("amino acid", "seeds", "held-out NLL", "kernels on the true torus", "topology")
     for code in AMINO_ACIDS:
         name = "amino_acids" if code == "G" else f"amino_acid_{code}"
         group = [json.loads(path.read_text()) for path in sorted(RESULTS.glob(f"{name}-default-seed*.json"))]
@@ -78,7 +80,7 @@ def amino_acids() -> str:
             model, kernels = (np.median([run[key] for run in group]) for key in ("nll_test", "nll_kernel"))
             kinds = Counter(run["topology"].split(";")[0] for run in group)
             said = ", ".join(f"{kind} ({count})" if len(kinds) > 1 else kind for kind, count in kinds.most_common())
-            lines.append(f"| {code} | {len(group)} | {model:.2f} | {kernels:.2f} | {said} |")
+            lines.append(table_row(code, str(len(group)), f"{model:.2f}", f"{kernels:.2f}", said))
     return "\n".join(lines)
 
 
@@ -94,14 +96,6 @@ def main() -> None:
     collect([Path(argument) for argument in sys.argv[1:]])
     replace_between_marks(README, "results", table())
     replace_between_marks(DOCS / "amino_acids.md", "amino acids", amino_acids())
-
-
-def replace_between_marks(path: Path, name: str, text: str) -> None:
-    """Put `text` between the lines <!-- NAME: ... --> and <!-- end of NAME --> of a file."""
-    before, rest = path.read_text().split(f"<!-- {name}:")
-    mark = rest.split("-->")[0]
-    after = rest.split(f"<!-- end of {name} -->")[1]
-    path.write_text(f"{before}<!-- {name}:{mark}-->\n{text}\n<!-- end of {name} -->{after}")
 
 
 if __name__ == "__main__":

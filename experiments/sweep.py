@@ -15,7 +15,8 @@ import numpy as np
 
 from experiments import amino_acids, earth, projected_normals, von_mises, von_mises_mixture
 from experiments.common import Problem, density_metrics, main, sample_metrics
-from experiments.report import DOCS, RESULTS, replace_between_marks
+from experiments.markdown import replace_between_marks, table_header, table_row
+from experiments.report import DOCS, RESULTS
 from implicit_manifolds import FitConfig, fit, sample
 from implicit_manifolds.config import EnergyLoss
 from implicit_manifolds.ebim import Method
@@ -63,15 +64,15 @@ def judged(problem: Problem, seed: int, loss: EnergyLoss) -> dict:
 
 def table(runs: list[dict]) -> str:
     """Markdown: for each data set and loss the median over seeds, the range of the NLL in brackets."""
-    lines = ["| data | loss | held-out NLL | W1 | W1 of perfect samples | seconds |", "|---|---|---|---|---|---|"]
+    lines = table_header("data", "loss", "held-out NLL", "W1", "W1 of perfect samples", "seconds")
     for name, loss in product(PROBLEMS, LOSSES):
         group = [run for run in runs if (run["data"], run["loss"]) == (name, loss)]
         if not group:
             continue
         nll = [run["nll_test"] for run in group]
         median = {key: np.median([run[key] for run in group]) for key in ("w1", "w1_floor", "seconds")}
-        cells = f"{np.median(nll):.3f} ({min(nll):.3f} to {max(nll):.3f}) | {median['w1']:.3f} | "
-        lines.append(f"| {name} | {loss} | {cells}{median['w1_floor']:.3f} | {median['seconds']:.1f} |")
+        cells = f"{np.median(nll):.3f} ({min(nll):.3f} to {max(nll):.3f})", f"{median['w1']:.3f}"
+        lines.append(table_row(name, loss, *cells, f"{median['w1_floor']:.3f}", f"{median['seconds']:.1f}"))
     return "\n".join(lines)
 
 

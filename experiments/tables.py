@@ -13,7 +13,8 @@ from typing import Any, get_args
 from experiments import ablations, cell_tables, polynomial, rivals, sinusoid, tabular
 from experiments.cells import CELLS
 from experiments.common import main
-from experiments.report import DOCS, README, replace_between_marks
+from experiments.markdown import replace_between_marks
+from experiments.report import DOCS, README
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import jax
 import numpy as np
 
 from experiments.common import main
-from experiments.report import DOCS, RESULTS, replace_between_marks
+from experiments.markdown import replace_between_marks, table_header, table_row
+from experiments.report import DOCS, RESULTS
 from implicit_manifolds.config import FitConfig
 from implicit_manifolds.datasets.proteins import load_dihedral, torus_embedding
 from implicit_manifolds.datasets.splits import split
@@ -64,11 +65,11 @@ def certified(points: np.ndarray, seed: int) -> dict:
 
 def table(runs: list[dict]) -> str:
     """Markdown: how many seeds are right, and what the others are."""
-    lines = ["| data | right topology | otherwise |", "|---|---|---|"]
+    lines = table_header("data", "right topology", "otherwise")
     for name, (_, betti, _) in CASES.items():
         group = [run for run in runs if run["data"] == name]
         wrong = [run["topology"].split(";")[0] for run in group if run["betti"] != list(betti) or not run["settled"]]
-        lines.append(f"| {name} | {len(group) - len(wrong)} of {len(group)} | {', '.join(sorted(set(wrong)))} |")
+        lines.append(table_row(name, f"{len(group) - len(wrong)} of {len(group)}", ", ".join(sorted(set(wrong)))))
     return "\n".join(lines)
 
 

@@ -16,6 +16,7 @@ from experiments import (
     common,
     earth,
     manifold_arithmetic,
+    markdown,
     projected_normals,
     report,
     sweep,
@@ -140,7 +141,7 @@ def test_tables_are_made_of_runs():
 
 def test_text_between_marks_is_replaced_and_the_rest_kept(tmp_path):
     (tmp_path / "a.md").write_text("before\n<!-- x: made by this -->\nold\n<!-- end of x -->\nafter\n")
-    report.replace_between_marks(tmp_path / "a.md", "x", "new")
+    markdown.replace_between_marks(tmp_path / "a.md", "x", "new")
     assert (tmp_path / "a.md").read_text() == "before\n<!-- x: made by this -->\nnew\n<!-- end of x -->\nafter\n"
 
 
