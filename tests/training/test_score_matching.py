@@ -12,6 +12,7 @@ from implicit_manifolds.fit_energy import Judged, Survey, fit_score_matching, lo
 from implicit_manifolds.losses.score_matching import score_matching_loss
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.manifold.charts import cover, pool_source
+from implicit_manifolds.manifold.tangent import linearize, tangent_projection
 
 BOX = (jnp.asarray([-2.9, -1.3]), jnp.asarray([2.9, 1.3]))
 QUICK = ScoreMatchingConfig(hidden=(16,), features=8, members=2, num_steps=400)
@@ -33,6 +34,22 @@ def test_the_loss_of_a_tilted_energy_on_the_sphere_is_that_of_the_closed_form():
     assert float(terms["square"]) == pytest.approx(average(kappa**2 * (1 - points[:, 0] ** 2)) / 2, rel=1e-3)
     assert float(terms["divergence"]) == pytest.approx(average(2 * kappa * points[:, 0]), abs=0.05)
     assert float(loss) == pytest.approx(float(terms["square"] - terms["divergence"]))
+
+
+def _quadrics(x):
+    return jnp.stack([jnp.sum(x**2) - 1, x[0] * x[1] + 0.3 * x[2] - 0.1 * x[3] ** 2])
+
+
+def test_the_divergence_is_the_derivative_of_the_projected_gradient():
+    key, mdf = jax.random.key(3), Partial(_quadrics)
+    x, slope = jax.random.normal(jax.random.key(4), (2, 4))
+    energy = Partial(lambda slope, x: jnp.vdot(slope, x) + jnp.sum(jnp.cos(2 * x)) * x[0], slope)
+    field = lambda y: tangent_projection(mdf, linearize(mdf, y), jax.grad(energy)(y))  # noqa: E731
+    along = tangent_projection(mdf, linearize(mdf, x), jax.random.rademacher(key, (1, 4), x.dtype)[0])
+    expected = jnp.vdot(along, jax.jvp(field, (x,), (along,))[1])
+    terms = score_matching_loss(key, mdf, energy, x[None])[1]
+    assert float(terms["divergence"]) == pytest.approx(float(expected), rel=1e-4, abs=1e-4)
+    assert float(terms["square"]) == pytest.approx(float(jnp.sum(field(x) ** 2) / 2), rel=1e-4)
 
 
 def test_its_minimum_among_von_mises_is_at_the_true_concentration():
