@@ -23,6 +23,9 @@ from .tangent import (
     tangent_projection,
 )
 
+INEXACT = 0.1
+"""Share of F that conjugate gradients may leave to the next Gauss-Newton step, which sees another F anyway."""
+
 Stacked = Float[Array, " n_plus_k"]  # a point and a multiplier, end to end
 
 
@@ -50,6 +53,7 @@ class NearestPoint(NamedTuple):
 def project(mdf: MDF, point: Vector, tolerance: Number | None = None, max_iterations: int = 50) -> Projection:
     """A zero of F near `point` (n,), by Gauss-Newton steps x -= J⁺F inside a trust region.
 
+    With many constraints the steps are inexact (Dembo, Eisenstat & Steihaug 1982).
     tolerance bounds ‖F‖ and defaults to the accuracy of the dtype (`residual_weights`). Where no zero is
     reached (a plateau of ‖F‖, a rank-deficient J) `converged` is False and `position` is the best iterate.
     """
@@ -64,7 +68,7 @@ def project(mdf: MDF, point: Vector, tolerance: Number | None = None, max_iterat
 
     def body(carry):
         at, radius = carry
-        step = -pseudo_inverse_times(mdf, at, at.residual)
+        step = -pseudo_inverse_times(mdf, at, at.residual, INEXACT)
         length = jnp.linalg.norm(step)
         usable = jnp.isfinite(length) & (length > 0)
         taken = jnp.minimum(length, radius)

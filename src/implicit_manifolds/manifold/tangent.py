@@ -131,10 +131,13 @@ def _gram_solve(at: Linearization, push, pull, b: Residual, tolerance: float | N
     return jnp.where(solved, solution, jnp.nan)
 
 
-def pseudo_inverse_times(mdf: MDF, at: Linearization, b: Residual) -> Vector:
-    """J⁺b = JᵀG⁻¹b, (k,) -> (n,): the shortest v with J v = b."""
+def pseudo_inverse_times(mdf: MDF, at: Linearization, b: Residual, tolerance: float | None = None) -> Vector:
+    """J⁺b = JᵀG⁻¹b, (k,) -> (n,): the shortest v with J v = b.
+
+    Conjugate gradients leave ‖b - J v‖ ≤ tolerance · ‖b‖; by default what rounding allows.
+    """
     push, pull = operators(mdf, at)
-    return pull(_gram_solve(at, push, pull, b))
+    return pull(_gram_solve(at, push, pull, b, tolerance))
 
 
 def normal_projection(mdf: MDF, at: Linearization, v: Vector, tolerance: float | None = None) -> Vector:
