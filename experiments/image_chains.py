@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments.common import main
 from experiments.image_models import COMPONENTS, chains, load_ebim, normal_noise, residuals, start_on
-from experiments.image_scales import SETTINGS, Scale
+from experiments.image_scales import SETTINGS, TOLERANCE, Scale
 from experiments.images import ImageOptions, made_by_images, stem
 from experiments.lenet import IMAGES
 from implicit_manifolds.datasets.images import ImageData, load_images
@@ -53,7 +53,7 @@ def run_chains(options: ChainOptions) -> list[dict[str, Any]]:
     walks: Any = chains(mdf, starts, settings).sampler(energy)
     every, lines = max(1, options.steps // (FRAMES - 1)), []
     for solver, scale in [(solver, scale) for solver in SOLVERS for scale in options.noise_scales]:
-        sampler = replace(walks, noise_scale=scale, solver=SOLVERS[solver])
+        sampler = replace(walks, noise_scale=scale, solver=SOLVERS[solver], tolerance=TOLERANCE, max_iterations=None)
         run(sampler, jax.random.key(1), starts, 1, chunk_size=1)
         started = time.perf_counter()
         found = run(sampler, jax.random.key(1), starts, options.steps, chunk_size=1)

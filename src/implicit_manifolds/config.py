@@ -28,6 +28,7 @@ class ManifoldConfig:
     minimum_singular_value: float = 1.0
     maximum_singular_value: float | None = None
     isometry_weight: float = 0.0  # of a penalty on all singular values, for many constraints
+    isometry_points: int | None = None  # of each batch that the penalty is taken at; all unless given
     norm: ResidualNorm = "l2"
     negative_norm: ResidualNorm = "l2"
     langevin_steps: int = 20
@@ -58,6 +59,7 @@ class EnergyConfig:
     starts: int = 2000  # points of M that fresh chains are drawn from
     solver: Literal["quasi-newton", "scaled-chord", "gradient-descent"] = "quasi-newton"  # of multipliers
     tolerance: float | None = None  # of ‖F‖; what the dtype allows, unless given
+    max_iterations: int | None = None  # of the solver, since chains wait for the slowest; its own cap unless given
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ def manifold_loss(
     minimum_singular_value: float = 1.0,
     maximum_singular_value: float | None = None,
     isometry_weight: float = 0.0,
+    isometry_points: int | None = None,
     norm: ResidualNorm = "l2",
     negative_norm: ResidualNorm = "l2",
 ) -> tuple[Scalar, dict[str, Scalar]]:
@@ -84,11 +85,14 @@ def manifold_loss(
 
     points x (batch, n); negatives x⁻ (m, n), or None for a loss without them. β is negative_weight, μ
     rank_weight, ρ square_weight, η and η_max the singular-value bounds; with an isometry_weight, `isometry_penalty` at
-    scale η is added. Returns the loss and its unweighted terms. No gradient flows into `negatives`.
+    scale η is added, at the first isometry_points of the batch alone where that is given, since it costs most.
+    Returns the loss and its unweighted terms. No gradient flows into `negatives`.
     """
     defects = None
     if isometry_weight:
-        defects, values, residuals = _isometry_defects(mdf, points, key, minimum_singular_value)
+        some, rest = points[:isometry_points], points[len(points[:isometry_points]) :]
+        defects, values, residuals = _isometry_defects(mdf, some, key, minimum_singular_value)
+        residuals = jnp.concatenate([residuals, jax.vmap(mdf)(rest)])
     else:
         values, residuals = singular_values(mdf, points, key)
     terms = {

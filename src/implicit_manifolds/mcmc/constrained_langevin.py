@@ -12,7 +12,7 @@ from ..manifold.tangent import Linearization, linearize, tangent_projection
 from .langevin import scaled_drift
 from .phase_space import Reason, StepInfo, inside, reason_of
 
-ROUGHLY = 0.01
+ROUGHLY = 0.1
 """Share of a step's normal part that conjugate gradients may leave to the multiplier."""
 
 

@@ -78,6 +78,7 @@ class ManifoldObjective:
             minimum_singular_value=config.minimum_singular_value,
             maximum_singular_value=config.maximum_singular_value,
             isometry_weight=config.isometry_weight,
+            isometry_points=config.isometry_points,
             norm=config.norm,
             negative_norm=config.negative_norm,
         )
@@ -121,6 +122,7 @@ class ContrastiveObjective:
             config.tolerance,
             (self.low, self.high),
             SOLVERS[config.solver],
+            config.max_iterations,
         )
 
     def sample(self, key: RandomKey, model, memory, batch_size: int):
