@@ -149,3 +149,14 @@ def test_the_isometry_penalty_is_added_at_the_scale_of_the_bound(build):
     loss, terms = loss_of(build, jnp.float32, negatives=None, minimum_singular_value=0.5, isometry_weight=2.0)
     np.testing.assert_allclose(terms["isometry"], (LENGTH**2 / 0.25 - 1) ** 2, rtol=1e-4)
     np.testing.assert_allclose(loss, terms["data"] + terms["rank"] + 2 * terms["isometry"], rtol=1e-5)
+
+
+def test_the_penalty_may_be_taken_at_the_first_points_alone_and_the_data_term_at_all():
+    mdf = Partial(lambda x: jnp.stack([jnp.sum(x**2) - 1, x[0] * x[1] + x[2]]))
+    points, key = jnp.asarray(POINTS, jnp.float32), jax.random.key(0)
+    whole, some = (
+        manifold_loss(mdf, points, None, key, isometry_weight=2.0, isometry_points=count)[1] for count in (None, 3)
+    )
+    np.testing.assert_allclose(some["data"], whole["data"], rtol=1e-6)
+    np.testing.assert_allclose(some["isometry"], isometry_penalty(mdf, points[:3], key), rtol=1e-5)
+    assert abs(some["isometry"] / whole["isometry"] - 1) > 0.01

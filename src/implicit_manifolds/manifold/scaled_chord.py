@@ -1,11 +1,10 @@
 """A multiplier solver for many constraints that are nearly isometric: no linear system is ever solved."""
 
-import jax
 import jax.numpy as jnp
 
 from .._types import MDF, Number, Residual, Vector
 from .multipliers import MultiplierSolution, iterate
-from .tangent import Linearization
+from .tangent import Linearization, cholesky, lower_solve, upper_solve
 
 MEMORY = 6
 REGULAR = 100
@@ -49,8 +48,9 @@ def _pushed(rows, row):
 
 def _least_squares(rows, target: Residual):
     """Coefficients (m,) of the combination of rows (m, k) nearest to the target; zero rows get none."""
-    sizes = jnp.linalg.norm(rows, axis=1)
+    gram = rows @ rows.T
+    sizes = jnp.sqrt(jnp.diagonal(gram))
     inverse = jnp.where(sizes > 0, 1 / jnp.where(sizes > 0, sizes, 1), 0)
-    unit = rows * inverse[:, None]
-    gram = unit @ unit.T + REGULAR * jnp.finfo(rows.dtype).eps * jnp.eye(len(rows), dtype=rows.dtype)
-    return jax.scipy.linalg.solve(gram, unit @ target, assume_a="pos") * inverse
+    unit = gram * jnp.outer(inverse, inverse)
+    factor = cholesky(unit + REGULAR * jnp.finfo(rows.dtype).eps * jnp.eye(len(rows), dtype=rows.dtype))
+    return upper_solve(factor, lower_solve(factor, inverse * (rows @ target))) * inverse

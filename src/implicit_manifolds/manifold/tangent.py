@@ -59,7 +59,11 @@ def linearize(mdf: MDF, position: Vector, *, dense: bool | None = None) -> Linea
 
 def gram_cholesky(jacobian: Float[Array, "k n"]) -> Float[Array, "k k"]:
     """Lower Cholesky factor of J Jᵀ, (k, k); NaN where J is rank-deficient."""
-    gram = jacobian @ jacobian.T
+    return cholesky(jacobian @ jacobian.T)
+
+
+def cholesky(gram: Float[Array, "k k"]) -> Float[Array, "k k"]:
+    """Lower Cholesky factor of a positive definite matrix, (k, k); NaN where it is not."""
     if len(gram) > UNROLLED:
         return jnp.linalg.cholesky(gram)
     zero = jnp.zeros_like(gram[0, 0])
