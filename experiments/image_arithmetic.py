@@ -6,7 +6,7 @@ ambient Langevin chains on ‖F₁‖² + ‖F₂‖² end where both residuals 
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,10 @@ def run_arithmetic(options: ArithmeticOptions) -> dict[str, Any]:
         if directory is not None:
             checkpoint.claim(directory, fit_key, points, repr(settings))
         training: dict[str, Any] = {"progress": True, "checkpoint_dir": directory}
-        mdfs.append(fit_image_manifold(fit_key, jnp.asarray(points), settings, training)[0])
+        # As many epochs as a manifold of all digits has.
+        steps = settings.manifold.num_steps * len(points) // len(images)
+        fitted = replace(settings, manifold=replace(settings.manifold, num_steps=steps))
+        mdfs.append(fit_image_manifold(fit_key, jnp.asarray(points), fitted, training)[0])
     drawn = {
         _name(pair): near_zeros(draw_key, [mdf], points, options.samples)
         for pair, draw_key, mdf, points in zip(PAIRS, draw_keys, mdfs, sets, strict=False)
