@@ -26,6 +26,7 @@ def fid(drawn: np.ndarray, images: np.ndarray, weights: Path) -> float:
 
     first, second = (Subset(torch.from_numpy(as_rgb(rows)), range(len(rows))) for rows in (drawn, images))
     options = {"fid": True, "cuda": torch.cuda.is_available(), "verbose": False, "cache": False}
+    options["save_cpu_ram"] = True  # no workers: forks of a process that runs JAX may hang
     found = calculate_metrics(input1=first, input2=second, feature_extractor_weights_path=str(weights), **options)
     return float(found["frechet_inception_distance"])
 

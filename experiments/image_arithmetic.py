@@ -61,13 +61,13 @@ def run_arithmetic(options: ArithmeticOptions) -> dict[str, Any]:
     fit_keys, draw_keys = derived_keys(key, 2), derived_keys(jax.random.fold_in(key, 2), 3)
     mdfs = []
     for pair, fit_key, points in zip(PAIRS, fit_keys, sets, strict=True):
-        directory = None if options.checkpoints is None else options.checkpoints / f"{stem}-{_name(pair)}"
-        if directory is not None:
-            checkpoint.claim(directory, fit_key, points, repr(settings))
-        training: dict[str, Any] = {"progress": True, "checkpoint_dir": directory}
         # As many epochs as a manifold of all digits has.
         steps = settings.manifold.num_steps * len(points) // len(images)
         fitted = replace(settings, manifold=replace(settings.manifold, num_steps=steps))
+        directory = None if options.checkpoints is None else options.checkpoints / f"{stem}-{_name(pair)}"
+        if directory is not None:
+            checkpoint.claim(directory, fit_key, points, repr(fitted))
+        training: dict[str, Any] = {"progress": True, "checkpoint_dir": directory}
         mdfs.append(fit_image_manifold(fit_key, jnp.asarray(points), fitted, training)[0])
     drawn = {
         _name(pair): near_zeros(draw_key, [mdf], points, options.samples)

@@ -53,6 +53,7 @@ def variants(settings: Settings) -> dict[str, tuple[Settings, bool]]:
         "bounds on ‖Jᵀv‖ 30": (bound, True),
         "isometry 30, random start": (settings, False),
         **weights,
+        "isometry 30, at all of each batch": (with_weights(isometry_points=None), True),
         "isometry 30, twice as wide": (replace(settings, hidden=(1024, 1024)), True),
     }
 

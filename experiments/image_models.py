@@ -157,13 +157,12 @@ def fit_autoencoder_energy(kl_weight: float | None, key, images, settings: Setti
     noise = normal_noise(codes)
     config = code_energy(settings, spread(images))
     starts = jnp.asarray(noise(start_key, config.starts))
-    energy, energy_history = fit_contrastive(
-        energy_key, None, codes, starts, box_around(codes, 0.25), config, **options
-    )
+    box = box_around(codes, 0.25)
+    energy, energy_history = fit_contrastive(energy_key, None, codes, starts, box, config, **options)
     sampler = Langevin(energy, config.noise_scale, config.step_size, config.gradient_clip)
 
     def draw(key, count, steps):
-        drawn = chain_ends(sampler, key, noise(key, count), steps)
+        drawn = ends_in_box(sampler, key, noise(key, count), steps, config.langevin_steps, box)
         return Drawn(in_blocks(lambda rows: _decoded(autoencoder, rows), drawn.images, BLOCK), drawn.report)
 
     histories = {"autoencoder": history, "energy": energy_history}
@@ -191,9 +190,8 @@ def fit_normalized(key, images, settings: Settings, stages) -> ImageModel:
     sampler = Langevin(Partial(energy_of_code, trained), config.latent_noise, gradient_clip=config.gradient_clip)
 
     def draw(key, count, steps):
-        drawn = chain_ends(sampler, key, np.clip(noise(key, count), -1, 1), steps)
-        codes = np.clip(drawn.images, -1, 1)
-        decoded = in_blocks(lambda rows: _decoded(trained.autoencoder, rows), codes, BLOCK)
+        drawn = ends_in_box(sampler, key, noise(key, count), steps, config.latent_steps, (-1.0, 1.0))
+        decoded = in_blocks(lambda rows: _decoded(trained.autoencoder, rows), drawn.images, BLOCK)
         return Drawn(decoded, drawn.report | {"temperature": trained.temperature})
 
     histories = {"autoencoder": history, "energy": energy_history}
@@ -267,6 +265,8 @@ def chain_ends(sampler, key, starts, steps: int) -> Drawn:
 
     Chains that ran off to what is not finite are left out and counted; raises ArithmeticError where most did.
     """
+    if steps == 0:
+        return Drawn(starts, {"chains_lost": 0.0})
     found = run(sampler, key, starts, 1, steps, chunk_size=1)
     lost = float(np.mean(found.non_finite))
     if lost > 0.5:
@@ -277,6 +277,17 @@ def chain_ends(sampler, key, starts, steps: int) -> Drawn:
         report |= {"accepted": float(shares[0]), "not_converged": float(shares[2]), "out_of_bounds": float(shares[5])}
         report["iterations"] = float(found.info.iterations.mean())
     return Drawn(found.positions[0][~found.non_finite], report)
+
+
+def ends_in_box(sampler, key, starts, steps: int, together: int, box) -> Drawn:
+    """As `chain_ends`, of ambient chains that every `together` steps are brought back to a box, as in training."""
+    box = [np.asarray(edge) for edge in box]
+    codes, lost = np.clip(starts, *box), []
+    for index in range(steps // together):
+        drawn = chain_ends(sampler, jax.random.fold_in(key, index), codes, together)
+        codes = np.clip(drawn.images, *box)
+        lost.append(drawn.report["chains_lost"])
+    return Drawn(codes, {"chains_lost": sum(lost)})
 
 
 def _of_zeros(mdf, drawn, lost: float) -> dict[str, float]:

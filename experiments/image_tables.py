@@ -5,7 +5,9 @@ accelerator `--scale paper` is the one command. With `--seeds 0` it only rewrite
 """
 
 import json
+import sys
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -75,7 +77,7 @@ def image_tables(options: ImageTableOptions) -> None:
     for seed, data, model in product(range(options.seeds), get_args(ImageData), get_args(Model)):
         run = images.ImageOptions(data, model, options.scale, seed, options.runs, options.checkpoints)
         if not (options.runs / f"{images.stem(run)}.json").exists():
-            images.run_images(run)
+            _attempt(images.run_images, run)
     for seed, data in product(range(options.seeds), get_args(ImageData)):
         stem = images.stem(images.ImageOptions(data, "ebim", options.scale, seed))
         if not (options.runs / f"{stem}-ood.json").exists():
@@ -101,6 +103,14 @@ def image_tables(options: ImageTableOptions) -> None:
     ):
         replace_between_marks(options.page, name, text)
     replace_between_marks(options.readme, "images", summary(groups, options.scale))
+
+
+def _attempt(run: Callable[[Any], Any], options: Any) -> None:
+    """A run; one that diverges is said to have, and the others go on."""
+    try:
+        run(options)
+    except ArithmeticError as error:
+        print(f"error: {options}: {error}", file=sys.stderr)
 
 
 def read(directory: Path) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
@@ -136,11 +146,12 @@ def summary(groups, scale: Scale) -> str:
 
 def lengths(groups) -> str:
     """Markdown: Fréchet distances from training images by the length of chains, medians over seeds."""
-    lines = table_header("data", "scale", "model", "seeds", *(f"{multiple} × mean age" for multiple in LENGTHS))
+    lines = table_header("data", "scale", "model", "seeds", "starts", *(f"{times} × mean age" for times in LENGTHS[1:]))
     for (data, scale, model), runs in groups.items():
-        tried = [list(run["tried"].values()) for run in runs if run.get("tried")]
+        tried = [{int(steps): distance for steps, distance in run["tried"].items()} for run in runs if run.get("tried")]
         if tried:
-            cells = [_middle(values, ".1f") for values in zip(*tried, strict=True)]
+            age = min(steps for steps in tried[0] if steps)
+            cells = [_median(tried, times * age, ".1f") for times in LENGTHS]
             lines.append(table_row(data, scale, TITLES[model], str(len(tried)), *cells))
     return "\n".join(lines)
 
@@ -244,7 +255,7 @@ def detection(directory: Path) -> str:
     return "\n".join(lines)
 
 
-def _median(runs, name: str, form: str) -> str:
+def _median(runs, name: str | int, form: str) -> str:
     return _middle([run[name] for run in runs if name in run], form)
 
 

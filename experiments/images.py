@@ -33,8 +33,8 @@ SPECTRA = 1 / 32
 """Share of the projected images whose Jacobian is formed for its singular values."""
 SHOWN, DRAWN = 20, 500
 """Samples in a row of the picture; samples drawn at a time."""
-SAMPLING = 100
-"""Folded into a run's key for its samples; small numbers are those of the trainings."""
+SAMPLING, SETTLED = 100, 99
+"""Folded into a run's key for its samples, and into that for those that are judged; small numbers are taken."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,9 @@ def run_images(options: ImageOptions) -> dict[str, Any]:
     blocks = None if checkpoints is None else checkpoints / options.model / "samples"
     sampling = jax.random.fold_in(key, SAMPLING)
     tried = tried_lengths(model, sampling, images, settings, options.data, blocks)
-    steps = min(tried, key=lambda steps: tried[steps]) if tried else 0
-    drawn = draw_in_blocks(model, jax.random.fold_in(sampling, 0), settings.samples, steps, blocks)
+    steps = min(filter(None, tried), key=lambda steps: tried[steps], default=0)
+    final = None if blocks is None else blocks / f"all, {steps} steps"
+    drawn = draw_in_blocks(model, jax.random.fold_in(sampling, SETTLED), settings.samples, steps, final)
     metrics: dict[str, Any] = {"data": options.data, "model": options.model, "scale": options.scale}
     metrics |= {"seed": options.seed, **made_by_images()}
     metrics |= {"device": jax.devices()[0].device_kind, "samples": len(drawn.images)}
@@ -96,12 +97,13 @@ def run_images(options: ImageOptions) -> dict[str, Any]:
     }
     metrics |= {"steps": steps, "tried": {str(steps): distance for steps, distance in tried.items()}}
     metrics |= drawn.report | judged(drawn.images, images, test, options.data)
-    if options.fid_weights is not None:
-        metrics["fid"] = fid(drawn.images, images, options.fid_weights)
     if "mdf" in model.networks:
         metrics |= judged_manifold(model.networks["mdf"], images, test, drawn.images, settings)
     draw_figures(model, drawn, images, test, options)
     path.write_text(json.dumps(metrics, indent=1) + "\n")
+    if options.fid_weights is not None:
+        metrics["fid"] = fid(drawn.images, images, options.fid_weights)
+        path.write_text(json.dumps(metrics, indent=1) + "\n")
     print(json.dumps(metrics, indent=1))
     return metrics
 
@@ -109,7 +111,7 @@ def run_images(options: ImageOptions) -> dict[str, Any]:
 def made_by_images() -> dict[str, str]:
     """What made a result: the version, and a hash of the library's code and that of the image experiments."""
     here = Path(__file__).parent
-    return made_by(*here.glob("image*.py"), here / "lenet.py")
+    return made_by(*here.glob("image*.py"), here / "lenet.py", here / "fid.py")
 
 
 def tried_lengths(model: ImageModel, key, images, settings: Settings, data: ImageData, directory: Path | None):
