@@ -85,8 +85,7 @@ def manifold_loss(
 
     points x (batch, n); negatives x⁻ (m, n), or None for a loss without them. β is negative_weight, μ
     rank_weight, ρ square_weight, η and η_max the singular-value bounds; with an isometry_weight, `isometry_penalty` at
-    scale η is added, at the first isometry_points of the batch alone where that is given, since it costs most.
-    Returns the loss and its unweighted terms. No gradient flows into `negatives`.
+    scale η is added; it and the rank term are taken at the first isometry_points alone where that is given. Returns the loss and its unweighted terms. No gradient flows into `negatives`.
     """
     defects = None
     if isometry_weight:

@@ -60,7 +60,7 @@ class ConstrainedLangevin:
         at = state.linearization
         noise = jax.random.normal(key, at.position.shape, at.position.dtype)
         move = self.noise_scale * noise - scaled_drift(self, state.energy_gradient)
-        # What is left along the normals moves only λ, since x' is sought along them: of the drift, and of rough solves.
+        # What is left along the normals, of the drift and of rough solves, moves only λ, since x' is sought along them.
         # The paper's descent alone converges too slowly to make up for it.
         share = None if self.solver is gradient_descent else ROUGHLY
         point = at.position + tangent_projection(self.mdf, at, move, share)
