@@ -83,9 +83,10 @@ def manifold_loss(
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """mean‖F(x)‖ - β mean‖F(x⁻)‖ + μ mean relu(η - ‖Jᵀv‖)² [+ μ mean relu(‖Jᵀv‖ - η_max)²] + ρ mean‖F(x⁻)‖².
 
-    points x (batch, n); negatives x⁻ (m, n), or None for a loss without them. β is negative_weight, μ
-    rank_weight, ρ square_weight, η and η_max the singular-value bounds; with an isometry_weight, `isometry_penalty` at
-    scale η is added; it and the rank term are taken at the first isometry_points alone where that is given. Returns the loss and its unweighted terms. No gradient flows into `negatives`.
+    points x (batch, n); negatives x⁻ (m, n), or None for a loss without them. β is negative_weight, μ rank_weight, ρ
+    square_weight, η and η_max the singular-value bounds; with an isometry_weight, `isometry_penalty` at scale η is
+    added; it and the rank term are taken at the first isometry_points alone where that is given. Returns the loss and
+    its unweighted terms. No gradient flows into `negatives`.
     """
     defects = None
     if isometry_weight:
