@@ -33,7 +33,7 @@ def _draw(axes: Axes, history: History) -> None:
     _choose_scale(axes, np.abs(np.concatenate(list(history.terms.values()))))
     axes.set_xlabel("update")
     axes.grid(alpha=0.3)
-    axes.legend(title="term", ncols=2)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, frameon=False)  # curves leave no room inside
 
 
 def _choose_scale(axes: Axes, sizes: np.ndarray) -> None:
