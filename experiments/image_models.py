@@ -48,6 +48,8 @@ WIDE = 2.0
 """Chains on a manifold may leave [0, 1] by this much, since a blurred digit has pixels below zero."""
 COMPONENTS = 10
 """Normal laws that fresh chains of images start at; those of training, and of codes, start at one."""
+SCORE_TOLERANCE = 1e-3
+"""Of conjugate gradients in score matching, whose probes are noisier by far."""
 KL_WEIGHT = 1e-5
 """Beside the mean squared error of a pixel; much more blurs what is decoded."""
 
@@ -354,7 +356,7 @@ def _errors(autoencoder, points):
 
 
 def _score_matching(mdf, key, energy, batch):
-    return score_matching_loss(key, mdf, energy, batch)
+    return score_matching_loss(key, mdf, energy, batch, tolerance=SCORE_TOLERANCE)
 
 
 _FITS: dict[Model, Callable[..., ImageModel]] = {
