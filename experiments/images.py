@@ -33,6 +33,8 @@ SPECTRA = 1 / 32
 """Share of the projected images whose Jacobian is formed for its singular values."""
 SHOWN, DRAWN = 20, 500
 """Samples in a row of the picture; samples drawn at a time."""
+CHEAP = 5
+"""Times as many samples choose the length of chains of codes, which cost little, as of chains of images."""
 SAMPLING, SETTLED = 100, 99
 """Folded into a run's key for its samples, and into that for those that are judged; small numbers are taken."""
 
@@ -120,10 +122,11 @@ def tried_lengths(model: ImageModel, key, images, settings: Settings, data: Imag
         return {}
     network = load_lenet(data)
     truth, found = lenet_features(network, images), {}
+    count = settings.trials * (1 if "mdf" in model.networks else CHEAP)
     for multiple in LENGTHS:
         steps = multiple * model.age
         blocks = None if directory is None else directory / f"{steps} steps"
-        drawn = draw_in_blocks(model, jax.random.fold_in(key, multiple), settings.trials, steps, blocks)
+        drawn = draw_in_blocks(model, jax.random.fold_in(key, multiple), count, steps, blocks)
         found[steps] = frechet_distance(lenet_features(network, drawn.images), truth)
     return found
 
