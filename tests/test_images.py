@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ from experiments.image_models import Model, fit_image_model, normal_noise
 from experiments.image_scales import SETTINGS, TOLERANCE
 from implicit_manifolds import InputError
 from implicit_manifolds.datasets.images import load_images
+from implicit_manifolds.manifold.projection import nearest_point, project
 from implicit_manifolds.training import checkpoint
 
 
@@ -136,6 +138,17 @@ def test_an_image_without_a_zero_spoils_no_score_of_the_others():
     typical["distance"] = np.append(typical["distance"], np.inf)
     for name, values in image_ood.combined(found, typical).items():
         np.testing.assert_array_equal(values, expected[name])
+
+
+def test_steps_along_tangents_come_near_the_nearest_zero():
+    axes = jnp.asarray([1.0, 2.0, 3.0, 4.0])
+    ellipsoid = jax.tree_util.Partial(lambda axes, x: jnp.sum((x / axes) ** 2, keepdims=True) - 1, axes)
+    for x in jax.random.normal(jax.random.key(0), (5, 4)) + axes:
+        zero = project(ellipsoid, x, TOLERANCE).position
+        first, last = (jnp.linalg.norm(y - x) for y in (zero, image_ood.nearer(ellipsoid, x, zero)))
+        least = nearest_point(ellipsoid, x).distance
+        assert least - 1e-3 <= last <= first
+        assert last - least < 0.1 * (first - least) + 1e-3
 
 
 def test_chains_walk_by_either_solver_and_say_what_became_of_their_steps(ebim):
