@@ -119,7 +119,7 @@ SETTINGS: dict[Scale, Settings] = {
         hidden=(512, 512),
         energy_hidden=(512, 512),
         manifold=manifold(num_steps=30_000, batch_size=128, isometry_points=32),
-        # A few steps in a hundred need more iterations and are not taken: all chains of a batch would wait for them.
+        # About one step in a hundred needs more iterations and is not taken: all chains of a batch would wait for it.
         energy=energy(
             num_steps=4000, batch_size=64, langevin_steps=2, buffer_size=4000, starts=10_000, max_iterations=15
         ),

@@ -41,7 +41,7 @@ class ManifoldConfig:
 
 @dataclass(frozen=True)
 class EnergyConfig:
-    """Step 2 by contrastive divergence, and the constrained chains on M, which sampling uses too."""
+    """Step 2 by contrastive divergence, and its constrained chains on M; those of `sample` share ε and α."""
 
     hidden: tuple[int, ...] = (32, 32)
     num_steps: int = 1000
