@@ -101,7 +101,7 @@ def image_tables(options: ImageTableOptions) -> None:
         ("arithmetic", arithmetic(options.runs)),
         ("ood", detection(options.runs)),
     ):
-        replace_between_marks(options.page, name, text)
+        replace_between_marks(options.page, name, text if text.count("\n") > 1 else "No run yet.")
     replace_between_marks(options.readme, "images", summary(groups, options.scale))
 
 
