@@ -285,8 +285,8 @@ def ends_in_box(sampler, key, starts, steps: int, together: int, box) -> Drawn:
     """As `chain_ends`, of ambient chains that every `together` steps are brought back to a box, as in training."""
     box = [np.asarray(edge) for edge in box]
     codes, lost = np.clip(starts, *box), []
-    for index in range(steps // together):
-        drawn = chain_ends(sampler, jax.random.fold_in(key, index), codes, together)
+    for index, done in enumerate(range(0, steps, together)):
+        drawn = chain_ends(sampler, jax.random.fold_in(key, index), codes, min(together, steps - done))
         codes = np.clip(drawn.images, *box)
         lost.append(drawn.report["chains_lost"])
     return Drawn(codes, {"chains_lost": sum(lost)})

@@ -5,9 +5,7 @@ accelerator `--scale paper` is the one command. With `--seeds 0` it only rewrite
 """
 
 import json
-import sys
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -73,13 +71,22 @@ class ImageTableOptions:
 
 
 def image_tables(options: ImageTableOptions) -> None:
-    """Run what is missing, the most telling first, and rewrite the page."""
+    """Run what is missing, the most telling first, and rewrite the page.
+
+    A run that diverges stops no others; raises ArithmeticError at the end where there were any.
+    """
+    diverged = []
     for seed, data, model in product(range(options.seeds), get_args(ImageData), get_args(Model)):
         run = images.ImageOptions(data, model, options.scale, seed, options.runs, options.checkpoints)
         if not (options.runs / f"{images.stem(run)}.json").exists():
-            _attempt(images.run_images, run)
+            try:
+                images.run_images(run)
+            except ArithmeticError as error:
+                diverged.append(f"{images.stem(run)}: {error}")
     for seed, data in product(range(options.seeds), get_args(ImageData)):
         stem = images.stem(images.ImageOptions(data, "ebim", options.scale, seed))
+        if not (options.runs / f"{stem}.json").exists():
+            continue
         if not (options.runs / f"{stem}-ood.json").exists():
             image_ood.run_ood(image_ood.OodOptions(data, options.scale, seed, options.runs))
         if seed == 0 and not (options.runs / f"{stem}-chains.json").exists():
@@ -103,14 +110,8 @@ def image_tables(options: ImageTableOptions) -> None:
     ):
         replace_between_marks(options.page, name, text if text.count("\n") > 1 else "No run yet.")
     replace_between_marks(options.readme, "images", summary(groups, options.scale))
-
-
-def _attempt(run: Callable[[Any], Any], options: Any) -> None:
-    """A run; one that diverges is said to have, and the others go on."""
-    try:
-        run(options)
-    except ArithmeticError as error:
-        print(f"error: {options}: {error}", file=sys.stderr)
+    if diverged:
+        raise ArithmeticError("; ".join(diverged))
 
 
 def read(directory: Path) -> dict[tuple[str, str, str], list[dict[str, Any]]]:

@@ -209,6 +209,24 @@ def test_conjugate_gradients_end_after_as_many_steps_as_there_are_different_eige
     assert ((found >= 4) & (found <= 5)).all()  # four but for rounding
 
 
+def test_a_run_that_diverges_stops_no_others_and_is_named_at_the_end(tmp_path, monkeypatch):
+    page, tried = tmp_path / "page.md", []
+    names = ("isometry", "geometry", "samples", "lengths", "chains", "arithmetic", "ood", "images")
+    page.write_text("".join(f"<!-- {name}: x -->\n<!-- end of {name} -->\n" for name in names))
+
+    def diverge(options):
+        tried.append(options.model)
+        raise ArithmeticError("not finite")
+
+    monkeypatch.setattr(images, "run_images", diverge)
+    monkeypatch.setattr(image_arithmetic, "run_arithmetic", lambda options: None)
+    monkeypatch.setattr(image_isometry, "run_isometry", lambda options: None)
+    with pytest.raises(ArithmeticError, match="mnist-nae-smoke-seed0: not finite"):
+        image_tables.image_tables(image_tables.ImageTableOptions("smoke", 1, tmp_path, page, page))
+    assert len(tried) == 2 * len(get_args(Model))
+    assert "No run yet." in page.read_text()
+
+
 def test_a_missing_model_is_named(tmp_path):
     with pytest.raises(InputError, match=r"experiments\.images"):
         image_ood.run_ood(image_ood.OodOptions("mnist", "smoke", 7, tmp_path))
