@@ -129,6 +129,15 @@ def test_projection_keeps_to_its_tolerance_and_cap():
     assert not none.converged
 
 
+def test_constraints_of_units_that_differ_a_hundredfold_are_met_by_steps_cut_short(x64, build):
+    rng = np.random.default_rng(0)
+    units = np.geomspace(1e-2, 1, 200)[:, None]
+    mdf = build.affine_map(np.linalg.qr(rng.normal(size=(300, 200)))[0].T * units, np.zeros(200), jnp.float64)
+    found = jax.jit(project)(mdf, jnp.asarray(rng.normal(size=300)), 1e-5)
+    assert found.converged
+    assert jnp.linalg.norm(mdf(found.position)) <= 1e-5
+
+
 # nearest_point ------------------------------------------------------------------------------------
 
 

@@ -144,6 +144,17 @@ def test_the_pseudo_inverse_gives_the_shortest_solution(dense, dtype, build):
     np.testing.assert_allclose(solve(mdf, x, u), shortest, atol=20 * relative_tolerance(dtype))
 
 
+def test_a_solution_cut_short_leads_down_the_norm_of_the_residual_as_a_whole_one_does(x64, build):
+    rng = np.random.default_rng(0)
+    mdf = build.affine_map(rng.normal(size=(200, 300)) * np.geomspace(1e-4, 1, 200)[:, None], np.zeros(200), jnp.float64)
+    b = jnp.asarray(rng.normal(size=200))
+    at = linearize(mdf, jnp.zeros(300))
+    found = jax.jit(lambda mdf, b: pseudo_inverse_times(mdf, at, b, 0.1, most=20))(mdf, b)
+    change = jacobian_times(mdf, at, found)
+    assert jnp.linalg.norm(b - change) > 0.5 * jnp.linalg.norm(b)
+    np.testing.assert_allclose(b @ change, b @ b, rtol=1e-6)
+
+
 def test_the_row_norms_are_those_of_the_gradients_or_their_root_mean_square(dtype, build):
     matrix = np.diag([1.0, 2.0, 5.0]) @ np.linalg.qr(np.random.default_rng(0).normal(size=(6, 3)))[0].T
     mdf = build.affine_map(matrix, np.zeros(3), dtype)

@@ -23,8 +23,9 @@ from .tangent import (
     tangent_projection,
 )
 
-INEXACT = 0.1
-"""Share of F that conjugate gradients may leave to the next Gauss-Newton step, which sees another F anyway."""
+INEXACT, INEXACT_MOST = 0.1, 100
+"""Share of F that conjugate gradients may leave to the next Gauss-Newton step, which sees another F anyway; and their
+iterations, which few singular values near zero would multiply. A step that is cut short still leads down ‖F‖."""
 
 Stacked = Float[Array, " n_plus_k"]  # a point and a multiplier, end to end
 
@@ -68,7 +69,7 @@ def project(mdf: MDF, point: Vector, tolerance: Number | None = None, max_iterat
 
     def body(carry):
         at, radius = carry
-        step = -pseudo_inverse_times(mdf, at, at.residual, INEXACT)
+        step = -pseudo_inverse_times(mdf, at, at.residual, INEXACT, INEXACT_MOST)
         length = jnp.linalg.norm(step)
         usable = jnp.isfinite(length) & (length > 0)
         taken = jnp.minimum(length, radius)

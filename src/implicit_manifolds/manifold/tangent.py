@@ -124,24 +124,31 @@ def gram_solve(mdf: MDF, at: Linearization, b: Residual) -> Residual:
     return _gram_solve(at, *operators(mdf, at), b)
 
 
-def _gram_solve(at: Linearization, push, pull, b: Residual, tolerance: float | None = None) -> Residual:
+def _gram_solve(
+    at: Linearization, push, pull, b: Residual, tolerance: float | None = None, most: int | None = None
+) -> Residual:
     if at.gram_factor is not None:
         return upper_solve(at.gram_factor, lower_solve(at.gram_factor, b))
     product = lambda u: push(pull(u))  # noqa: E731
     tolerance = relative_tolerance(b.dtype) if tolerance is None else tolerance
     # Exact in k iterations but for rounding, which at condition numbers of 1e6 takes ten times as many.
-    solution = cg(product, b, tol=tolerance, maxiter=10 * b.shape[0])[0]
+    solution = cg(product, b, tol=tolerance, maxiter=10 * b.shape[0] if most is None else most)[0]
+    if most is not None:
+        return solution
     solved = jnp.linalg.norm(b - product(solution)) <= tolerance**0.5 * jnp.linalg.norm(b)
     return jnp.where(solved, solution, jnp.nan)
 
 
-def pseudo_inverse_times(mdf: MDF, at: Linearization, b: Residual, tolerance: float | None = None) -> Vector:
+def pseudo_inverse_times(
+    mdf: MDF, at: Linearization, b: Residual, tolerance: float | None = None, most: int | None = None
+) -> Vector:
     """J⁺b = JᵀG⁻¹b, (k,) -> (n,): the shortest v with J v = b.
 
-    Conjugate gradients leave ‖b - J v‖ ≤ tolerance · ‖b‖; by default what rounding allows.
+    Conjugate gradients leave ‖b - J v‖ ≤ tolerance · ‖b‖; by default what rounding allows. After `most` iterations
+    they end where they are: then (b, J v) = ‖b‖² still, since their residuals are orthogonal to the first.
     """
     push, pull = operators(mdf, at)
-    return pull(_gram_solve(at, push, pull, b, tolerance))
+    return pull(_gram_solve(at, push, pull, b, tolerance, most))
 
 
 def normal_projection(mdf: MDF, at: Linearization, v: Vector, tolerance: float | None = None) -> Vector:
