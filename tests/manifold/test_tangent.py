@@ -146,7 +146,8 @@ def test_the_pseudo_inverse_gives_the_shortest_solution(dense, dtype, build):
 
 def test_a_solution_cut_short_leads_down_the_norm_of_the_residual_as_a_whole_one_does(x64, build):
     rng = np.random.default_rng(0)
-    mdf = build.affine_map(rng.normal(size=(200, 300)) * np.geomspace(1e-4, 1, 200)[:, None], np.zeros(200), jnp.float64)
+    matrix = rng.normal(size=(200, 300)) * np.geomspace(1e-4, 1, 200)[:, None]
+    mdf = build.affine_map(matrix, np.zeros(200), jnp.float64)
     b = jnp.asarray(rng.normal(size=200))
     at = linearize(mdf, jnp.zeros(300))
     found = jax.jit(lambda mdf, b: pseudo_inverse_times(mdf, at, b, 0.1, most=20))(mdf, b)
