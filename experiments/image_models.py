@@ -46,8 +46,8 @@ PIXELS = 784
 BLOCK = 250
 WIDE = 2.0
 """Chains on a manifold may leave [0, 1] by this much, since a blurred digit has pixels below zero."""
-COMPONENTS = 10
-"""Normal laws that fresh chains of images start at; those of training, and of codes, start at one."""
+COMPONENTS, LEAST = 100, 100
+"""Normal laws that fresh chains start at, and the fewest points of one on average; those of training start at one."""
 SCORE_TOLERANCE = 1e-3
 """Of conjugate gradients in score matching, whose probes are noisier by far."""
 KL_WEIGHT = 1e-5
@@ -156,9 +156,9 @@ def fit_autoencoder_energy(kl_weight: float | None, key, images, settings: Setti
     options = {name: stages.own[name] for name in ("progress", "checkpoint_dir")}
     networks, history = train_networks(train_key, networks, images, training, **options)
     autoencoder, codes = standardized_codes(networks, images)
-    noise = normal_noise(codes)
+    noise = normal_noise(codes, COMPONENTS)
     config = code_energy(settings, spread(images))
-    starts = jnp.asarray(noise(start_key, config.starts))
+    starts = jnp.asarray(normal_noise(codes)(start_key, config.starts))
     box = box_around(codes, 0.25)
     energy, energy_history = fit_contrastive(energy_key, None, codes, starts, box, config, **options)
     sampler = Langevin(energy, config.noise_scale, config.step_size, config.gradient_clip)
@@ -188,7 +188,7 @@ def fit_normalized(key, images, settings: Settings, stages) -> ImageModel:
     objective = NormalizedObjective(*edges, config)
     state, energy_history = train_afresh("energy", train_key, energy, objective, images, config, **options)
     trained = state.model
-    noise = normal_noise(codes_of(trained.autoencoder, images))
+    noise = normal_noise(codes_of(trained.autoencoder, images), COMPONENTS)
     sampler = Langevin(Partial(energy_of_code, trained), config.latent_noise, gradient_clip=config.gradient_clip)
 
     def draw(key, count, steps):
@@ -203,13 +203,15 @@ def fit_normalized(key, images, settings: Settings, stages) -> ImageModel:
 def normal_noise(points, components: int = 1):
     """noise(key, count): normal points (count, n) with the moments of the data (N, n), or of what is nearest each mean.
 
-    Several `components` have the shares of the kinds of data, between which chains of a few dozen steps seldom pass.
+    Several `components`, fewer where points are few, have the shares of the kinds of data, between which chains of a
+    few dozen steps seldom pass.
     """
     points = np.asarray(points, np.float64)
+    components = min(components, max(1, len(points) // LEAST))
     labels = kmeans2(points, components, iter=20, minit="++", rng=np.random.default_rng(0))[1]
     groups = [points[labels == label] for label in np.unique(labels)]
     shares = np.array([len(group) for group in groups]) / len(points)
-    laws = [(group.mean(axis=0), _root(np.cov(group, rowvar=False))) for group in groups]
+    laws = [(group.mean(axis=0), _root(np.cov(group, rowvar=False, bias=True))) for group in groups]
 
     def noise(key, count):
         random = host_generator(key)

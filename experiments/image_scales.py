@@ -37,7 +37,7 @@ class Settings:
     trials: int
 
 
-LENGTHS = (0, 1, 2, 4)
+LENGTHS = (0, 0.5, 1, 2, 4)
 """Lengths of fresh chains that are tried, in units of the mean age of the chains of training; 0 shows their starts."""
 
 

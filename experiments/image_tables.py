@@ -147,12 +147,14 @@ def summary(groups, scale: Scale) -> str:
 
 def lengths(groups) -> str:
     """Markdown: Fréchet distances from training images by the length of chains, medians over seeds."""
-    lines = table_header("data", "scale", "model", "seeds", "starts", *(f"{times} × mean age" for times in LENGTHS[1:]))
+    lines = table_header(
+        "data", "scale", "model", "seeds", "starts", *(f"{times:g} × mean age" for times in LENGTHS[1:])
+    )
     for (data, scale, model), runs in groups.items():
         tried = [{int(steps): distance for steps, distance in run["tried"].items()} for run in runs if run.get("tried")]
         if tried:
-            age = min(steps for steps in tried[0] if steps)
-            cells = [_median(tried, times * age, ".1f") for times in LENGTHS]
+            age = max(tried[0]) / max(LENGTHS)
+            cells = [_median(tried, round(times * age), ".1f") for times in LENGTHS]
             lines.append(table_row(data, scale, TITLES[model], str(len(tried)), *cells))
     return "\n".join(lines)
 

@@ -123,10 +123,10 @@ def tried_lengths(model: ImageModel, key, images, settings: Settings, data: Imag
     network = load_lenet(data)
     truth, found = lenet_features(network, images), {}
     count = settings.trials * (1 if "mdf" in model.networks else CHEAP)
-    for multiple in LENGTHS:
-        steps = multiple * model.age
+    for index, multiple in enumerate(LENGTHS):
+        steps = round(multiple * model.age)
         blocks = None if directory is None else directory / f"{steps} steps"
-        drawn = draw_in_blocks(model, jax.random.fold_in(key, multiple), count, steps, blocks)
+        drawn = draw_in_blocks(model, jax.random.fold_in(key, index), count, steps, blocks)
         found[steps] = frechet_distance(lenet_features(network, drawn.images), truth)
     return found
 

@@ -15,7 +15,7 @@ import pytest
 
 from experiments import image_arithmetic, image_chains, image_isometry, image_ood, image_tables, images
 from experiments.image_models import Model, fit_image_model, normal_noise
-from experiments.image_scales import SETTINGS, TOLERANCE
+from experiments.image_scales import LENGTHS, SETTINGS, TOLERANCE
 from implicit_manifolds import InputError
 from implicit_manifolds.datasets.images import load_images
 from implicit_manifolds.manifold.projection import nearest_point, project
@@ -43,7 +43,7 @@ def check(options, metrics):
     assert end < start
     assert metrics["frechet_lenet"] > metrics["frechet_lenet_of_train"]
     tried = metrics["tried"]
-    assert len(tried) == (0 if options.model == "im" else 4)
+    assert len(tried) == (0 if options.model == "im" else len(LENGTHS))
     tried.pop("0", None)  # their starts
     assert not tried or tried[str(metrics["steps"])] == min(tried.values())
     assert 0 < metrics["precision"] <= 1
