@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from experiments import ablations, polynomial, shapes, tabular
-from experiments.markdown import table_header, table_row
+from experiments.markdown import median_and_range, table_header, table_row
 from experiments.report import TITLES
 from experiments.rivals import Data, Model
 
@@ -248,10 +248,8 @@ def _right(group: list[dict]) -> str:
 
 
 def _middle(group: list[dict], name: str, form: str) -> str:
-    """Median over seeds, and least and greatest where there are several."""
-    values = [cell[name] for cell in group]
-    middle = format(np.median(values), form)
-    return middle if len(values) == 1 else f"{middle} ({min(values):{form}} to {max(values):{form}})"
+    """Over the seeds of a group."""
+    return median_and_range([cell[name] for cell in group], form)
 
 
 def _median(values: list[float], form: str) -> str:

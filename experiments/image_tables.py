@@ -18,7 +18,7 @@ from experiments.common import main
 from experiments.image_models import Model
 from experiments.image_scales import LENGTHS, Scale
 from experiments.lenet import IMAGES
-from experiments.markdown import replace_between_marks, table_header, table_row
+from experiments.markdown import median_and_range, replace_between_marks, table_header, table_row
 from experiments.report import DOCS, README
 from implicit_manifolds.datasets.images import ImageData
 
@@ -259,15 +259,7 @@ def detection(directory: Path) -> str:
 
 
 def _median(runs, name: str | int, form: str) -> str:
-    return _middle([run[name] for run in runs if name in run], form)
-
-
-def _middle(values, form: str) -> str:
-    """Median, and least and greatest where there are several; "-" where there are none."""
-    if not values:
-        return "-"
-    middle = format(np.median(values), form)
-    return middle if len(values) == 1 else f"{middle} ({min(values):{form}} to {max(values):{form}})"
+    return median_and_range([run[name] for run in runs if name in run], form)
 
 
 if __name__ == "__main__":

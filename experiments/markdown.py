@@ -1,6 +1,9 @@
 """Tables of Markdown, and where in a page they go."""
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 
 def table_header(*names: str) -> list[str]:
@@ -11,6 +14,14 @@ def table_header(*names: str) -> list[str]:
 def table_row(*cells: str) -> str:
     """A line of a table."""
     return f"| {' | '.join(cells)} |"
+
+
+def median_and_range(values: Sequence[float], form: str) -> str:
+    """The median, and the least and greatest where they differ in print; "-" where there are no values."""
+    if not values:
+        return "-"
+    middle, least, greatest = (format(of(values), form) for of in (np.median, min, max))
+    return middle if least == greatest else f"{middle} ({least} to {greatest})"
 
 
 def replace_between_marks(path: Path, name: str, text: str) -> None:

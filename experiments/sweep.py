@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments import amino_acids, earth, projected_normals, von_mises, von_mises_mixture
 from experiments.common import Problem, density_metrics, main, sample_metrics
-from experiments.markdown import replace_between_marks, table_header, table_row
+from experiments.markdown import median_and_range, replace_between_marks, table_header, table_row
 from experiments.report import DOCS, RESULTS
 from implicit_manifolds import FitConfig, fit, sample
 from implicit_manifolds.config import EnergyLoss
@@ -71,7 +71,7 @@ def table(runs: list[dict]) -> str:
             continue
         nll = [run["nll_test"] for run in group]
         median = {key: np.median([run[key] for run in group]) for key in ("w1", "w1_floor", "seconds")}
-        cells = f"{np.median(nll):.3f} ({min(nll):.3f} to {max(nll):.3f})", f"{median['w1']:.3f}"
+        cells = median_and_range(nll, ".3f"), f"{median['w1']:.3f}"
         lines.append(table_row(name, loss, *cells, f"{median['w1_floor']:.3f}", f"{median['seconds']:.1f}"))
     return "\n".join(lines)
 

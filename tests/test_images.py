@@ -275,13 +275,13 @@ def test_the_tables_take_medians_over_seeds_and_show_spectra_of_manifolds_alone(
     image_tables.image_tables(image_tables.ImageTableOptions("reduced", 0, tmp_path, page, page))
     geometry, rest = page.read_text().split("<!-- end of geometry -->")
     samples, rest = rest.split("<!-- end of samples -->")
-    assert "| mnist | reduced | EBIM | 3 | 0.30 (0.30 to 0.30) | 0.90 (0.90 to 0.90) |" in geometry
+    assert "| mnist | reduced | EBIM | 3 | 0.30 | 0.90 |" in geometry
     assert "normalised" not in geometry
-    assert "| mnist | reduced | EBIM | 3 | 2.0 (1.0 to 3.0) | - | 0.50 (0.50 to 0.50) |" in samples
+    assert "| mnist | reduced | EBIM | 3 | 2.0 (1.0 to 3.0) | - | 0.50 |" in samples
     assert "| mnist | reduced | normalised autoencoder | 1 | 9.0 |" in samples
     assert "| mnist | reduced | scaled chord | 0.1 | 100.0% | 100.0% | 1.0 | 1.0e+00 | 1.0 | 1 |" in rest
-    assert "| EBIM | 2.0 (1.0 to 3.0) | 0.50 (0.50 to 0.50) | 0.25 (0.25 to 0.25) | - | - | - | 3, 0 |" in rest
-    lengths = "30.0 (30.0 to 30.0) | 9.0 (9.0 to 9.0) | 2.0 (1.0 to 3.0) | - | 8.0 (8.0 to 8.0)"
+    assert "| EBIM | 2.0 (1.0 to 3.0) | 0.50 | 0.25 | - | - | - | 3, 0 |" in rest
+    lengths = "30.0 | 9.0 | 2.0 (1.0 to 3.0) | - | 8.0"
     assert f"| mnist | reduced | EBIM | 3 | {lengths} |" in rest
     assert "| reduced | union | 50% | 25% | 12% | 12% | 0.50 | 2.00 |" in rest
     assert "| reduced | data of digit 4 |  |  |  |  | 0.50 | 2.00 |" in rest
