@@ -16,15 +16,14 @@ import numpy as np
 
 from experiments.common import main
 from experiments.image_models import (
-    PIXELS,
     chains,
     constraints,
     image_energy,
     load_ebim,
-    normal_noise,
-    start_on,
 )
+from experiments.image_noise import normal_noise
 from experiments.image_scales import SETTINGS, Scale
+from experiments.image_zeros import PIXELS, start_on
 from experiments.images import ImageOptions, stem
 from experiments.lenet import IMAGES
 from experiments.markdown import replace_between_marks, table_header, table_row

@@ -16,8 +16,10 @@ import numpy as np
 from jax.tree_util import Partial
 
 from experiments.common import claim_file, main
-from experiments.image_models import chain_ends, fit_image_manifold, normal_noise, residuals
+from experiments.image_models import chain_ends, fit_image_manifold
+from experiments.image_noise import normal_noise
 from experiments.image_scales import SETTINGS, Scale
+from experiments.image_zeros import residuals
 from experiments.images import made_by_images
 from experiments.lenet import IMAGES, lenet_classes, load_lenet
 from implicit_manifolds._random import derived_keys

@@ -14,8 +14,10 @@ import jax
 import numpy as np
 
 from experiments.common import main
-from experiments.image_models import COMPONENTS, chains, load_ebim, normal_noise, residuals, start_on
+from experiments.image_models import chains, load_ebim
+from experiments.image_noise import COMPONENTS, normal_noise
 from experiments.image_scales import SETTINGS, TOLERANCE, Scale
+from experiments.image_zeros import residuals, start_on
 from experiments.images import ImageOptions, made_by_images, stem
 from experiments.lenet import IMAGES
 from implicit_manifolds.datasets.images import ImageData, load_images

@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common import claim_file, main
-from experiments.image_models import fit_image_manifold, on_manifold, residuals
+from experiments.image_models import fit_image_manifold
 from experiments.image_scales import SETTINGS, Settings
+from experiments.image_zeros import on_manifold, residuals
 from experiments.images import made_by_images, spectrum
 from experiments.lenet import IMAGES
 from implicit_manifolds._loops import bounded_while

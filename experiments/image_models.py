@@ -13,15 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.tree_util import Partial
-from scipy.cluster.vq import kmeans2
 
-from experiments.image_scales import LATENT, TOLERANCE, Settings, code_energy, mean_age
+from experiments.image_files import kept
+from experiments.image_noise import COMPONENTS, normal_noise, spread
+from experiments.image_scales import LATENT, Settings, code_energy, mean_age
+from experiments.image_zeros import BLOCK, PIXELS, residuals, start_on, zeros_near
 from implicit_manifolds._loops import in_blocks
-from implicit_manifolds._random import derived_keys, host_generator
+from implicit_manifolds._random import derived_keys
 from implicit_manifolds.fit import box_around
 from implicit_manifolds.fit_energy import fit_contrastive
 from implicit_manifolds.losses.score_matching import score_matching_loss
-from implicit_manifolds.manifold.projection import project
 from implicit_manifolds.mcmc import Langevin, run
 from implicit_manifolds.models.images import ImageDecoder, ImageEncoder, ImageEnergy, UNet
 from implicit_manifolds.models.mlp import MLP, EnergyMLP
@@ -42,12 +43,8 @@ from implicit_manifolds.training.loop import History, train_afresh
 from implicit_manifolds.training.objectives import ContrastiveObjective, LossObjective, ManifoldObjective
 
 Model = Literal["ebim", "ebim_score_matching", "im", "ae_ebm", "vae_ebm", "nae"]
-PIXELS = 784
-BLOCK = 250
 WIDE = 2.0
 """Chains on a manifold may leave [0, 1] by this much, since a blurred digit has pixels below zero."""
-COMPONENTS, LEAST = 100, 100
-"""Normal laws that fresh chains start at, and the fewest points of one on average; those of training start at one."""
 SCORE_TOLERANCE = 1e-3
 """Of conjugate gradients in score matching, whose probes are noisier by far."""
 KL_WEIGHT = 1e-5
@@ -64,11 +61,13 @@ class Drawn(NamedTuple):
 class ImageModel(NamedTuple):
     """A trained model: draw(key, count, steps) gives fresh samples, ends of chains of so many steps.
 
+    project(images): what its manifold has in place of images (N, 784), zeros that are reached or reconstructions.
     networks: all of it, by name; "mdf" is F, of models that have one. age: mean steps of training's chains, none for a
     model without. projecting: seconds between the trainings.
     """
 
     draw: Callable[[Any, int, int], Drawn]
+    project: Callable[[np.ndarray], np.ndarray]
     histories: dict[str, History]
     networks: dict[str, Any]
     age: int = 0
@@ -112,14 +111,19 @@ def fit_ebim(loss: Literal["contrastive", "score-matching"], key, images, settin
     """Step 1, then an energy on {F = 0} of projected images; samples end constrained chains."""
     manifold_key, start_key, model_key, train_key = derived_keys(key, 4)
     mdf, history = fit_image_manifold(manifold_key, images, settings, stages.shared)
-    started = time.perf_counter()
-    # Broad starts: an energy whose negatives had begun near the kinds of data is a worse one within each kind.
-    count = settings.energy.starts if loss == "contrastive" else 1
-    objective = chains(mdf, start_on(mdf, normal_noise(images), start_key, count)[0], settings)
-    zeros, reached = on_manifold(mdf, images[: settings.on_manifold])
-    projecting = time.perf_counter() - started
+    zeros, projecting = zeros_near(mdf, images[: settings.on_manifold], _within(stages.shared, "zeros"))
+
+    def training_starts():
+        # Broad ones: an energy whose negatives had begun near the kinds of data is a worse one within each kind.
+        started, count = time.perf_counter(), settings.energy.starts if loss == "contrastive" else 1
+        found = start_on(mdf, normal_noise(images), start_key, count)[0]
+        return {"zeros": found, "seconds": np.asarray(time.perf_counter() - started)}
+
+    starts = kept(_within(stages.own, "starts.npz"), training_starts)
+    projecting += float(starts["seconds"])
+    objective = chains(mdf, starts["zeros"], settings)
     trained_for = objective if loss == "contrastive" else LossObjective(Partial(Partial(_score_matching), mdf))
-    data, config, options = jnp.asarray(zeros[reached]), settings.energy, stages.own
+    data, config, options = jnp.asarray(zeros), settings.energy, stages.own
     energy = standardized(image_energy(model_key, settings), images)
     state, energy_history = train_afresh("energy", train_key, energy, trained_for, data, config, **options)
     sampler, noise = objective.sampler(state.model), normal_noise(images, COMPONENTS)
@@ -132,7 +136,7 @@ def fit_ebim(loss: Literal["contrastive", "score-matching"], key, images, settin
 
     histories = {"manifold": history, "energy": energy_history}
     age = mean_age(config.langevin_steps, config.replay_fraction)
-    return ImageModel(draw, histories, {"mdf": mdf, "energy": state.model}, age, projecting)
+    return ImageModel(draw, _projected(mdf), histories, {"mdf": mdf, "energy": state.model}, age, projecting)
 
 
 def fit_im(key, images, settings: Settings, stages) -> ImageModel:
@@ -144,7 +148,7 @@ def fit_im(key, images, settings: Settings, stages) -> ImageModel:
         drawn, lost = start_on(mdf, noise, key, count)
         return Drawn(drawn, _of_zeros(mdf, drawn, lost))
 
-    return ImageModel(draw, {"manifold": history}, {"mdf": mdf})
+    return ImageModel(draw, _projected(mdf), {"manifold": history}, {"mdf": mdf})
 
 
 def fit_autoencoder_energy(kl_weight: float | None, key, images, settings: Settings, stages) -> ImageModel:
@@ -165,11 +169,12 @@ def fit_autoencoder_energy(kl_weight: float | None, key, images, settings: Setti
 
     def draw(key, count, steps):
         drawn = ends_in_box(sampler, key, noise(key, count), steps, config.langevin_steps, box)
-        return Drawn(in_blocks(lambda rows: _decoded(autoencoder, rows), drawn.images, BLOCK), drawn.report)
+        return Drawn(decoded(autoencoder, drawn.images), drawn.report)
 
     histories = {"autoencoder": history, "energy": energy_history}
+    trained = {"autoencoder": autoencoder, "energy": energy}
     age = mean_age(config.langevin_steps, config.replay_fraction)
-    return ImageModel(draw, histories, {"autoencoder": autoencoder, "energy": energy}, age)
+    return ImageModel(draw, partial(reconstructed, autoencoder), histories, trained, age)
 
 
 def fit_normalized(key, images, settings: Settings, stages) -> ImageModel:
@@ -193,64 +198,11 @@ def fit_normalized(key, images, settings: Settings, stages) -> ImageModel:
 
     def draw(key, count, steps):
         drawn = ends_in_box(sampler, key, noise(key, count), steps, config.latent_steps, (-1.0, 1.0))
-        decoded = in_blocks(lambda rows: _decoded(trained.autoencoder, rows), drawn.images, BLOCK)
-        return Drawn(decoded, drawn.report | {"temperature": trained.temperature})
+        return Drawn(decoded(trained.autoencoder, drawn.images), drawn.report | {"temperature": trained.temperature})
 
     histories = {"autoencoder": history, "energy": energy_history}
-    return ImageModel(draw, histories, {"energy": trained}, mean_age(config.latent_steps, config.replay_fraction))
-
-
-def normal_noise(points, components: int = 1):
-    """noise(key, count): normal points (count, n) with the moments of the data (N, n), or of what is nearest each mean.
-
-    Several `components`, fewer where points are few, have the shares of the kinds of data, between which chains of a
-    few dozen steps seldom pass.
-    """
-    points = np.asarray(points, np.float64)
-    components = min(components, max(1, len(points) // LEAST))
-    labels = kmeans2(points, components, iter=20, minit="++", rng=np.random.default_rng(0))[1]
-    groups = [points[labels == label] for label in np.unique(labels)]
-    shares = np.array([len(group) for group in groups]) / len(points)
-    laws = [(group.mean(axis=0), _root(np.cov(group, rowvar=False, bias=True))) for group in groups]
-
-    def noise(key, count):
-        random = host_generator(key)
-        numbers = random.multinomial(count, shares)
-        drawn = [
-            mean + random.normal(size=(m, len(mean))) @ root for m, (mean, root) in zip(numbers, laws, strict=True)
-        ]
-        return random.permutation(np.concatenate(drawn)).astype(np.float32)
-
-    return noise
-
-
-def spread(images) -> float:
-    """Root mean square of images (N, 784) in their leading directions, as many as codes have."""
-    variances = np.linalg.eigvalsh(np.cov(np.asarray(images, np.float64), rowvar=False))
-    return float(np.sqrt(variances[-LATENT:].mean()))
-
-
-def _root(covariance):
-    """R with RᵀR = the covariance (n, n)."""
-    values, vectors = np.linalg.eigh(covariance)
-    return (vectors * np.sqrt(np.maximum(values, 0))).T
-
-
-def on_manifold(mdf, points) -> tuple[np.ndarray, np.ndarray]:
-    """Zeros near the points (N, 784), and which of them were reached (N,)."""
-    found = in_blocks(lambda rows: _projected(mdf, rows), np.asarray(points), BLOCK)
-    return found.position, found.converged
-
-
-def start_on(mdf, noise, key, count: int) -> tuple[np.ndarray, float]:
-    """Zeros (count, 784) near noise, drawn until there are enough, and the share of noise that reached none."""
-    kept, tried = np.zeros((0, PIXELS), np.float32), 0
-    for attempt in range(10):
-        zeros, reached = on_manifold(mdf, noise(jax.random.fold_in(key, attempt), count))
-        kept, tried = np.concatenate([kept, zeros[reached]]), tried + count
-        if len(kept) >= count:
-            return kept[:count], 1 - len(kept) / tried
-    raise ArithmeticError(f"{len(kept)} of {tried} starts could be projected onto the manifold; train longer")
+    age = mean_age(config.latent_steps, config.replay_fraction)
+    return ImageModel(draw, partial(reconstructed, trained.autoencoder), histories, {"energy": trained}, age)
 
 
 def chains(mdf, starts, settings: Settings) -> ContrastiveObjective:
@@ -259,9 +211,14 @@ def chains(mdf, starts, settings: Settings) -> ContrastiveObjective:
     return ContrastiveObjective(mdf, jnp.asarray(starts), *box, settings.energy)
 
 
-def residuals(mdf, points) -> np.ndarray:
-    """‖F‖ at points (N, 784), (N,)."""
-    return in_blocks(lambda rows: _residuals(mdf, rows), np.asarray(points), BLOCK)
+def decoded(autoencoder, codes: np.ndarray) -> np.ndarray:
+    """Images (N, 784) of codes (N, m)."""
+    return in_blocks(lambda rows: _decoded(autoencoder, rows), codes, BLOCK)
+
+
+def reconstructed(autoencoder, images: np.ndarray) -> np.ndarray:
+    """Images (N, 784) of their own codes."""
+    return decoded(autoencoder, codes_of(autoencoder, images))
 
 
 def chain_ends(sampler, key, starts, steps: int) -> Drawn:
@@ -292,6 +249,16 @@ def ends_in_box(sampler, key, starts, steps: int, together: int, box) -> Drawn:
         codes = np.clip(drawn.images, *box)
         lost.append(drawn.report["chains_lost"])
     return Drawn(codes, {"chains_lost": sum(lost)})
+
+
+def _projected(mdf):
+    return lambda points: zeros_near(mdf, points, None)[0]
+
+
+def _within(options: dict[str, Any], name: str) -> Path | None:
+    """A file or directory beside the checkpoints, where there are any."""
+    directory = options["checkpoint_dir"]
+    return None if directory is None else directory / name
 
 
 def _of_zeros(mdf, drawn, lost: float) -> dict[str, float]:
@@ -335,16 +302,6 @@ def _pair(key, settings: Settings, outputs: int) -> tuple[Network, Network]:
         return perceptrons(key, PIXELS, LATENT, settings.hidden, outputs)
     encoder_key, decoder_key = derived_keys(key, 2)
     return ImageEncoder(outputs, rngs=nnx.Rngs(encoder_key)), ImageDecoder(LATENT, rngs=nnx.Rngs(decoder_key))
-
-
-@jax.jit
-def _projected(mdf, points):
-    return jax.vmap(lambda x: project(mdf, x, TOLERANCE))(points)
-
-
-@jax.jit
-def _residuals(mdf, points):
-    return jax.vmap(lambda x: jnp.linalg.norm(mdf(x)))(points)
 
 
 @jax.jit

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common import main
-from experiments.image_models import BLOCK, load_ebim
+from experiments.image_models import load_ebim
 from experiments.image_scales import SETTINGS, TOLERANCE, Scale
+from experiments.image_zeros import BLOCK
 from experiments.images import ImageOptions, made_by_images, stem
 from experiments.lenet import IMAGES
 from implicit_manifolds._loops import in_blocks

@@ -33,6 +33,7 @@ TITLES = {
 COLUMNS = {
     "Fréchet (LeNet)": ("frechet_lenet", ".1f"),
     "of training images": ("frechet_lenet_of_train", ".1f"),
+    "of projected ones": ("frechet_lenet_of_projected", ".1f"),
     "precision": ("precision", ".2f"),
     "recall": ("recall", ".2f"),
     "nearest training image": ("nearest_training_image", ".2f"),

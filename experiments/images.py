@@ -8,6 +8,7 @@ import json
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ import numpy as np
 from experiments.cells import made_by
 from experiments.common import claim_file, main
 from experiments.fid import check_weights, fid
-from experiments.image_models import BLOCK, Drawn, ImageModel, Model, fit_image_model, on_manifold, residuals
+from experiments.image_files import kept, save_whole
+from experiments.image_models import Drawn, ImageModel, Model, fit_image_model
 from experiments.image_scales import LENGTHS, SETTINGS, Scale, Settings
+from experiments.image_zeros import BLOCK, on_manifold, residuals
 from experiments.lenet import IMAGES, lenet_features, load_lenet
 from implicit_manifolds.datasets.images import ImageData, load_images
 from implicit_manifolds.manifold.tangent import linearize, tangent_projection
@@ -98,7 +101,8 @@ def run_images(options: ImageOptions) -> dict[str, Any]:
         for term, values in history.terms.items()
     }
     metrics |= {"steps": steps, "tried": {str(steps): distance for steps, distance in tried.items()}}
-    metrics |= drawn.report | judged(drawn.images, images, test, options.data)
+    projected = model.project(images[: settings.samples])
+    metrics |= drawn.report | judged(drawn.images, projected, images, test, options.data)
     if "mdf" in model.networks:
         metrics |= judged_manifold(model.networks["mdf"], images, test, drawn.images, settings)
     draw_figures(model, drawn, images, test, options)
@@ -133,47 +137,39 @@ def tried_lengths(model: ImageModel, key, images, settings: Settings, data: Imag
 
 def draw_in_blocks(model: ImageModel, key, count: int, steps: int, directory: Path | None) -> Drawn:
     """`count` fresh samples, drawn some at a time, each kept in the directory for a run that is stopped."""
-    blocks = []
-    for first in range(0, count, DRAWN):
-        path = None if directory is None else directory / f"{first}.npz"
-        if path is not None and path.exists():
-            with np.load(path) as arrays:
-                report = {name: float(value) for name, value in arrays.items() if name != "images"}
-                blocks.append(Drawn(arrays["images"], report))
-            continue
+
+    def block(first):
         started = time.perf_counter()
         drawn = model.draw(jax.random.fold_in(key, first), min(DRAWN, count - first), steps)
-        blocks.append(Drawn(drawn.images, drawn.report | {"sample_seconds": time.perf_counter() - started}))
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_whole(path, images=blocks[-1].images, **blocks[-1].report)
+        report = drawn.report | {"sample_seconds": time.perf_counter() - started}
+        return {"images": drawn.images} | {name: np.asarray(value) for name, value in report.items()}
+
+    blocks = [
+        kept(None if directory is None else directory / f"{first}.npz", partial(block, first))
+        for first in range(0, count, DRAWN)
+    ]
     report = {}
-    for name in blocks[0].report:
-        values = [block.report[name] for block in blocks]
+    for name in [name for name in blocks[0] if name != "images"]:
+        values = [block[name] for block in blocks]
         whole = {"residual_max": max(values), "sample_seconds": sum(values)}
         report[name] = float(whole.get(name, np.mean(values)))
-    return Drawn(np.concatenate([block.images for block in blocks]), report)
+    return Drawn(np.concatenate([block["images"] for block in blocks]), report)
 
 
-def save_whole(path: Path, **arrays: Any) -> None:
-    """Write an .npz that appears whole or not at all."""
-    partial = path.with_suffix(".part.npz")
-    np.savez_compressed(partial, **arrays)
-    partial.replace(path)
-
-
-def judged(drawn: np.ndarray, images: np.ndarray, test: np.ndarray, data: ImageData) -> dict[str, float]:
+def judged(drawn: np.ndarray, projected, images: np.ndarray, test: np.ndarray, data: ImageData) -> dict[str, float]:
     """What fresh samples are worth: by features of the committed classifier, and next to the training images.
 
-    Beside the Fréchet distance from test images stands that of as many training images, the least to hope for.
+    Beside the Fréchet distance from test images stand those of as many training images, the least to hope for, and of
+    `projected`, what the manifold has in their place: with that much, all of it is the manifold's.
     """
     network = load_lenet(data)
-    features, truth, floor = (lenet_features(network, rows) for rows in (drawn, test, images[: len(drawn)]))
+    truth, features = lenet_features(network, test), lenet_features(network, drawn)
+    others = {"frechet_lenet_of_train": images[: len(drawn)], "frechet_lenet_of_projected": projected}
     near = precision_recall(features, truth[: len(features)])
     reach = nearest(np.clip(drawn, 0, 1), images)[1], nearest(test[: len(drawn)], images)[1]
     return {
         "frechet_lenet": frechet_distance(features, truth),
-        "frechet_lenet_of_train": frechet_distance(floor, truth),
+        **{name: frechet_distance(lenet_features(network, rows), truth) for name, rows in others.items()},
         "precision": near.precision,
         "recall": near.recall,
         "nearest_training_image": float(reach[0].mean()),
