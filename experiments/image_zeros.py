@@ -26,13 +26,13 @@ def on_manifold(mdf, points) -> tuple[np.ndarray, np.ndarray]:
 
 def start_on(mdf, noise, key, count: int) -> tuple[np.ndarray, float]:
     """Zeros (count, 784) near noise, drawn until there are enough, and the share of noise that reached none."""
-    kept, tried = np.zeros((0, PIXELS), np.float32), 0
+    found, tried = np.zeros((0, PIXELS), np.float32), 0
     for attempt in range(10):
         zeros, reached = on_manifold(mdf, noise(jax.random.fold_in(key, attempt), count))
-        kept, tried = np.concatenate([kept, zeros[reached]]), tried + count
-        if len(kept) >= count:
-            return kept[:count], 1 - len(kept) / tried
-    raise ArithmeticError(f"{len(kept)} of {tried} starts could be projected onto the manifold; train longer")
+        found, tried = np.concatenate([found, zeros[reached]]), tried + count
+        if len(found) >= count:
+            return found[:count], 1 - len(found) / tried
+    raise ArithmeticError(f"{len(found)} of {tried} starts could be projected onto the manifold; train longer")
 
 
 def zeros_near(mdf, points: np.ndarray, directory: Path | None) -> tuple[np.ndarray, float]:
