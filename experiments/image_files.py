@@ -1,5 +1,6 @@
 """Files of arrays that appear whole or not at all, and work that a stopped run need not do again."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ def save_whole(path: Path, **arrays: Any) -> None:
     partial.replace(path)
 
 
-def kept(path: Path | None, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The arrays in the file, if there is one; else what `make` gives, written there."""
+def kept(directory: Path | None, name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """What `make` gave, and the seconds that took; from NAME.npz of the directory, written there the first time."""
+    path = None if directory is None else directory / f"{name}.npz"
     if path is not None and path.exists():
         with np.load(path) as arrays:
             return dict(arrays)
+    started = time.perf_counter()
     made = make()
+    made |= {"seconds": np.asarray(time.perf_counter() - started)}
     if path is not None:
         save_whole(path, **made)
     return made

@@ -1,6 +1,5 @@
 """The models of images: how each is trained, and how fresh samples are drawn from noise."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -111,15 +110,14 @@ def fit_ebim(loss: Literal["contrastive", "score-matching"], key, images, settin
     """Step 1, then an energy on {F = 0} of projected images; samples end constrained chains."""
     manifold_key, start_key, model_key, train_key = derived_keys(key, 4)
     mdf, history = fit_image_manifold(manifold_key, images, settings, stages.shared)
-    zeros, projecting = zeros_near(mdf, images[: settings.on_manifold], _within(stages.shared, "zeros"))
+    zeros, projecting = zeros_near(mdf, images[: settings.on_manifold], stages.shared["checkpoint_dir"])
 
-    def training_starts():
-        # Broad ones: an energy whose negatives had begun near the kinds of data is a worse one within each kind.
-        started, count = time.perf_counter(), settings.energy.starts if loss == "contrastive" else 1
-        found = start_on(mdf, normal_noise(images), start_key, count)[0]
-        return {"zeros": found, "seconds": np.asarray(time.perf_counter() - started)}
+    def broad():
+        # An energy whose negatives had begun near the kinds of data is a worse one within each kind.
+        count = settings.energy.starts if loss == "contrastive" else 1
+        return {"zeros": start_on(mdf, normal_noise(images), start_key, count)[0]}
 
-    starts = kept(_within(stages.own, "starts.npz"), training_starts)
+    starts = kept(stages.own["checkpoint_dir"], "starts", broad)
     projecting += float(starts["seconds"])
     objective = chains(mdf, starts["zeros"], settings)
     trained_for = objective if loss == "contrastive" else LossObjective(Partial(Partial(_score_matching), mdf))
@@ -253,12 +251,6 @@ def ends_in_box(sampler, key, starts, steps: int, together: int, box) -> Drawn:
 
 def _projected(mdf):
     return lambda points: zeros_near(mdf, points, None)[0]
-
-
-def _within(options: dict[str, Any], name: str) -> Path | None:
-    """A file or directory beside the checkpoints, where there are any."""
-    directory = options["checkpoint_dir"]
-    return None if directory is None else directory / name
 
 
 def _of_zeros(mdf, drawn, lost: float) -> dict[str, float]:

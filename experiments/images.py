@@ -6,7 +6,6 @@ trained parameters.
 
 import json
 import math
-import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -139,20 +138,14 @@ def draw_in_blocks(model: ImageModel, key, count: int, steps: int, directory: Pa
     """`count` fresh samples, drawn some at a time, each kept in the directory for a run that is stopped."""
 
     def block(first):
-        started = time.perf_counter()
         drawn = model.draw(jax.random.fold_in(key, first), min(DRAWN, count - first), steps)
-        report = drawn.report | {"sample_seconds": time.perf_counter() - started}
-        return {"images": drawn.images} | {name: np.asarray(value) for name, value in report.items()}
+        return {"images": drawn.images} | {name: np.asarray(value) for name, value in drawn.report.items()}
 
-    blocks = [
-        kept(None if directory is None else directory / f"{first}.npz", partial(block, first))
-        for first in range(0, count, DRAWN)
-    ]
-    report = {}
-    for name in [name for name in blocks[0] if name != "images"]:
+    blocks = [kept(directory, str(first), partial(block, first)) for first in range(0, count, DRAWN)]
+    report = {"sample_seconds": float(sum(block["seconds"] for block in blocks))}
+    for name in [name for name in blocks[0] if name not in ("images", "seconds")]:
         values = [block[name] for block in blocks]
-        whole = {"residual_max": max(values), "sample_seconds": sum(values)}
-        report[name] = float(whole.get(name, np.mean(values)))
+        report[name] = float(max(values) if name == "residual_max" else np.mean(values))
     return Drawn(np.concatenate([block["images"] for block in blocks]), report)
 
 
@@ -160,7 +153,7 @@ def judged(drawn: np.ndarray, projected, images: np.ndarray, test: np.ndarray, d
     """What fresh samples are worth: by features of the committed classifier, and next to the training images.
 
     Beside the Fréchet distance from test images stand those of as many training images, the least to hope for, and of
-    `projected`, what the manifold has in their place: with that much, all of it is the manifold's.
+    `projected`, what the manifold has in their place.
     """
     network = load_lenet(data)
     truth, features = lenet_features(network, test), lenet_features(network, drawn)

@@ -127,21 +127,22 @@ def test_a_run_stopped_in_the_midst_of_its_energy_or_sampling_ends_as_if_it_neve
 
 
 def test_work_is_kept_once_it_is_whole(tmp_path):
-    path, made = tmp_path / "new" / "0.npz", []
+    directory, made = tmp_path / "new", []
 
     def make():
         made.append(len(made))
-        return {"rows": np.full((2, 3), len(made)), "seconds": np.asarray(1.5)}
+        return {"rows": np.full((2, 3), len(made))}
 
     with pytest.raises(KeyboardInterrupt):
-        kept(path, interrupted)
-    for _ in range(2):
-        found = kept(path, make)
-        np.testing.assert_array_equal(found["rows"], np.ones((2, 3)))
-        assert found["seconds"] == 1.5
-    kept(None, make)
+        kept(directory, "few/0", interrupted)
+    first, again = (kept(directory, "few/0", make) for _ in range(2))
+    np.testing.assert_array_equal(first["rows"], np.ones((2, 3)))
+    assert first.keys() == again.keys() == {"rows", "seconds"}
+    for name, value in first.items():
+        np.testing.assert_array_equal(again[name], value)
+    kept(None, "few/0", make)
     assert len(made) == 2
-    assert list(path.parent.iterdir()) == [path]
+    assert list(directory.rglob("*.npz")) == [directory / "few" / "0.npz"]
 
 
 def test_images_that_do_not_belong_are_told_by_a_trained_model(ebim):
