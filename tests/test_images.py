@@ -115,6 +115,10 @@ def test_a_run_stopped_in_the_midst_of_its_energy_or_sampling_ends_as_if_it_neve
         metrics = images.run_images(resumed)
     assert metrics["frechet_lenet"] == whole["frechet_lenet"]
     assert metrics["frechet_lenet_of_projected"] == whole["frechet_lenet_of_projected"]
+    directory = next(resumed.checkpoints.iterdir())
+    kept_seconds = [np.load(directory / name)["seconds"] for name in ("zeros/0.npz", "ebim/starts.npz")]
+    expected = metrics["manifold_seconds"] + metrics["energy_seconds"] + sum(kept_seconds)
+    assert metrics["fit_seconds"] == pytest.approx(expected)  # so neither was computed again
     assert metrics["manifold_data"] == whole["manifold_data"]
     with pytest.raises(InputError, match="another run"):
         fit_image_model(
