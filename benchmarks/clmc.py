@@ -60,13 +60,14 @@ def measure(options: Options) -> list[dict]:
     from flax import nnx
 
     from implicit_manifolds import ManifoldConfig
-    from implicit_manifolds.anchors import points_on_manifold
     from implicit_manifolds.datasets.synthetic import von_mises_mixture
-    from implicit_manifolds.fit import box_around, fit_manifold
+    from implicit_manifolds.ebim.anchors import points_on_manifold
+    from implicit_manifolds.ebim.manifold import fit_manifold
     from implicit_manifolds.manifold import multipliers
     from implicit_manifolds.mcmc import ConstrainedLangevin, Reason
-    from implicit_manifolds.mcmc.stepping import advance, initial_states
-    from implicit_manifolds.models.mlp import EnergyMLP
+    from implicit_manifolds.mcmc.chains import advance, initial_states
+    from implicit_manifolds.networks.mlp import EnergyMLP
+    from implicit_manifolds.scaling import box_around
 
     data = jnp.asarray(von_mises_mixture(np.random.default_rng(0), 1000), jnp.float32)
     box = box_around(data, 0.1)

@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
-from implicit_manifolds.models.convolution import convolution
+from implicit_manifolds.networks.convolution import convolution
 
 RESULT = Path(__file__).parent / "results" / "convolution.json"
 REPEATS, STEPS = 7, 5

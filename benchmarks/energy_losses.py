@@ -14,19 +14,16 @@ import jax
 import numpy as np
 import tyro
 
-from implicit_manifolds.anchors import points_on_manifold
-from implicit_manifolds.config import EnergyConfig, LikelihoodConfig, ScoreMatchingConfig
 from implicit_manifolds.datasets.synthetic import von_mises_mixture
-from implicit_manifolds.ebim import energies_at
-from implicit_manifolds.fit import fit_manifold, standardization
-from implicit_manifolds.fit_energy import (
-    fit_contrastive,
-    fit_likelihood,
-    fit_score_matching,
-    log_normalizer,
-    survey,
-)
-from implicit_manifolds.manifold.charts import pool_source
+from implicit_manifolds.ebim.anchors import points_on_manifold
+from implicit_manifolds.ebim.contrastive import EnergyConfig, fit_contrastive
+from implicit_manifolds.ebim.likelihood import LikelihoodConfig, fit_likelihood
+from implicit_manifolds.ebim.manifold import fit_manifold
+from implicit_manifolds.ebim.score_matching import ScoreMatchingConfig, fit_score_matching
+from implicit_manifolds.ebim.survey import survey
+from implicit_manifolds.scaling import standardization
+from implicit_manifolds.volume.atlas import pool_source
+from implicit_manifolds.volume.importance import energies_at, log_normalizer
 
 TARGET = 2.00
 

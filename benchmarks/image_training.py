@@ -29,10 +29,10 @@ from experiments.lenet import IMAGES
 from experiments.markdown import replace_between_marks, table_header, table_row
 from experiments.report import DOCS
 from implicit_manifolds.datasets.images import load_images
-from implicit_manifolds.models.plane import start_as_plane
-from implicit_manifolds.models.standardized import standardized
+from implicit_manifolds.ebim.manifold import ManifoldObjective
+from implicit_manifolds.networks.plane import start_as_plane
+from implicit_manifolds.networks.standardized import standardized
 from implicit_manifolds.training.loop import adam, initial_state, train
-from implicit_manifolds.training.objectives import ManifoldObjective
 
 CHAIN_STEPS = (1, 5, 20)
 

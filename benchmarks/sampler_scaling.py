@@ -17,7 +17,7 @@ import tyro
 
 from implicit_manifolds.manifold import tangent
 from implicit_manifolds.mcmc import ConstrainedHMC, Reason
-from implicit_manifolds.mcmc.stepping import advance
+from implicit_manifolds.mcmc.chains import advance
 
 STEP = 0.3
 

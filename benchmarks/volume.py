@@ -19,8 +19,9 @@ from scipy.integrate import quad
 from scipy.spatial import KDTree
 
 from implicit_manifolds.manifold.analytic import circle_in_space, clifford_torus, torus_point, trefoil
-from implicit_manifolds.manifold.charts import cover, draw
-from implicit_manifolds.manifold.volume import volume
+from implicit_manifolds.volume.atlas import draw
+from implicit_manifolds.volume.cover import cover
+from implicit_manifolds.volume.pools import volume
 
 SPREAD = 3.0  # of the Gaussians about points of M, in kernel widths σ / ‖J‖
 

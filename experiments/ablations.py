@@ -20,12 +20,12 @@ from experiments.common import Problem, main
 from experiments.judging import Judged, metrics
 from implicit_manifolds import EnergyConfig, FitConfig, ManifoldConfig
 from implicit_manifolds._random import uniform_in_box
-from implicit_manifolds.fit import standardization
+from implicit_manifolds.baselines import AutoencoderConfig, fit_autoencoder_ebm
+from implicit_manifolds.ebim.manifold import ManifoldObjective
 from implicit_manifolds.manifold.tangent import linearize
-from implicit_manifolds.models.flows import Flow
-from implicit_manifolds.pushforward import AutoencoderConfig, fit_autoencoder_ebm
+from implicit_manifolds.networks.flows import Flow
+from implicit_manifolds.scaling import standardization
 from implicit_manifolds.training.loop import train_afresh
-from implicit_manifolds.training.objectives import ManifoldObjective
 
 Name = Literal["langevin_steps", "kl_weight", "singular_value", "left_inverse"]
 VALUES: dict[Name, tuple[float, ...]] = {

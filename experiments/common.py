@@ -15,18 +15,19 @@ import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
-from implicit_manifolds import EBIM, FitConfig, fit, log_density, project_points, sample, save
-from implicit_manifolds.anchors import points_on_manifold
+from implicit_manifolds import EBIM, FitConfig, log_density, project_points, sample, save
 from implicit_manifolds.cli import run_safely
-from implicit_manifolds.config import EnergyLoss
-from implicit_manifolds.datasets.download import DataUnavailable
-from implicit_manifolds.ebim import Method, Samples, energies_at
-from implicit_manifolds.manifold.lines import uniform_pool
-from implicit_manifolds.manifold.topology import describe, topology
-from implicit_manifolds.manifold.volume import volume
+from implicit_manifolds.ebim import fit
+from implicit_manifolds.ebim.anchors import points_on_manifold
+from implicit_manifolds.ebim.fit import EnergyLoss
+from implicit_manifolds.ebim.model import Method, Samples
+from implicit_manifolds.errors import DataUnavailable, InputError
 from implicit_manifolds.metrics.transport import original_cost, wasserstein1, wasserstein1_floor
 from implicit_manifolds.plot import plot_history
-from implicit_manifolds.points import InputError
+from implicit_manifolds.topology.certificate import describe, topology
+from implicit_manifolds.volume.importance import energies_at
+from implicit_manifolds.volume.lines import uniform_pool
+from implicit_manifolds.volume.pools import volume
 
 NUM_SAMPLES = 10_000
 LAW_POINTS = 100_000

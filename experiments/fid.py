@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from implicit_manifolds.points import InputError
+from implicit_manifolds.errors import InputError
 
 SIDE = 28
 

@@ -19,27 +19,28 @@ from experiments.image_scales import LATENT, Settings, code_energy, mean_age
 from experiments.image_zeros import BLOCK, PIXELS, residuals, start_on, zeros_near
 from implicit_manifolds._loops import in_blocks
 from implicit_manifolds._random import derived_keys
-from implicit_manifolds.fit import box_around
-from implicit_manifolds.fit_energy import fit_contrastive
-from implicit_manifolds.losses.score_matching import score_matching_loss
-from implicit_manifolds.mcmc import Langevin, run
-from implicit_manifolds.models.images import ImageDecoder, ImageEncoder, ImageEnergy, UNet
-from implicit_manifolds.models.mlp import MLP, EnergyMLP
-from implicit_manifolds.models.plane import FromPlane, start_as_plane
-from implicit_manifolds.models.standardized import Standardized, standardized
-from implicit_manifolds.points import InputError
-from implicit_manifolds.pushforward.autoencoders import Network, NetworkAutoencoder, perceptrons
-from implicit_manifolds.pushforward.fit import codes_of, standardized_codes, train_networks
-from implicit_manifolds.pushforward.normalized_autoencoder import (
+from implicit_manifolds.baselines.autoencoder_ebm import codes_of, standardized_codes, train_networks
+from implicit_manifolds.baselines.autoencoders import Network, NetworkAutoencoder, perceptrons
+from implicit_manifolds.baselines.normalized_autoencoder import (
     BoundedAutoencoder,
     NormalizedObjective,
     ReconstructionEnergy,
     energy_of_code,
 )
+from implicit_manifolds.ebim.contrastive import ContrastiveObjective, fit_contrastive
+from implicit_manifolds.ebim.manifold import ManifoldObjective
+from implicit_manifolds.ebim.score_matching import score_matching_loss
+from implicit_manifolds.errors import InputError
+from implicit_manifolds.mcmc import Langevin, run
+from implicit_manifolds.networks.images import ImageDecoder, ImageEncoder, ImageEnergy, UNet
+from implicit_manifolds.networks.mlp import MLP, EnergyMLP
+from implicit_manifolds.networks.plane import FromPlane, start_as_plane
+from implicit_manifolds.networks.standardized import Standardized, standardized
+from implicit_manifolds.scaling import box_around
 from implicit_manifolds.training import checkpoint
 from implicit_manifolds.training.checkpoint import unflatten
 from implicit_manifolds.training.loop import History, train_afresh
-from implicit_manifolds.training.objectives import ContrastiveObjective, LossObjective, ManifoldObjective
+from implicit_manifolds.training.objective import LossObjective
 
 Model = Literal["ebim", "ebim_score_matching", "im", "ae_ebm", "vae_ebm", "nae"]
 WIDE = 2.0

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from implicit_manifolds import EnergyConfig, ManifoldConfig
-from implicit_manifolds.pushforward import AutoencoderConfig, NormalizedAutoencoderConfig
+from implicit_manifolds.baselines import AutoencoderConfig, NormalizedAutoencoderConfig
 
 Scale = Literal["smoke", "reduced", "paper"]
 LATENT = 16

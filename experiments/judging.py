@@ -7,10 +7,10 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from experiments.common import Problem, grid_cost
-from implicit_manifolds.ebim import Projections
-from implicit_manifolds.manifold.homology import betti_numbers
+from implicit_manifolds.ebim.model import Projections
 from implicit_manifolds.metrics.mmd import squared_mmd
 from implicit_manifolds.metrics.transport import wasserstein1, wasserstein1_floor
+from implicit_manifolds.topology.homology import betti_numbers
 
 NUM_SAMPLES = 30_000
 MAX_SETS = 100

@@ -18,10 +18,10 @@ from experiments.common import main
 from experiments.report import RESULTS
 from implicit_manifolds._loops import in_blocks
 from implicit_manifolds.datasets.images import ImageData, load_images
-from implicit_manifolds.models.lenet import LeNet
+from implicit_manifolds.networks.lenet import LeNet
 from implicit_manifolds.training.checkpoint import flatten, unflatten
 from implicit_manifolds.training.loop import train_afresh
-from implicit_manifolds.training.objectives import LossObjective
+from implicit_manifolds.training.objective import LossObjective
 
 IMAGES = RESULTS / "images"
 BLOCK = 1000

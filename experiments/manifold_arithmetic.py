@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 
 from experiments.common import NUM_SAMPLES, Options, claim, main, output_directory, temperature, write_metrics
 from experiments.paper import preset
-from implicit_manifolds import EBIM, FitConfig, fit, sample, save
-from implicit_manifolds.anchors import points_on_manifold
+from implicit_manifolds import EBIM, FitConfig, sample, save
 from implicit_manifolds.datasets.synthetic import projected_normal_sphere, projected_normal_sphere_density
+from implicit_manifolds.ebim import fit
+from implicit_manifolds.ebim.anchors import points_on_manifold
 from implicit_manifolds.manifold import intersection, translate
 from implicit_manifolds.metrics.transport import wasserstein1, wasserstein1_floor
 from implicit_manifolds.plot.style import density_scale

@@ -16,12 +16,13 @@ from scipy.special import logsumexp
 
 from experiments.cells import CELLS, cell_path, write_cell
 from experiments.common import main
-from implicit_manifolds import FitConfig, LikelihoodConfig, ManifoldConfig, fit, project_points, pushforward
-from implicit_manifolds.conditional import fit_conditional, log_density_given, sample_given
+from implicit_manifolds import FitConfig, LikelihoodConfig, ManifoldConfig, project_points
+from implicit_manifolds.baselines import FlowConfig, FreeFormConfig, PushforwardFit
 from implicit_manifolds.datasets.polynomial import polynomial_log_density, polynomial_surface, vertical_offset
+from implicit_manifolds.ebim import fit
+from implicit_manifolds.ebim.conditional import fit_conditional, log_density_given, sample_given
 from implicit_manifolds.metrics.detection import auc
 from implicit_manifolds.metrics.mmd import squared_mmd
-from implicit_manifolds.pushforward import FlowConfig, FreeFormConfig, PushforwardFit
 
 TRAIN, TEST, OBSERVED, SAMPLES, DRAWS = 100_000, 1000, 20, 10_000, 5000
 OFF_SURFACE = 0.1

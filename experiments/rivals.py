@@ -18,13 +18,14 @@ from experiments import amino_acids, earth, flow_data, projected_normals, shapes
 from experiments.cells import CELLS, cell_path, write_cell
 from experiments.common import SPREAD, Problem, main, spread
 from experiments.judging import Judged, metrics
-from implicit_manifolds import FitConfig, fit, log_density, project_points, pushforward, sample
-from implicit_manifolds.fit import box_around
-from implicit_manifolds.manifold.topology import topology
-from implicit_manifolds.manifold.volume import box_source
-from implicit_manifolds.pushforward import AutoencoderConfig, FlowConfig, LatentEnergyConfig, PushforwardFit
-from implicit_manifolds.pushforward.latents import EnergyLatent
-from implicit_manifolds.pushforward.model import code_size
+from implicit_manifolds import FitConfig, log_density, project_points, sample
+from implicit_manifolds.baselines import AutoencoderConfig, FlowConfig, LatentEnergyConfig, PushforwardFit
+from implicit_manifolds.baselines.latents import EnergyLatent
+from implicit_manifolds.baselines.model import code_size
+from implicit_manifolds.ebim import fit
+from implicit_manifolds.scaling import box_around
+from implicit_manifolds.topology.certificate import topology
+from implicit_manifolds.volume.pools import box_source
 
 PROBLEMS: dict[str, Callable[[int], Problem]] = {
     "von_mises": von_mises.problem,

@@ -12,9 +12,9 @@ from scipy.spatial import KDTree
 
 from experiments.common import Law, Problem, fresh_data
 from implicit_manifolds import FitConfig
-from implicit_manifolds.manifold.lines import uniform_pool
 from implicit_manifolds.manifold.projection import nearest_point
-from implicit_manifolds.manifold.volume import volume
+from implicit_manifolds.volume.lines import uniform_pool
+from implicit_manifolds.volume.pools import volume
 
 RADIUS, TUBE = 2.0, 1.0
 """Of the torus, and of the one that the trefoil winds around."""

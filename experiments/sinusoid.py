@@ -14,9 +14,9 @@ from scipy.spatial import KDTree
 
 from experiments.cells import CELLS, cell_path, write_cell
 from experiments.common import main
-from implicit_manifolds import TrainingDiverged, pushforward
+from implicit_manifolds import TrainingDiverged
+from implicit_manifolds.baselines import FlowConfig, FreeFormConfig
 from implicit_manifolds.datasets.synthetic import sinusoid, sinusoid_log_density, sinusoid_point
-from implicit_manifolds.pushforward import FlowConfig, FreeFormConfig
 
 TRAIN, TEST = 100_000, 5000
 NOISE = 0.1

@@ -17,9 +17,10 @@ from experiments import amino_acids, earth, projected_normals, von_mises, von_mi
 from experiments.common import Problem, density_metrics, main, sample_metrics
 from experiments.markdown import median_and_range, replace_between_marks, table_header, table_row
 from experiments.report import DOCS, RESULTS
-from implicit_manifolds import FitConfig, fit, sample
-from implicit_manifolds.config import EnergyLoss
-from implicit_manifolds.ebim import Method
+from implicit_manifolds import FitConfig, sample
+from implicit_manifolds.ebim import fit
+from implicit_manifolds.ebim.fit import EnergyLoss
+from implicit_manifolds.ebim.model import Method
 
 PROBLEMS = {
     "Circle, von Mises": von_mises.problem,

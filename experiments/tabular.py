@@ -14,11 +14,10 @@ import numpy as np
 
 from experiments.cells import CELLS, cell_path, write_cell
 from experiments.common import main
-from implicit_manifolds import pushforward
+from implicit_manifolds.baselines import FlowConfig, FreeFormConfig
 from implicit_manifolds.datasets.miniboone import load_miniboone
 from implicit_manifolds.datasets.splits import split
 from implicit_manifolds.metrics.frechet import frechet_distance
-from implicit_manifolds.pushforward import FlowConfig, FreeFormConfig
 
 LATENT, SAMPLES = 21, 10_000
 FRACTIONS = (0.81, 0.09, 0.1)

@@ -13,7 +13,6 @@ import numpy as np
 from experiments.common import main
 from experiments.markdown import replace_between_marks, table_header, table_row
 from experiments.report import DOCS, RESULTS
-from implicit_manifolds.config import FitConfig
 from implicit_manifolds.datasets.proteins import load_dihedral, torus_embedding
 from implicit_manifolds.datasets.splits import split
 from implicit_manifolds.datasets.synthetic import (
@@ -22,8 +21,10 @@ from implicit_manifolds.datasets.synthetic import (
     von_mises_mixture,
     von_mises_torus,
 )
-from implicit_manifolds.fit import fit_manifold, standardization
-from implicit_manifolds.manifold.topology import describe, topology
+from implicit_manifolds.ebim.fit import FitConfig
+from implicit_manifolds.ebim.manifold import fit_manifold
+from implicit_manifolds.scaling import standardization
+from implicit_manifolds.topology.certificate import describe, topology
 
 CASES = {
     "circle": (lambda seed: von_mises_circle(np.random.default_rng([seed, 0]), 1000), (1, 1), 20),

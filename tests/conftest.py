@@ -13,7 +13,7 @@ from jax.tree_util import Partial
 from implicit_manifolds import EnergyConfig, FitConfig, LikelihoodConfig, ManifoldConfig, ScoreMatchingConfig
 from implicit_manifolds.manifold.analytic import torus, torus_point
 from implicit_manifolds.training.loop import initial_state, train
-from implicit_manifolds.training.objectives import LossObjective
+from implicit_manifolds.training.objective import LossObjective
 
 # Most of the suite's time is compilation of small programs, which splitting for more cores and LLVM's dearer passes
 # only slow.

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 
-from implicit_manifolds import anchors
 from implicit_manifolds._random import uniform_in_box
-from implicit_manifolds.anchors import nearest_fit, points_on_manifold
+from implicit_manifolds.ebim import anchors
+from implicit_manifolds.ebim.anchors import points_on_manifold
+from implicit_manifolds.ebim.manifold import nearest_fit
 
 BOX = (jnp.full(2, -2.0), jnp.full(2, 2.0))
 

@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
-from implicit_manifolds import FitConfig, ManifoldConfig, cli, storage
+from implicit_manifolds import FitConfig, ManifoldConfig, cli
 from implicit_manifolds.cli import (
     fit_command,
     plot_command,
@@ -18,6 +18,7 @@ from implicit_manifolds.cli import (
     score_command,
     topology_command,
 )
+from implicit_manifolds.ebim import storage
 
 
 def ring(count=200, offset=1000.0, scale=50.0):

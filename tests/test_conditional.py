@@ -12,11 +12,17 @@ from scipy import stats
 from scipy.special import i0
 
 from implicit_manifolds import EBIM, InputError
-from implicit_manifolds.conditional import ConditionalConfig, Tilt, fit_conditional, log_density_given, sample_given
-from implicit_manifolds.ebim import LogNormalizer
+from implicit_manifolds.ebim.conditional import (
+    ConditionalConfig,
+    Tilt,
+    fit_conditional,
+    log_density_given,
+    sample_given,
+)
 from implicit_manifolds.manifold.analytic import sphere
-from implicit_manifolds.manifold.charts import cover
 from implicit_manifolds.scaling import Scaling
+from implicit_manifolds.volume.cover import cover
+from implicit_manifolds.volume.importance import LogNormalizer
 
 KAPPA, RADIUS = 1.5, 3.0
 BOX = (jnp.full(2, -1.4), jnp.full(2, 1.4))

@@ -11,12 +11,13 @@ from jax.tree_util import Partial
 from scipy import stats
 from scipy.special import i0
 
-from implicit_manifolds import EBIM, FitConfig, InputError, fit, log_density, sample
-from implicit_manifolds.ebim import LogNormalizer, kept_once
-from implicit_manifolds.fit_energy import log_normalizer
+from implicit_manifolds import EBIM, FitConfig, InputError, log_density, sample
+from implicit_manifolds.ebim import fit
 from implicit_manifolds.manifold.analytic import sphere
-from implicit_manifolds.manifold.charts import cover, pool_source
 from implicit_manifolds.scaling import Scaling
+from implicit_manifolds.volume.atlas import pool_source
+from implicit_manifolds.volume.cover import cover
+from implicit_manifolds.volume.importance import LogNormalizer, kept_once, log_normalizer
 
 KAPPA = 2.0
 BOX = (jnp.full(2, -1.4), jnp.full(2, 1.4))

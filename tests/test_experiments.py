@@ -25,14 +25,9 @@ from experiments import (
     von_mises,
     von_mises_mixture,
 )
-from implicit_manifolds import (
-    InputError,
-    fit,
-    log_density,
-    project_points,
-    sample,
-)
+from implicit_manifolds import InputError, log_density, project_points, sample
 from implicit_manifolds.datasets.synthetic import von_mises_mixture_density
+from implicit_manifolds.ebim import fit
 from implicit_manifolds.metrics.transport import wasserstein1, wasserstein1_floor
 
 KEYS = {

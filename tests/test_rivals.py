@@ -8,12 +8,12 @@ import pytest
 from scipy import stats
 
 from experiments import judging, polynomial, rivals, shapes, sinusoid, tables
-from implicit_manifolds import fit
+from implicit_manifolds.baselines.autoencoder_ebm import AutoencoderConfig, fit_autoencoder_ebm
+from implicit_manifolds.baselines.latent_energy import LatentEnergyConfig
 from implicit_manifolds.datasets.polynomial import polynomial_surface, vertical_offset
-from implicit_manifolds.ebim import Projections
+from implicit_manifolds.ebim import fit
+from implicit_manifolds.ebim.model import Projections
 from implicit_manifolds.metrics.detection import auc
-from implicit_manifolds.pushforward.config import AutoencoderConfig, LatentEnergyConfig
-from implicit_manifolds.pushforward.fit import fit_autoencoder_ebm
 
 
 def perfect(key, problem):

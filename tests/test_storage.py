@@ -7,11 +7,13 @@ import pytest
 from flax import nnx
 
 from implicit_manifolds import EBIM, FitConfig, LikelihoodConfig, ScoreMatchingConfig, load, save
-from implicit_manifolds.ebim import LogNormalizer
-from implicit_manifolds.manifold.charts import Atlas
-from implicit_manifolds.models.energy import EnergyMixture, FourierEnergy, KernelEnergy, PiecewiseMixture
-from implicit_manifolds.models.mlp import MLP, EnergyMLP
+from implicit_manifolds.ebim.kernels import KernelEnergy
+from implicit_manifolds.networks.energy import FourierEnergy
+from implicit_manifolds.networks.mixtures import EnergyMixture, PiecewiseMixture
+from implicit_manifolds.networks.mlp import MLP, EnergyMLP
 from implicit_manifolds.scaling import Scaling
+from implicit_manifolds.volume.atlas import Atlas
+from implicit_manifolds.volume.importance import LogNormalizer
 
 CONFIG = FitConfig(
     likelihood=LikelihoodConfig(hidden=(5,), features=3, members=2),

@@ -1,16 +1,16 @@
 """Learn a manifold as the zero set of a network, and a density on it: energy-based implicit manifolds in JAX."""
 
-from .config import EnergyConfig as EnergyConfig
-from .config import FitConfig as FitConfig
-from .config import LikelihoodConfig as LikelihoodConfig
-from .config import ManifoldConfig as ManifoldConfig
-from .config import ScoreMatchingConfig as ScoreMatchingConfig
-from .ebim import EBIM as EBIM
-from .ebim import log_density as log_density
-from .ebim import project_points as project_points
-from .ebim import sample as sample
-from .fit import fit as fit
-from .points import InputError as InputError
-from .storage import load as load
-from .storage import save as save
-from .training.loop import TrainingDiverged as TrainingDiverged
+from .ebim.contrastive import EnergyConfig as EnergyConfig
+from .ebim.fit import FitConfig as FitConfig
+from .ebim.fit import fit as fit
+from .ebim.likelihood import LikelihoodConfig as LikelihoodConfig
+from .ebim.manifold import ManifoldConfig as ManifoldConfig
+from .ebim.model import EBIM as EBIM
+from .ebim.model import log_density as log_density
+from .ebim.model import project_points as project_points
+from .ebim.model import sample as sample
+from .ebim.score_matching import ScoreMatchingConfig as ScoreMatchingConfig
+from .ebim.storage import load as load
+from .ebim.storage import save as save
+from .errors import InputError as InputError
+from .errors import TrainingDiverged as TrainingDiverged

@@ -13,10 +13,8 @@ Scalar = Float[Array, ""]
 Number = float | Scalar
 RandomKey = Key[Array, ""]
 Points = Float[Array, "batch n"]
-
 MDF = Callable[[Any], Any]
 """A manifold-defining function: one point (n,) to its residual (k,); a callable pytree."""
-
 Energy = Callable[[Any], Any]
 """One point (n,) to a scalar; a callable pytree."""
 

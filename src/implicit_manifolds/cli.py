@@ -12,14 +12,13 @@ import jax
 import numpy as np
 import tyro
 
-from . import storage
-from .config import FitConfig
-from .ebim import EBIM, Method, log_density, project_points, sample
-from .fit import fit
-from .manifold.topology import describe, topology
-from .plot import plot_model
-from .points import InputError, check_points, read_points
-from .training.loop import TrainingDiverged
+from .ebim import storage
+from .ebim.fit import FitConfig, fit
+from .ebim.model import EBIM, Method, log_density, project_points, sample
+from .errors import InputError, TrainingDiverged
+from .plot.model import plot_model
+from .points import check_points, read_points
+from .topology.certificate import describe, topology
 
 PathArgument = Annotated[Path, tyro.conf.Positional]
 

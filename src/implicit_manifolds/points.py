@@ -5,9 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-
-class InputError(ValueError):
-    """Something the user gave cannot be used; the message is one sentence that says what to do."""
+from .errors import InputError
 
 
 def read_points(path: Path) -> np.ndarray:

@@ -1,12 +1,14 @@
 """One shift and one scalar scale: the standardisation under which volumes go exactly by scale^m."""
 
+import math
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._types import Array, Float
+from ._random import Box
+from ._types import Array, Float, Vector
 
 
 @jax.tree_util.register_dataclass
@@ -25,3 +27,28 @@ class Scaling:
     def restore(self, points: Float[np.ndarray | Array, "*batch n"]) -> np.ndarray:
         """Standardised units to data units, (..., n), in double."""
         return np.asarray(self.shift, np.float64) + float(self.scale) * np.asarray(points, np.float64)
+
+
+def standardization(
+    points: np.ndarray, standardize: bool = True, margin: float = 0.25, half_widths: tuple[float, ...] | None = None
+) -> tuple[Scaling, Array, Box]:
+    """The scaling of `points` (N, n), the points in its units, and the box of step 1 and 2 around them.
+
+    standardize: to zero mean and unit root mean square; else units stay. The box is the data's, widened by `margin` of
+    its largest extent, or has the given `half_widths` (n,) about the origin.
+    """
+    shift = points.mean(axis=0) if standardize else np.zeros(points.shape[1])
+    scale = math.sqrt(((points - shift) ** 2).mean()) if standardize else 1.0
+    scaling = Scaling(shift, scale)
+    standard = scaling.standardize(points)
+    if half_widths is None:
+        return scaling, standard, box_around(standard, margin)
+    half = jnp.asarray(half_widths, standard.dtype)
+    return scaling, standard, (-half, half)
+
+
+def box_around(points: Float[Array, "points n"], margin: float) -> tuple[Vector, Vector]:
+    """The data's bounding box widened on each side by `margin` times its largest extent: low, high (n,)."""
+    low, high = np.asarray(points).min(axis=0), np.asarray(points).max(axis=0)
+    widening = margin * (high - low).max()
+    return jnp.asarray(low - widening), jnp.asarray(high + widening)

@@ -10,8 +10,8 @@ import pooch
 import pytest
 
 from implicit_manifolds.datasets import download
-from implicit_manifolds.datasets.download import VARIABLE, DataFile, DataUnavailable, fetch, find_local
-from implicit_manifolds.points import InputError
+from implicit_manifolds.datasets.download import VARIABLE, DataFile, fetch, find_local
+from implicit_manifolds.errors import DataUnavailable, InputError
 
 NAME = "earth/flood.csv"
 CONTENT = b"lat,long\n1,2\n"

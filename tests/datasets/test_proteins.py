@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from implicit_manifolds.datasets import download
-from implicit_manifolds.datasets.download import VARIABLE, DataUnavailable
+from implicit_manifolds.datasets.download import VARIABLE
 from implicit_manifolds.datasets.proteins import load_dihedral, torus_embedding
-from implicit_manifolds.points import InputError
+from implicit_manifolds.errors import DataUnavailable, InputError
 
 pytestmark = pytest.mark.usefixtures("no_network")
 PICKLE = "dihedral/9mers_data.pkl"

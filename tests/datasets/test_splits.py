@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from implicit_manifolds.datasets.splits import split
-from implicit_manifolds.points import InputError
+from implicit_manifolds.errors import InputError
 
 
 @settings(max_examples=50, deadline=None)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from implicit_manifolds.losses.contrastive import contrastive_loss
+from implicit_manifolds.ebim.contrastive import contrastive_loss
 
 POINTS = np.random.default_rng(1).normal(size=(7, 3)) + 1
 NEGATIVES = np.random.default_rng(2).normal(size=(5, 3)) - 1

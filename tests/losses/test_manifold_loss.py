@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 
-from implicit_manifolds.losses.manifold import isometry_penalty, manifold_loss, residual_norm, singular_values
+from implicit_manifolds.ebim.manifold_loss import isometry_penalty, manifold_loss, residual_norm, singular_values
 
 # F(x) = A x with orthogonal rows of one length: ‖Jᵀv‖ is that length whatever the unit direction v.
 LENGTH = 0.6

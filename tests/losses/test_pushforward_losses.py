@@ -4,13 +4,9 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 
-from implicit_manifolds.losses.pushforward import (
-    free_form_loss,
-    negative_log_likelihood,
-    reconstruction_loss,
-    transport_loss,
-    variational_loss,
-)
+from implicit_manifolds.baselines.autoencoder_ebm import reconstruction_loss, variational_loss
+from implicit_manifolds.baselines.flows import negative_log_likelihood, transport_loss
+from implicit_manifolds.baselines.free_form_flow import free_form_loss
 
 POINTS = np.random.default_rng(0).normal(size=(50, 3))
 

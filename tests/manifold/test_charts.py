@@ -11,17 +11,9 @@ from scipy import integrate as quadrature
 from scipy import stats
 
 from implicit_manifolds.manifold.analytic import circle_in_space, clifford_torus, sphere, torus, torus_point, trefoil
-from implicit_manifolds.manifold.charts import (
-    components,
-    cover,
-    density_of,
-    draw,
-    focused,
-    make_atlas,
-    neighbour_distance,
-    normals_at,
-)
-from implicit_manifolds.manifold.volume import combined, integrate, volume
+from implicit_manifolds.volume.atlas import components, density_of, draw, neighbour_distance, normals_at
+from implicit_manifolds.volume.cover import cover, focused, make_atlas
+from implicit_manifolds.volume.pools import combined, integrate, volume
 
 
 def box(*half):

@@ -7,9 +7,9 @@ import pytest
 from jax.tree_util import Partial
 
 from implicit_manifolds.manifold.analytic import circle_in_space, clifford_torus, sphere, torus
-from implicit_manifolds.manifold.charts import cover
-from implicit_manifolds.manifold.homology import betti_numbers
-from implicit_manifolds.manifold.topology import describe, topology
+from implicit_manifolds.topology.certificate import describe, topology
+from implicit_manifolds.topology.homology import betti_numbers
+from implicit_manifolds.volume.cover import cover
 
 
 def box(*half):

@@ -10,7 +10,7 @@ from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.manifold.multipliers import newton, quasi_newton
 from implicit_manifolds.mcmc import constrained_langevin
 from implicit_manifolds.mcmc.constrained_langevin import ConstrainedLangevin
-from implicit_manifolds.mcmc.phase_space import Reason
+from implicit_manifolds.mcmc.outcome import Reason
 
 LANES = 40
 

@@ -16,7 +16,7 @@ from jax.tree_util import Partial
 
 from implicit_manifolds.manifold.analytic import circle_in_space, sphere, stiefel, torus, torus_point
 from implicit_manifolds.mcmc import ConstrainedHMC, GeodesicLangevin, Reason
-from implicit_manifolds.mcmc.stepping import advance, initial_states
+from implicit_manifolds.mcmc.chains import advance, initial_states
 
 CHAINS = 2000
 SMALLEST_P = 1e-4

@@ -9,9 +9,11 @@ from jax.tree_util import Partial
 
 from implicit_manifolds.manifold.algebra import translate, union
 from implicit_manifolds.manifold.analytic import clifford_torus, sphere
-from implicit_manifolds.manifold.charts import Atlas, cover, density_of, density_terms, draw, draw_one, normals_at
 from implicit_manifolds.manifold.tangent import linearize
 from implicit_manifolds.mcmc import ConstrainedHMC, run
+from implicit_manifolds.volume.atlas import Atlas, density_of, draw, normals_at
+from implicit_manifolds.volume.cover import cover
+from implicit_manifolds.volume.proposals import density_terms, draw_one
 
 BOX = jnp.asarray([-2.0, -2.0]), jnp.asarray([5.0, 2.0])
 

@@ -9,7 +9,7 @@ from jax.tree_util import Partial
 
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.mcmc.constrained_langevin import ConstrainedLangevin
-from implicit_manifolds.mcmc.phase_space import Reason
+from implicit_manifolds.mcmc.outcome import Reason
 from implicit_manifolds.mcmc.run import run
 
 

@@ -10,9 +10,9 @@ from jax.tree_util import Partial
 
 from implicit_manifolds.manifold.algebra import pull_back
 from implicit_manifolds.manifold.analytic import sphere, torus, torus_point
+from implicit_manifolds.mcmc.chains import advance, initial_states
 from implicit_manifolds.mcmc.constrained_langevin import ConstrainedLangevin
-from implicit_manifolds.mcmc.phase_space import Reason
-from implicit_manifolds.mcmc.stepping import advance, initial_states
+from implicit_manifolds.mcmc.outcome import Reason
 
 CONCENTRATION, RADIUS, TUBE = 2.0, 3.0, 1.0
 CHAINS, STEPS = 50_000, 200

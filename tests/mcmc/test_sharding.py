@@ -55,7 +55,7 @@ def test_chains_that_devices_cannot_share_evenly_are_refused():
         size = 3
         devices, axis_names = np.asarray(jax.devices()), ("chains",)
 
-    from implicit_manifolds.mcmc.stepping import _spread_states
+    from implicit_manifolds.mcmc.chains import _spread_states
 
     with pytest.raises(ValueError, match="64 chains cannot be shared evenly among 3 devices"):
         _spread_states(problem(64)[0], problem(64)[2], None, Three())

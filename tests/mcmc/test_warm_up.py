@@ -14,7 +14,7 @@ from implicit_manifolds.mcmc import (
     run,
     warm_up,
 )
-from implicit_manifolds.mcmc.stepping import start_chains
+from implicit_manifolds.mcmc.chains import start_chains
 
 
 def _flat(x):

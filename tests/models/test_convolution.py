@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from implicit_manifolds.models.convolution import convolution, halved, unfolded
+from implicit_manifolds.networks.convolution import convolution, halved, unfolded
 
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID", ((2, 2), (2, 2)), ((0, 1), (2, 0))])

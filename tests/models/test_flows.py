@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from implicit_manifolds.models.flows import Flow
-from implicit_manifolds.models.splines import SMALLEST, spline
+from implicit_manifolds.networks.flows import Flow
+from implicit_manifolds.networks.splines import SMALLEST, spline
 
 BOUND = 3.0
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from implicit_manifolds.models.images import ImageDecoder, ImageEncoder, ImageEnergy, UNet, _cropped, _doubled
-from implicit_manifolds.models.normalization import SpectralConv, power_iteration, spectral_norm
+from implicit_manifolds.networks.images import ImageDecoder, ImageEncoder, ImageEnergy, UNet, _cropped, _doubled
+from implicit_manifolds.networks.normalization import SpectralConv, power_iteration, spectral_norm
 
 refresh = jax.jit(power_iteration)
 IMAGES = jnp.asarray(np.random.default_rng(0).uniform(size=(3, 784)), jnp.float32)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from implicit_manifolds.models.mlp import MLP, EnergyMLP, start_as_sphere
+from implicit_manifolds.networks.mlp import MLP, EnergyMLP, start_as_sphere
 
 
 def weights(model):

@@ -5,13 +5,8 @@ import pytest
 from flax import nnx
 from jax.tree_util import Partial
 
-from implicit_manifolds.models.mlp import MLP, EnergyMLP
-from implicit_manifolds.models.normalization import (
-    SingularVector,
-    SpectralLinear,
-    power_iteration,
-    spectral_norm,
-)
+from implicit_manifolds.networks.mlp import MLP, EnergyMLP
+from implicit_manifolds.networks.normalization import SingularVector, SpectralLinear, power_iteration, spectral_norm
 
 refresh = jax.jit(power_iteration)
 

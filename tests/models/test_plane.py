@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from implicit_manifolds.models.images import UNet
-from implicit_manifolds.models.mlp import MLP
-from implicit_manifolds.models.plane import reflection_of_first_axes, start_as_plane
+from implicit_manifolds.networks.images import UNet
+from implicit_manifolds.networks.mlp import MLP
+from implicit_manifolds.networks.plane import reflection_of_first_axes, start_as_plane
 
 
 def tilted_data(seed=0):

@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from implicit_manifolds.models.mlp import EnergyMLP
-from implicit_manifolds.models.standardized import standardized
+from implicit_manifolds.networks.mlp import EnergyMLP
+from implicit_manifolds.networks.standardized import standardized
 
 
 def test_the_network_sees_points_of_mean_zero_and_mean_variance_one():

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 
-from implicit_manifolds.ebim import EBIM, Samples
+from implicit_manifolds.ebim.model import EBIM, Samples
+from implicit_manifolds.errors import InputError
 from implicit_manifolds.manifold.algebra import translate, union
 from implicit_manifolds.manifold.analytic import circle_in_space, sphere, torus
-from implicit_manifolds.plot import plot_curve, plot_history, plot_model, plot_pairs, plot_surface
+from implicit_manifolds.plot import plot_curve, plot_history, plot_pairs, plot_surface
 from implicit_manifolds.plot.curves import contour_segments, density_along
+from implicit_manifolds.plot.model import plot_model
 from implicit_manifolds.plot.style import density_scale
 from implicit_manifolds.plot.surfaces import density_over, surface_triangles, triangle_areas
-from implicit_manifolds.points import InputError
 from implicit_manifolds.scaling import Scaling
 from implicit_manifolds.training.loop import History
 

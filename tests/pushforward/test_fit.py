@@ -5,23 +5,12 @@ import numpy as np
 import pytest
 
 from implicit_manifolds import EnergyConfig, InputError, LikelihoodConfig
-from implicit_manifolds.pushforward.config import (
-    AutoencoderConfig,
-    FlowConfig,
-    FreeFormConfig,
-    LatentEnergyConfig,
-    NormalizedAutoencoderConfig,
-)
-from implicit_manifolds.pushforward.fit import (
-    fit_ambient_ebm,
-    fit_ambient_flow,
-    fit_autoencoder_ebm,
-    fit_free_form_flow,
-    fit_inflated_flow,
-    fit_manifold_flow,
-)
-from implicit_manifolds.pushforward.model import log_density, project_points, sample
-from implicit_manifolds.pushforward.normalized_autoencoder import fit_normalized_autoencoder
+from implicit_manifolds.baselines.autoencoder_ebm import AutoencoderConfig, fit_ambient_ebm, fit_autoencoder_ebm
+from implicit_manifolds.baselines.flows import FlowConfig, fit_ambient_flow, fit_inflated_flow, fit_manifold_flow
+from implicit_manifolds.baselines.free_form_flow import FreeFormConfig, fit_free_form_flow
+from implicit_manifolds.baselines.latent_energy import LatentEnergyConfig
+from implicit_manifolds.baselines.model import log_density, project_points, sample
+from implicit_manifolds.baselines.normalized_autoencoder import NormalizedAutoencoderConfig, fit_normalized_autoencoder
 
 SPREAD = 0.4
 RADIUS = 5.0

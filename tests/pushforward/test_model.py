@@ -7,16 +7,16 @@ from scipy import stats
 from scipy.special import ive
 
 from implicit_manifolds import InputError
-from implicit_manifolds.ebim import LogNormalizer, energies_at
-from implicit_manifolds.kernel import kernel_source
-from implicit_manifolds.manifold.volume import box_source, log_integral, volume
-from implicit_manifolds.models.energy import KernelEnergy
-from implicit_manifolds.models.flows import Flow
-from implicit_manifolds.models.residual import ResidualMLP
-from implicit_manifolds.pushforward.autoencoders import FlowAutoencoder, Identity, InflatedFlow, log_volume
-from implicit_manifolds.pushforward.latents import EnergyLatent, FlowLatent, StandardNormal
-from implicit_manifolds.pushforward.model import Pushforward, image, log_density, project_points, sample
+from implicit_manifolds.baselines.autoencoders import Identity, log_volume
+from implicit_manifolds.baselines.flows import FlowAutoencoder, InflatedFlow
+from implicit_manifolds.baselines.latents import EnergyLatent, FlowLatent, StandardNormal
+from implicit_manifolds.baselines.model import Pushforward, image, log_density, project_points, sample
+from implicit_manifolds.ebim.kernels import KernelEnergy, kernel_source
+from implicit_manifolds.networks.flows import Flow
+from implicit_manifolds.networks.residual import ResidualMLP
 from implicit_manifolds.scaling import Scaling
+from implicit_manifolds.volume.importance import LogNormalizer, energies_at
+from implicit_manifolds.volume.pools import box_source, log_integral, volume
 
 SCALING = Scaling(np.array([1.0, -2.0, 0.5]), 3.0)
 

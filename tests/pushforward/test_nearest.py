@@ -2,9 +2,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from implicit_manifolds.pushforward.latents import StandardNormal
-from implicit_manifolds.pushforward.model import Pushforward
-from implicit_manifolds.pushforward.nearest import nearest_points
+from implicit_manifolds.baselines.latents import StandardNormal
+from implicit_manifolds.baselines.model import Pushforward
+from implicit_manifolds.baselines.nearest import nearest_points
 from implicit_manifolds.scaling import Scaling
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from implicit_manifolds.models.mlp import MLP
+from implicit_manifolds.networks.mlp import MLP
 from implicit_manifolds.training.checkpoint import flatten, load_tree, save_tree, unflatten
 
 

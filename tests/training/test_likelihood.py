@@ -10,15 +10,22 @@ from jax.tree_util import Partial
 from scipy import stats
 
 from implicit_manifolds import LikelihoodConfig
-from implicit_manifolds.fit_energy import Judged, Survey, _initial_members, _stacked, fit_likelihood
-from implicit_manifolds.kernel import bandwidths, held_out_densities, mixture_weights
-from implicit_manifolds.losses.likelihood import likelihood_loss
+from implicit_manifolds.ebim.kernels import KernelEnergy, bandwidths, held_out_densities, mixture_weights
+from implicit_manifolds.ebim.likelihood import (
+    LikelihoodObjective,
+    _stacked,
+    fit_likelihood,
+    likelihood_loss,
+    volume_points,
+)
+from implicit_manifolds.ebim.members import Folded, _initial_members, folds
+from implicit_manifolds.ebim.survey import Judged, Survey
 from implicit_manifolds.manifold.analytic import sphere
-from implicit_manifolds.manifold.charts import cover, pool_source
-from implicit_manifolds.manifold.volume import Pool, PoolSource
-from implicit_manifolds.models.energy import EnergyMixture, KernelEnergy, PiecewiseMixture
-from implicit_manifolds.training.likelihood import Folded, LikelihoodObjective, folds, volume_points
+from implicit_manifolds.networks.mixtures import EnergyMixture, PiecewiseMixture
 from implicit_manifolds.training.loop import train_afresh
+from implicit_manifolds.volume.atlas import pool_source
+from implicit_manifolds.volume.cover import cover
+from implicit_manifolds.volume.pools import Pool, PoolSource
 
 BOX = (jnp.full(2, -1.4), jnp.full(2, 1.4))
 QUICK = LikelihoodConfig(hidden=(16,), features=8, members=2, num_steps=200, pool_size=1000, held_out=4000)

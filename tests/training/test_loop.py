@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from implicit_manifolds.errors import TrainingDiverged
 from implicit_manifolds.training import loop
-from implicit_manifolds.training.loop import TrainingDiverged, adam, initial_state, train
+from implicit_manifolds.training.loop import adam, initial_state, train
 
 DATA = jnp.asarray(np.random.default_rng(0).normal(size=(60, 2)), jnp.float32) + jnp.array([1.0, -2.0])
 

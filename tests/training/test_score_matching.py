@@ -8,11 +8,13 @@ from jax.tree_util import Partial
 from scipy import stats
 
 from implicit_manifolds import ScoreMatchingConfig
-from implicit_manifolds.fit_energy import Judged, Survey, fit_score_matching, log_normalizer
-from implicit_manifolds.losses.score_matching import score_matching_loss
+from implicit_manifolds.ebim.score_matching import fit_score_matching, score_matching_loss
+from implicit_manifolds.ebim.survey import Judged, Survey
 from implicit_manifolds.manifold.analytic import sphere
-from implicit_manifolds.manifold.charts import cover, pool_source
 from implicit_manifolds.manifold.tangent import linearize, tangent_projection
+from implicit_manifolds.volume.atlas import pool_source
+from implicit_manifolds.volume.cover import cover
+from implicit_manifolds.volume.importance import log_normalizer
 
 BOX = (jnp.asarray([-2.9, -1.3]), jnp.asarray([2.9, 1.3]))
 QUICK = ScoreMatchingConfig(hidden=(16,), features=8, members=2, num_steps=400)

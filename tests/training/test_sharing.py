@@ -11,10 +11,10 @@ import numpy as np
 from flax import nnx
 
 from implicit_manifolds import EnergyConfig
+from implicit_manifolds.ebim.contrastive import ContrastiveObjective
 from implicit_manifolds.manifold.analytic import sphere
-from implicit_manifolds.models.mlp import EnergyMLP
+from implicit_manifolds.networks.mlp import EnergyMLP
 from implicit_manifolds.training.loop import train_afresh
-from implicit_manifolds.training.objectives import ContrastiveObjective
 
 ROOT = Path(__file__).parents[2]
 EIGHT = """

@@ -5,17 +5,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..points import InputError
+from ..errors import DataUnavailable, InputError
 
 VARIABLE = "IMPLICIT_MANIFOLDS_DATA"
 """The environment variable that names a folder of data files, laid out as REGISTRY's names."""
-
 TIMEOUT = 10
 """Seconds without an answer after which a download is given up; it is not tried again."""
-
-
-class DataUnavailable(RuntimeError):
-    """A data file cannot be had or trusted; the message is one sentence that says what to do."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +25,6 @@ _EARTH = "https://raw.githubusercontent.com/oxcsml/riemannian-score-sde/b35b7394
 _MNIST = "https://storage.googleapis.com/cvdf-datasets/mnist"
 _FASHION = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion"
 _PYRO = "https://raw.githubusercontent.com/pyro-ppl/datasets/a32915c2"
-
 REGISTRY = {
     "earth/fire.csv": DataFile(
         "c5c6c9490b1d8c58ba9eb78d9e2f82d1c1e62694ca5cff917c54600d3d83f459", f"{_EARTH}/fire.csv"

@@ -7,8 +7,6 @@ import numpy as np
 from .download import fetch
 
 _HEADER_LINES = {"flood": 2, "fire": 1, "quakes_all": 4, "volerup": 2}
-
-
 EarthData = Literal["flood", "fire", "quakes_all", "volerup"]
 
 

@@ -23,7 +23,6 @@ POWERS = np.array([(degree - power, power) for degree in range(6) for power in r
 DAMPING = 0.1
 WIDE_SHARE, WIDE_MEAN, WIDE_WIDTH = 0.6, (1.0, -1.0), 2.0
 NARROW_MEAN = (-1.0, 1.0)
-
 Contexts = Float[np.ndarray, " N"]
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..points import InputError
-from .download import DataUnavailable, fetch, find_local
+from ..errors import DataUnavailable, InputError
+from .download import fetch, find_local
 
 
 def load_dihedral(amino_acid: str = "G") -> np.ndarray:

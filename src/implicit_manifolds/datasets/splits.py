@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..points import InputError
+from ..errors import InputError
 
 
 def split(

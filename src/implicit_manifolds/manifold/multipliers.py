@@ -17,15 +17,7 @@ from jax.scipy.sparse.linalg import cg
 
 from .._loops import bounded_while
 from .._types import MDF, Array, Bool, Int, Number, Residual, Vector, relative_tolerance
-from .tangent import (
-    Linearization,
-    gram_solve,
-    linearize,
-    lower_solve,
-    operators,
-    transposed_times,
-    upper_solve,
-)
+from .tangent import Linearization, gram_solve, linearize, lower_solve, operators, transposed_times, upper_solve
 
 
 class MultiplierSolution(NamedTuple):

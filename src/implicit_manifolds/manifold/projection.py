@@ -14,19 +14,11 @@ from jax.scipy.sparse.linalg import cg
 from .._loops import bounded_while
 from .._types import MDF, Array, Bool, Float, Int, Number, Residual, Scalar, Vector, relative_tolerance, select
 from .multipliers import quasi_newton, residual_weights
-from .tangent import (
-    Linearization,
-    gram_solve,
-    jacobian_times,
-    linearize,
-    pseudo_inverse_times,
-    tangent_projection,
-)
+from .tangent import Linearization, gram_solve, jacobian_times, linearize, pseudo_inverse_times, tangent_projection
 
 INEXACT, INEXACT_MOST = 0.1, 100
 """Share of F that conjugate gradients may leave to the next Gauss-Newton step, which sees another F anyway; and their
 iterations, which few singular values near zero would multiply. A step that is cut short still leads down ‖F‖."""
-
 Stacked = Float[Array, " n_plus_k"]  # a point and a multiplier, end to end
 
 

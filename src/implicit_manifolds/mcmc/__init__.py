@@ -1,18 +1,18 @@
 """Samplers as pairs `init`, `step` over named tuples, and the one runner of many chains."""
 
+from ..errors import ChainsStuck as ChainsStuck
 from .adapters import energy_from_log_density as energy_from_log_density
 from .adapters import energy_from_potential as energy_from_potential
 from .constrained_hmc import ConstrainedHMC as ConstrainedHMC
 from .constrained_langevin import ConstrainedLangevin as ConstrainedLangevin
 from .geodesic_langevin import GeodesicLangevin as GeodesicLangevin
 from .langevin import Langevin as Langevin
-from .phase_space import Reason as Reason
+from .outcome import Reason as Reason
 from .run import Chains as Chains
 from .run import run as run
 from .summary import Summary as Summary
 from .summary import summary as summary
 from .summary import to_arviz as to_arviz
 from .uniform import uniform_chains as uniform_chains
-from .warm_up import ChainsStuck as ChainsStuck
 from .warm_up import WarmUp as WarmUp
 from .warm_up import warm_up as warm_up

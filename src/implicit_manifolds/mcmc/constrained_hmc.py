@@ -7,17 +7,15 @@ import jax
 import jax.numpy as jnp
 
 from .._types import MDF, Array, Energy, Int, RandomKey, Scalar, Vector, select
-from ..manifold.charts import Atlas
 from ..manifold.multipliers import MultiplierSolver, quasi_newton
+from ..volume.atlas import Atlas
 from .jumps import jump
+from .outcome import Reason, all_finite, inside
 from .phase_space import (
     Measure,
     PhasePoint,
-    Reason,
-    all_finite,
     geodesic_step,
     initial_point,
-    inside,
     iteration_cap,
     phase_point,
     reverse_tolerance,

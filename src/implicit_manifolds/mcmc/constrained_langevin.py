@@ -10,7 +10,7 @@ from .._types import MDF, Array, Energy, Float, RandomKey, Vector, select
 from ..manifold.multipliers import MultiplierSolver, gradient_descent, quasi_newton
 from ..manifold.tangent import Linearization, linearize, tangent_projection
 from .langevin import scaled_drift
-from .phase_space import Reason, StepInfo, inside, reason_of
+from .outcome import Reason, StepInfo, inside, reason_of
 
 ROUGHLY = 0.1
 """Share of a step's normal part that conjugate gradients may leave to the multiplier."""

@@ -8,19 +8,8 @@ import jax.numpy as jnp
 
 from .._types import MDF, Energy, RandomKey, Vector, select
 from ..manifold.multipliers import MultiplierSolver, quasi_newton
-from .phase_space import (
-    Measure,
-    PhasePoint,
-    Reason,
-    StepInfo,
-    all_finite,
-    geodesic_step,
-    initial_point,
-    inside,
-    phase_point,
-    reason_of,
-    tangent_normal,
-)
+from .outcome import Reason, StepInfo, all_finite, inside, reason_of
+from .phase_space import Measure, PhasePoint, geodesic_step, initial_point, phase_point, tangent_normal
 
 
 @jax.tree_util.register_dataclass

@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 
 from .._types import MDF, RandomKey, Scalar, select
-from ..manifold.charts import Atlas, draw_one, lifts_back
-from .phase_space import PhasePoint, all_finite, inside, phase_point, reverse_tolerance, tangent_normal
+from ..volume.atlas import Atlas
+from ..volume.proposals import draw_one, lifts_back
+from .outcome import all_finite, inside
+from .phase_space import PhasePoint, phase_point, reverse_tolerance, tangent_normal
 
 
 def jump(sampler, key: RandomKey, state: PhasePoint) -> tuple[PhasePoint, Scalar]:

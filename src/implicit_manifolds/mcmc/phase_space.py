@@ -1,39 +1,15 @@
 """What constrained samplers with a momentum share: the target, tangent momenta, one geodesic step, why steps fail."""
 
-from enum import IntEnum
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from .._types import MDF, Array, Float, Int, RandomKey, Scalar, Vector
+from .._types import MDF, Array, Float, RandomKey, Scalar, Vector
 from ..manifold.multipliers import MultiplierSolution, residual_weights
 from ..manifold.tangent import Linearization, linearize, tangent_projection
 
 Measure = Literal["hausdorff", "ambient"]
-
-
-class Reason(IntEnum):
-    """What became of a step: accepted, or why the chain stayed where it was."""
-
-    ACCEPTED = 0
-    ENERGY = 1
-    NOT_CONVERGED = 2
-    NOT_REVERSIBLE = 3
-    NON_FINITE = 4
-    OUT_OF_BOUNDS = 5
-
-
-class StepInfo(NamedTuple):
-    """What one step of an unadjusted constrained sampler reports.
-
-    residual_norm: largest ‖F‖ that a solve ended with, taken or not. iterations: of all solves. reason: a `Reason`;
-    the chain moved where it is `ACCEPTED` and otherwise stayed where it was.
-    """
-
-    residual_norm: Scalar
-    iterations: Int[Array, ""]
-    reason: Int[Array, ""]
 
 
 class PhasePoint(NamedTuple):
@@ -110,23 +86,3 @@ def reverse_tolerance(sampler: Any, at: Linearization, moved: Scalar) -> Any:
     if sampler.reverse_tolerance is not None:
         return sampler.reverse_tolerance
     return jnp.minimum(100 * jnp.max(1 / (residual_weights(at, sampler.tolerance) * at.row_norms)), 0.1 * moved)
-
-
-def reason_of(converged: Any, finite: Any, inside: Any) -> Int[Array, ""]:
-    """The `Reason` for which an unadjusted step is or is not taken."""
-    reason = jnp.where(inside, Reason.ACCEPTED, Reason.OUT_OF_BOUNDS)
-    reason = jnp.where(finite, reason, Reason.NON_FINITE)
-    return jnp.where(converged, reason, Reason.NOT_CONVERGED).astype(jnp.int32)
-
-
-def inside(bounds: Any, position: Vector) -> Any:
-    """Whether a point lies in the box (low, high), each (n,); None is no box."""
-    if bounds is None:
-        return jnp.asarray(True)
-    low, high = bounds
-    return jnp.all((position >= low) & (position <= high))
-
-
-def all_finite(tree: Any) -> Any:
-    """Whether every number of a state is finite."""
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))

@@ -7,9 +7,10 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from .._devices import automatic, on_host, replicated
 from .._loops import chunk_sizes, collect, progress_bar
 from .._types import Array, Float, RandomKey
-from .stepping import advance, automatic, on_host, replicated, start_chains
+from .chains import advance, start_chains
 from .warm_up import warm_up
 
 BEFORE = 2**32 - 1

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._loops import in_blocks
-from .phase_space import Reason
+from .outcome import Reason
 from .run import Chains
 
 BLOCK = 8192

@@ -9,10 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from .._devices import automatic, gathered, on_host, replicated
 from .._loops import chunk_sizes, progress_bar
 from .._types import Array, Float, Int, RandomKey, Scalar, relative_tolerance
-from .phase_space import Reason
-from .stepping import automatic, gathered, on_host, replicated, start_chains, step_of_all
+from ..errors import ChainsStuck
+from .chains import start_chains, step_of_all
+from .outcome import Reason
 
 SHRINKAGE, DELAY, DECAY = 0.05, 10.0, 0.75
 """γ, t₀ and κ of Hoffman & Gelman 2014, §3.2.1."""
@@ -22,10 +24,6 @@ SHORT = 4
 FEWEST = 50
 STILL = 10
 """A chain whose root mean square move is below this many times the accuracy of a position stands still."""
-
-
-class ChainsStuck(RuntimeError):
-    """Chains that did not move in the second half of warm-up."""
 
 
 class WarmUp(NamedTuple):

@@ -1,29 +1,8 @@
 """Figures of a model: curves, surfaces, pairs of coordinates, training curves; the caller saves them."""
 
-from matplotlib.figure import Figure
-
-from .._types import RandomKey
-from ..ebim import EBIM
-from .curves import codimension
 from .curves import plot_curve as plot_curve
 from .images import plot_images as plot_images
+from .model import plot_model as plot_model
 from .pairs import plot_pairs as plot_pairs
 from .surfaces import plot_surface as plot_surface
 from .training import plot_history as plot_history
-
-NUM_SAMPLES = 1000
-
-
-def plot_model(key: RandomKey, model: EBIM, points=None, title: str | None = None) -> Figure:
-    """The model as a curve or a surface where it is one, else pairs of coordinates of samples drawn with `key`.
-
-    points (N, n): data to draw with it, in data units. Raises InputError.
-    """
-    shape = codimension(model), len(model.low)
-    if shape == (1, 2):
-        return plot_curve(model, points, title=title)
-    if shape == (1, 3):
-        return plot_surface(model, points, title)
-    from ..ebim import sample
-
-    return plot_pairs(sample(key, model, NUM_SAMPLES).points, points, title)

@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 from skimage.measure import find_contours
 
 from .._types import Float
-from ..ebim import EBIM, energies_at
-from ..manifold import mesh
-from ..points import InputError, check_points
+from ..ebim.model import EBIM
+from ..errors import InputError
+from ..points import check_points
+from ..topology import mesh
+from ..volume.importance import energies_at
 from .style import DATA_COLOR, add_density_bar, blank_figure, coordinate, density_scale, thinned
 
 NO_ZEROS = "F has one sign on the grid over the model's box, so there is no level set to draw; train longer"
-
 Polyline = Float[np.ndarray, "vertices 2"]
 
 

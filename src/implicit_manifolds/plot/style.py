@@ -10,14 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 Layout = Literal["constrained", "compressed"]
-
 COLORMAP = "viridis"
 DATA_COLOR = "#d1495b"
 """Points of the data; a red that viridis does not hold."""
 MAX_DOTS = 2000
 """Points drawn at most of any one set; more are only a blot, and slow."""
-
-
 PEAKED = 50
 
 

@@ -10,7 +10,7 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from skimage.measure import marching_cubes
 
 from .._types import Float
-from ..ebim import EBIM
+from ..ebim.model import EBIM
 from ..points import check_points
 from .curves import boltzmann_weights, grid_values, polish
 from .style import DATA_COLOR, add_density_bar, blank_figure, coordinate, density_scale, dot, thinned
@@ -19,7 +19,6 @@ VIEWS = {"from the front, above": (25.0, -60.0), "from behind, below": (-25.0, 1
 """Elevation and azimuth in degrees of the two panels: opposite directions, so that no side stays unseen."""
 PANEL = 4.3
 """Side in inches of the square that a panel is projected to, labels included."""
-
 Triangles = Float[np.ndarray, "faces 3 3"]
 
 

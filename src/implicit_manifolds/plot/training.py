@@ -5,7 +5,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..points import InputError
+from ..errors import InputError
 from ..training.loop import History
 from .style import COLORMAP, blank_figure
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._types import RandomKey
-from ..points import InputError
+from ..errors import InputError
 
 
 def _orbax():

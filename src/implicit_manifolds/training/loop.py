@@ -3,44 +3,25 @@
 import time
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from .._devices import automatic, gathered, replicated
 from .._loops import chunk_sizes, collect, progress_bar
 from .._random import derived_keys, host_generator
-from .._types import RandomKey, Scalar
-from ..mcmc.stepping import automatic, gathered, replicated
-from ..models.normalization import power_iteration
+from .._types import RandomKey
+from ..errors import TrainingDiverged
+from ..networks.normalization import power_iteration
 from . import checkpoint
+from .objective import Objective
 
 MAX_BATCHES_PER_ROUND = 50
 SECONDS = "seconds"
 """Their name among the rows of a history that checkpoints hold."""
-
-
-@runtime_checkable
-class Objective(Protocol):
-    """What a model is trained for; a pytree, so that its arrays travel through jit as arguments."""
-
-    def initial_memory(self, key: RandomKey, model) -> Any:
-        """The memory before the first update; called on the host, once."""
-        ...
-
-    def sample(self, key: RandomKey, model, memory, batch_size: int) -> tuple[Any, Any]:
-        """Negatives for one update, and the memory (a replay buffer, say) that goes on to the next."""
-        ...
-
-    def loss(self, key: RandomKey, model, batch, negatives) -> tuple[Scalar, dict[str, Scalar]]:
-        """The loss of a batch (batch, n), and the named terms to report."""
-        ...
-
-    def between(self, key: RandomKey, model, memory) -> Any:
-        """The memory to go on with; called on the host before each chunk of updates and after the last."""
-        ...
 
 
 class TrainingState(NamedTuple):
@@ -61,10 +42,6 @@ class History(NamedTuple):
     steps: np.ndarray
     terms: dict[str, np.ndarray]
     seconds: np.ndarray
-
-
-class TrainingDiverged(ArithmeticError):
-    """A term of the loss stopped being finite; the message names the step and the term."""
 
 
 @lru_cache

@@ -1,0 +1,46 @@
+"""Arrays on the devices of a mesh, and back on the host."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+
+def automatic(mesh: Mesh | None) -> Mesh | None:
+    """The mesh with its axes left to the compiler; `jax.make_mesh` makes them explicit, which `vmap` does not mix."""
+    return mesh and Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * len(mesh.axis_names))
+
+
+def replicated(tree, mesh: Mesh | None):
+    """The tree with a copy on every device of the mesh."""
+    if mesh is None:
+        return tree
+    return jax.tree.map(lambda leaf: _placed(leaf, NamedSharding(mesh, PartitionSpec())), tree)
+
+
+def _placed(leaf, sharding: NamedSharding):
+    """An array that every process holds alike, on the devices of a sharding."""
+    if jax.process_count() == 1:
+        return jax.device_put(leaf, sharding)
+    leaf = jnp.asarray(leaf)
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(_placed(jax.random.key_data(leaf), sharding), impl=jax.random.key_impl(leaf))
+    return jax.make_array_from_callback(leaf.shape, sharding, lambda index: np.asarray(leaf)[index])
+
+
+def gathered(values, mesh: Mesh | None):
+    """Values of all chains on every device, inside jit, so that their sum has one order on any number of devices.
+
+    Any pytree of arrays.
+    """
+    if mesh is None:
+        return values
+    return jax.lax.with_sharding_constraint(values, NamedSharding(mesh, PartitionSpec()))
+
+
+def on_host(tree):
+    """The tree as NumPy arrays, gathered from all processes where there are several."""
+    if jax.process_count() > 1:
+        return multihost_utils.process_allgather(tree, tiled=True)
+    return jax.tree.map(np.asarray, tree)

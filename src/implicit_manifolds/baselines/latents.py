@@ -1,0 +1,98 @@
+"""Densities of codes: a standard normal, a flow, an energy normalised in a box."""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._types import Array, Energy, Float, RandomKey, Scalar, Vector
+from ..ebim.kernels import KernelEnergy, kernel_source
+from ..networks.flows import Context, Flow
+from ..volume.importance import LogNormalizer, resampled
+from ..volume.pools import box_source
+from .autoencoders import Code
+
+
+@runtime_checkable
+class Latent(Protocol):
+    """What a pushforward model needs of the law of its codes."""
+
+    def log_density(self, z: Code, context: Context = None) -> Scalar:
+        """Log density of a code (m,), given a context (c,) if the law has one."""
+        ...
+
+    def draw(self, key: RandomKey, count: int, context: Context = None) -> Float[Array | np.ndarray, "count m"]:
+        """Independent codes (count, m), on the host."""
+        ...
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class StandardNormal:
+    """N(0, I) in m dimensions."""
+
+    dimension: int = field(metadata={"static": True})
+
+    def log_density(self, z: Code, context: Context = None) -> Scalar:
+        """Log density of a code (m,); the context is not used."""
+        return standard_normal(z)
+
+    def draw(self, key: RandomKey, count: int, context: Context = None) -> Float[Array, "count m"]:
+        """Codes (count, m)."""
+        return jax.random.normal(key, (count, self.dimension))
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class FlowLatent:
+    """The law of h(z), z ~ N(0, I), h a flow of R^m that may depend on a context."""
+
+    flow: Flow
+    dimension: int = field(metadata={"static": True})
+
+    def log_density(self, z: Code, context: Context = None) -> Scalar:
+        """Log density of a code (m,) given a context (c,)."""
+        base, log_determinant = self.flow.inverse(z, context)
+        return standard_normal(base) + log_determinant
+
+    def draw(self, key: RandomKey, count: int, context: Context = None) -> Float[Array, "count m"]:
+        """Codes (count, m) given one context (c,)."""
+        return _pushed(self.flow, jax.random.normal(key, (count, self.dimension)), context)
+
+
+@jax.jit
+def _pushed(flow, base, context):
+    return jax.vmap(lambda z: flow.forward(z, context)[0])(base)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class EnergyLatent:
+    """exp(-E)/Z in a box (low, high), each (m,), and nothing outside.
+
+    log_normalizer is log Z; kernel, if there is one, a density like it, to look for mass with.
+    """
+
+    energy: Energy
+    low: Vector
+    high: Vector
+    log_normalizer: LogNormalizer
+    kernel: KernelEnergy | None = None
+
+    def log_density(self, z: Code, context: Any = None) -> Scalar:
+        """Log density of a code (m,), -inf outside of the box; the context is not used."""
+        inside = jnp.all((z >= self.low) & (z <= self.high))
+        return jnp.where(inside, -self.energy(z) - self.log_normalizer.value, -jnp.inf)
+
+    def draw(self, key: RandomKey, count: int, context: Context = None) -> Float[np.ndarray, "count m"]:
+        """Codes (count, m) by importance resampling of fresh points of the box, none used twice."""
+        box = (self.low, self.high)
+        source = box_source(box) if self.kernel is None else kernel_source(box, self.kernel)
+        return resampled(key, source, self.energy, count)[0]
+
+
+def standard_normal(z: Code) -> Scalar:
+    """Log density of N(0, I) at a point (m,)."""
+    return -0.5 * (jnp.vdot(z, z) + z.size * jnp.log(2 * jnp.pi))

@@ -1,0 +1,136 @@
+"""Pushforward models as values, and the verbs of an EBIM for them: sample, log_density, project_points.
+
+x = g(z), z from a density of codes. An ambient model is one whose codes are points: a flow, or `Identity`.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._loops import in_blocks
+from .._types import Array, Float, RandomKey
+from ..ebim.model import BLOCK, Densities, Projections
+from ..points import check_points, check_training_points
+from ..scaling import Scaling, standardization
+from ..training.loop import History
+from .autoencoders import Autoencoder, Inflated, log_change, log_volume
+from .latents import Latent
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Pushforward:
+    """A density of codes pushed through a decoder, in standardised units.
+
+    autoencoder: `encode` (n,) to (m,) and `decode` (m,) to (n,). latent: the law of codes. scaling takes data units to
+    standardised ones.
+    """
+
+    autoencoder: Autoencoder
+    latent: Latent
+    scaling: Scaling
+
+
+class PushforwardFit(NamedTuple):
+    """A fitted model and the history of each of its trainings, by name."""
+
+    model: Pushforward
+    histories: dict[str, History]
+
+
+def sample(
+    key: RandomKey, model: Pushforward, count: int, context: Float[Array | np.ndarray, " c"] | None = None
+) -> Float[np.ndarray, "count n"]:
+    """`count` independent points g(z) in data units, (count, n), given one context (c,) if the model has one."""
+    codes = np.asarray(model.latent.draw(key, count, None if context is None else jnp.asarray(context, float)))
+    return model.scaling.restore(in_blocks(lambda rows: _decoded(model.autoencoder, rows), codes, BLOCK))
+
+
+def project_points(model: Pushforward, points) -> Projections:
+    """g(e(x)) for `points` (N, n) in data units, and the distance to it: the encoder's image, not the nearest point.
+
+    Raises InputError.
+    """
+    standard = standardized(model, points)
+    found = in_blocks(lambda rows: _reconstructed(model.autoencoder, rows), standard, BLOCK)
+    distance = np.linalg.norm(found - standard, axis=1) * float(model.scaling.scale)
+    return Projections(model.scaling.restore(found), distance, np.isfinite(distance))
+
+
+def log_density(model: Pushforward, points, context: Float[Array | np.ndarray, "N c"] | None = None) -> Densities:
+    """Log p at g(e(x)) by the volume of the decoder's image, and the distance to it, for `points` (N, n).
+
+    log p_Z(z) - ½ log det(JᵀJ) at z = e(x), J the decoder's full Jacobian, in nats per data unit to the power m;
+    energy is -log p_Z(z). The formula holds where the decoder is injective. An `Inflated` one (PIE) has its density in
+    R^n, at x itself. converged: the density is a number. context (N, c), if the model has one. Raises InputError.
+    """
+    standard = standardized(model, points)
+    rows = standard if context is None else np.column_stack([standard, np.asarray(context, standard.dtype)])
+    width = standard.shape[1]
+
+    def densities(rows):
+        return _log_densities(model.autoencoder, model.latent, rows[:, :width], rows[:, width:])
+
+    found, latent, distance = in_blocks(densities, rows, BLOCK)
+    scale = float(model.scaling.scale)
+    dimension = width if isinstance(model.autoencoder, Inflated) else code_size(model)
+    density = found.astype(np.float64) - dimension * np.log(scale)
+    return Densities(density, -latent.astype(np.float64), distance * scale, ~np.isnan(density))
+
+
+def image(model: Pushforward, codes) -> tuple[np.ndarray, np.ndarray]:
+    """Points g(z) of `codes` (N, m), (N, n) in data units, and log p there by the volume of the image, (N,).
+
+    For a look at all of the manifold, where `sample` shows what is likely. No context.
+    """
+    codes = np.asarray(codes)
+    found, density = in_blocks(lambda rows: _images(model.autoencoder, model.latent, rows), codes, BLOCK)
+    return model.scaling.restore(found), density.astype(np.float64) - codes.shape[1] * np.log(
+        float(model.scaling.scale)
+    )
+
+
+def code_size(model: Pushforward) -> int:
+    """m, the number of coordinates of a code."""
+    point = jax.ShapeDtypeStruct((len(model.scaling.shift),), jnp.result_type(float))
+    return jax.eval_shape(model.autoencoder.encode, point).shape[0]
+
+
+def standardized(model: Pushforward, points) -> np.ndarray:
+    """Points (N, n) in the units of the networks. Raises InputError."""
+    return np.asarray(model.scaling.standardize(check_points(points, dimension=len(model.scaling.shift))))
+
+
+def standardized_points(points, latent: int):
+    """Scaling of `points` (N, n) to train on, the points in its units, and their box. Raises InputError."""
+    points = check_training_points(points, np.shape(points)[-1] - latent)
+    return standardization(points)
+
+
+@jax.jit
+def _decoded(autoencoder, codes):
+    return jax.vmap(autoencoder.decode)(codes)
+
+
+@jax.jit
+def _reconstructed(autoencoder, points):
+    return jax.vmap(lambda x: autoencoder.decode(autoencoder.encode(x)))(points)
+
+
+@jax.jit
+def _images(autoencoder, latent, codes):
+    return jax.vmap(lambda z: (autoencoder.decode(z), latent.log_density(z) - log_volume(autoencoder, z)))(codes)
+
+
+@jax.jit
+def _log_densities(autoencoder, latent, points, contexts):
+    def one(x, context):
+        z = autoencoder.encode(x)
+        log_latent = latent.log_density(z, context if context.size else None)
+        distance = jnp.linalg.norm(autoencoder.decode(z) - x)
+        return log_latent + log_change(autoencoder, x, z), log_latent, distance
+
+    return jax.vmap(one)(points, contexts)

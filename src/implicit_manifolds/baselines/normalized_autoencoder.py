@@ -1,0 +1,179 @@
+"""Normalised autoencoder: the reconstruction error as the energy of a density of R^n (Yoon et al. 2021)."""
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.tree_util import Partial
+
+from .._random import derived_keys, host_generator, uniform_in_box
+from .._types import Array, Float, RandomKey, Scalar, Vector
+from ..ebim.contrastive import contrastive_loss
+from ..ebim.kernels import kernel_source
+from ..mcmc.chains import advance
+from ..mcmc.langevin import Langevin
+from ..scaling import box_around
+from ..training import replay_buffer
+from ..training.loop import train_afresh
+from ..training.objective import LossObjective
+from ..volume.importance import log_normalizer
+from .autoencoder_ebm import AutoencoderConfig
+from .autoencoders import Code, Identity, Network, perceptrons, reconstruction
+from .latent_energy import kernel_near
+from .latents import EnergyLatent
+from .model import Pushforward, PushforwardFit, standardized_points
+
+NORMALIZER_ERROR = 0.01
+"""Of log Z: the error of a density that is spread over all of a decoder's image is dear to lower."""
+
+
+@dataclass(frozen=True)
+class NormalizedAutoencoderConfig:
+    """Normalised autoencoder: training of the reconstruction error as an energy, after that of the autoencoder."""
+
+    temperature: float = 0.02
+    num_steps: int = 3000
+    batch_size: int = 100
+    learning_rate: float = 0.0003
+    decay: bool = True
+    clip_norm: float | None = 1.0
+    square_weight: float = 0.01
+    candidates: int = 32  # uniform codes, of which one that exp(-E) favours starts a chain of codes
+    latent_steps: int = 10  # of that chain, which finds where on the manifold a chain of points starts
+    latent_noise: float = 0.05
+    langevin_steps: int = 10
+    noise_scale: float = 0.05
+    gradient_clip: float | None = 100.0  # of both chains, entrywise: a decoder is steep where there are no data
+    replay_fraction: float = 0.5
+    buffer_size: int = 10_000
+    box_margin: float = 0.25
+
+
+class BoundedAutoencoder(nnx.Module):
+    """Two networks; codes (m,) are bounded to [-1, 1] by a tanh, so that all of their space can be searched."""
+
+    def __init__(self, encoder: Network, decoder: Network, latent: int):
+        self.encoder, self.decoder = encoder, decoder
+        self.latent = latent
+
+    def encode(self, x: Vector) -> Code:
+        """The code (m,) of a point (n,)."""
+        return jnp.tanh(self.encoder(x))
+
+    def decode(self, z: Code) -> Vector:
+        """The point (n,) of a code (m,)."""
+        return self.decoder(z)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class ReconstructionEnergy:
+    """‖x - g(e(x))‖² / temperature of one point (n,)."""
+
+    autoencoder: BoundedAutoencoder
+    temperature: float = field(metadata={"static": True})
+
+    def __call__(self, x: Vector) -> Scalar:
+        """One point, (n,) to ()."""
+        return jnp.sum((x - self.autoencoder.decode(self.autoencoder.encode(x))) ** 2) / self.temperature
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class NormalizedObjective:
+    """Contrastive divergence whose chains start on the decoder's image, found by a chain of codes.
+
+    low, high (n,): the box that finished chains are clipped to. The memory is the replay buffer of codes (size, m).
+    """
+
+    low: Vector
+    high: Vector
+    config: NormalizedAutoencoderConfig = field(metadata={"static": True})
+
+    def initial_memory(self, key: RandomKey, model: ReconstructionEnergy) -> Float[Array, "size m"]:
+        """Uniform codes."""
+        edge = jnp.ones(model.autoencoder.latent)
+        return jnp.asarray(uniform_in_box(host_generator(key), (-edge, edge), self.config.buffer_size))
+
+    def sample(self, key: RandomKey, model: ReconstructionEnergy, memory, batch_size: int):
+        """Negatives (batch, n), and the buffer with their codes pushed."""
+        config = self.config
+        fresh_key, pick_key, draw_key, code_key, chain_key = jax.random.split(key, 5)
+        shape = (batch_size, config.candidates, memory.shape[1])
+        candidates = jax.random.uniform(fresh_key, shape, memory.dtype, -1.0, 1.0)
+        fresh = jax.vmap(partial(_favoured, model))(jax.random.split(pick_key, batch_size), candidates)
+        start = replay_buffer.draw(draw_key, memory, fresh, config.replay_fraction)
+        of_codes = Langevin(Partial(energy_of_code, model), config.latent_noise, gradient_clip=config.gradient_clip)
+        codes = _chain_ends(of_codes, code_key, start, config.latent_steps)
+        codes = jnp.clip(codes, -1.0, 1.0)
+        points = jax.vmap(model.autoencoder.decode)(codes)
+        of_points = Langevin(model, config.noise_scale, gradient_clip=config.gradient_clip)
+        finished = _chain_ends(of_points, chain_key, points, config.langevin_steps)
+        return jnp.clip(finished, self.low, self.high), replay_buffer.push(memory, codes)
+
+    def loss(self, key: RandomKey, model, batch, negatives):
+        """`contrastive_loss` with this objective's penalty."""
+        return contrastive_loss(model, batch, negatives, square_weight=self.config.square_weight)
+
+    def between(self, key: RandomKey, model, memory):
+        """The memory as it is."""
+        return memory
+
+
+def fit_normalized_autoencoder(
+    key: RandomKey,
+    points,
+    latent: int,
+    config: NormalizedAutoencoderConfig = NormalizedAutoencoderConfig(),
+    pretraining: AutoencoderConfig = AutoencoderConfig(num_steps=4000),
+    *,
+    progress: bool = False,
+) -> PushforwardFit:
+    """NAE of `points` (N, n): an autoencoder, then its reconstruction error as an energy in the box around the points.
+
+    The model is an ambient one, normalised in the box; its law's energy holds the autoencoder. Raises InputError and
+    TrainingDiverged (Yoon et al. 2021, with on-manifold initialisation).
+    """
+    model_key, pretrain_key, train_key, data_key, normalizer_key = derived_keys(key, 5)
+    scaling, standard, _ = standardized_points(points, latent)
+    box = box_around(standard, config.box_margin)
+    autoencoder = BoundedAutoencoder(*perceptrons(model_key, standard.shape[1], latent, pretraining.hidden), latent)
+    options = {"progress": progress, "checkpoint_dir": None}
+    objective = LossObjective(Partial(reconstruction))
+    state, first = train_afresh("autoencoder", pretrain_key, autoencoder, objective, standard, pretraining, **options)
+    energy = ReconstructionEnergy(state.model, config.temperature)
+    state, history = train_afresh(
+        "energy", train_key, energy, NormalizedObjective(*box, config), standard, config, **options
+    )
+    _, kernel, _ = kernel_near(data_key, np.asarray(standard), box)
+    # exp(-E) is this thick across the manifold, where the data may be much thinner.
+    thickness = (config.temperature / 2) ** 0.5
+    kernel = replace(kernel, bandwidths=jnp.hypot(kernel.bandwidths, thickness))
+    normalizer = log_normalizer(normalizer_key, kernel_source(box, kernel), state.model, NORMALIZER_ERROR)
+    law = EnergyLatent(state.model, *box, normalizer, kernel)
+    model = Pushforward(Identity(standard.shape[1]), law, scaling)
+    return PushforwardFit(model, {"autoencoder": first, "energy": history})
+
+
+def energy_of_code(energy: ReconstructionEnergy, z: Code) -> Scalar:
+    """The energy, (), of the image of a code (m,)."""
+    return energy(energy.autoencoder.decode(z))
+
+
+def _favoured(energy: ReconstructionEnergy, key, candidates):
+    """One of the codes (c, m), by exp(-E) and the volume that its surroundings have on the decoder's image."""
+    if len(candidates) == 1:
+        return candidates[0]
+
+    def log_weight(z):
+        jacobian = jax.jacobian(energy.autoencoder.decode)(z)
+        return 0.5 * jnp.linalg.slogdet(jacobian.T @ jacobian)[1] - energy_of_code(energy, z)
+
+    return candidates[jax.random.categorical(key, jax.vmap(log_weight)(candidates))]
+
+
+def _chain_ends(sampler: Langevin, key, starts, steps: int):
+    return advance(sampler, key, jax.vmap(sampler.init)(starts), steps)[0].position

@@ -1,0 +1,159 @@
+"""Step 2 by contrastive divergence, its negatives from constrained chains (Ross et al. 2023, §3.2)."""
+
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from .._random import Box, derived_keys, host_generator
+from .._types import MDF, Array, Energy, Float, RandomKey, Scalar, Vector
+from ..manifold.multipliers import gradient_descent, quasi_newton
+from ..manifold.scaled_chord import scaled_chord
+from ..mcmc.chains import advance
+from ..mcmc.constrained_langevin import ConstrainedLangevin
+from ..mcmc.langevin import Langevin
+from ..networks.mlp import EnergyMLP
+from ..training import replay_buffer
+from ..training.loop import History, train_afresh
+
+
+@dataclass(frozen=True)
+class EnergyConfig:
+    """Step 2 by contrastive divergence, and its constrained chains on M; those of `sample` share ε and α."""
+
+    hidden: tuple[int, ...] = (32, 32)
+    num_steps: int = 1000
+    batch_size: int = 100
+    learning_rate: float = 0.01
+    decay: bool = True
+    clip_norm: float | None = 1.0
+    square_weight: float = 0.1
+    langevin_steps: int = 10
+    noise_scale: float = 0.15
+    step_size: float | None = None  # noise_scale², the one value that targets exp(-E)
+    gradient_clip: float | None = None
+    replay_fraction: float = 0.95
+    buffer_size: int = 10_000
+    starts: int = 2000  # points of M that fresh chains are drawn from
+    solver: Literal["quasi-newton", "scaled-chord", "gradient-descent"] = "quasi-newton"  # of multipliers
+    tolerance: float | None = None  # of ‖F‖; what the dtype allows, unless given
+    max_iterations: int | None = None  # of the solver, since chains wait for the slowest; its own cap unless given
+
+
+def contrastive_loss(
+    energy: Energy,
+    points: Float[Array, "batch n"],
+    negatives: Float[Array, "m n"],
+    *,
+    square_weight: float = 0.1,
+) -> tuple[Scalar, dict[str, Scalar]]:
+    """Mean E(x) - mean E(x⁻) + b · (mean E(x)² + mean E(x⁻)²), b = square_weight.
+
+    points x (batch, n) from the data, negatives x⁻ (m, n) from the model's chains, through which no
+    gradient flows. Returns the loss and its unweighted terms. Its gradient is that of the negative
+    log-likelihood when the chains follow exp(-E) and b = 0.
+    """
+    low = jax.vmap(energy)(points)
+    high = jax.vmap(energy)(jax.lax.stop_gradient(negatives))
+    terms = {
+        "data": jnp.mean(low),
+        "negative": jnp.mean(high),
+        "square": jnp.mean(low**2) + jnp.mean(high**2),
+    }
+    return terms["data"] - terms["negative"] + square_weight * terms["square"], terms
+
+
+SOLVERS = {"quasi-newton": quasi_newton, "scaled-chord": scaled_chord, "gradient-descent": gradient_descent}
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class ContrastiveObjective:
+    """Step 2: contrastive divergence with F frozen, negatives from constrained Langevin chains on M.
+
+    Without an MDF, M is all of R^n in the box and chains are ambient. starts (s, n): points of M that fresh chains are
+    drawn from. low, high (n,): the box no chain may
+    leave. The memory is the replay buffer (size, n), all of it on M.
+    """
+
+    mdf: MDF | None
+    starts: Float[Array, "starts n"]
+    low: Vector
+    high: Vector
+    config: EnergyConfig = field(metadata={"static": True})
+
+    def initial_memory(self, key: RandomKey, model) -> Float[Array, "size n"]:
+        """A buffer of random starts."""
+        return self.starts[host_generator(key).integers(0, len(self.starts), self.config.buffer_size)]
+
+    def sampler(self, energy: Any) -> ConstrainedLangevin | Langevin:
+        """The chains of this objective for a given energy."""
+        config = self.config
+        if self.mdf is None:
+            return Langevin(energy, config.noise_scale, config.step_size, config.gradient_clip)
+        return ConstrainedLangevin(
+            self.mdf,
+            energy,
+            config.noise_scale,
+            config.step_size,
+            config.gradient_clip,
+            config.tolerance,
+            (self.low, self.high),
+            SOLVERS[config.solver],
+            config.max_iterations,
+        )
+
+    def sample(self, key: RandomKey, model, memory, batch_size: int):
+        """Negatives (batch, n) on M, and the buffer with them pushed."""
+        fresh_key, draw_key, chain_key = jax.random.split(key, 3)
+        # A uniform number and not `randint`, which draws, and compiles, twice.
+        picked = jax.random.uniform(fresh_key, (batch_size,)) * self.starts.shape[0]
+        fresh = self.starts[picked.astype(int)]
+        start = replay_buffer.draw(draw_key, memory, fresh, self.config.replay_fraction)
+        sampler = self.sampler(model)
+        states = jax.vmap(sampler.init)(start)
+        states, _ = advance(sampler, chain_key, states, self.config.langevin_steps)
+        # Constrained chains never leave the box; ambient ones are brought back.
+        finished = jnp.clip(states.position, self.low, self.high)
+        return finished, replay_buffer.push(memory, finished)
+
+    def loss(self, key: RandomKey, model, batch, negatives):
+        """`contrastive_loss` with this objective's penalty."""
+        return contrastive_loss(model, batch, negatives, square_weight=self.config.square_weight)
+
+    def between(self, key: RandomKey, model, memory):
+        """The memory as it is."""
+        return memory
+
+
+def fit_contrastive(
+    key: RandomKey,
+    mdf: MDF | None,
+    points: Float[Array, "points n"],
+    starts: Float[Array, "starts n"],
+    box: Box,
+    config: EnergyConfig = EnergyConfig(),
+    *,
+    progress: bool = False,
+    checkpoint_dir: Path | None = None,
+) -> tuple[EnergyMLP, History]:
+    """Learn E on the frozen {F = 0} from `points` (N, n), standardised, as the paper does; E and the history.
+
+    starts (s, n): points of M for fresh chains. Without an MDF, M is all of R^n in the box. Raises TrainingDiverged.
+    """
+    model_key, train_key = derived_keys(key, 2)
+    energy = _initial_energy(model_key, (points.shape[1], *config.hidden))
+    objective = ContrastiveObjective(mdf, starts, *box, config)
+    state, history = train_afresh(
+        "energy", train_key, energy, objective, points, config, progress=progress, checkpoint_dir=checkpoint_dir
+    )
+    return state.model, history
+
+
+@partial(jax.jit, static_argnames="sizes")
+def _initial_energy(key, sizes):
+    return EnergyMLP(sizes, rngs=nnx.Rngs(key))

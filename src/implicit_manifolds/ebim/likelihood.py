@@ -1,0 +1,175 @@
+"""Step 2 by maximum likelihood against points of known volume: no Markov chain in the loop."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._random import derived_keys
+from .._types import Array, Energy, Float, RandomKey, Scalar
+from ..networks.mixtures import EnergyMixture
+from ..training.loop import History, train_afresh
+from ..volume.importance import MIN_NORMALIZER_DRAWS, energies_at
+from ..volume.pools import Pool, PoolSource, log_integral
+from .kernels import kernel_energy, mixture_weights
+from .members import Best, Folded, _initial_members, _member_energies, _sizes, _summed, better, untrained
+from .survey import Judged
+
+
+@dataclass(frozen=True)
+class LikelihoodConfig:
+    """Step 2 by maximum likelihood: the energies, and the points of M they are normalised with."""
+
+    hidden: tuple[int, ...] = (32, 32)
+    features: int = 16  # Fourier features
+    bandwidths: tuple[float, ...] = (0.5, 1.0, 2.0)  # of the features, in radians per standard unit
+    members: int = 4  # energies trained side by side and averaged, each stopped early on a fold it does not see
+    num_steps: int = 600
+    batch_size: int = 200
+    learning_rate: float = 0.005
+    decay: bool = True
+    pool_size: int = 5000  # points of M, redrawn twenty times
+    pool_batch: int = 500
+    held_out: int = 10_000  # points of M that validate
+    kernel: bool = True  # mix in an adaptive kernel density, as far as held-out folds ask for it
+
+
+def likelihood_loss(
+    energy: Energy,
+    points: Float[Array, "batch n"],
+    pool: Float[Array, "m n"],
+    log_volumes: Float[Array, " m"],
+    weights: Float[Array, " batch"] | None = None,
+) -> tuple[Scalar, dict[str, Scalar]]:
+    """Σ w E(x) / Σ w + log mean V(u) exp(-E(u)): the negative log-likelihood.
+
+    points x (batch, n) from the data with optional weights w (batch,); pool u (m, n), points of M of which each stands
+    for the volume V / m, log_volumes log V (m,), -inf for a point to be left out. The log of a mean over few u is
+    biased low, and an energy trained on one fixed pool learns to fall between its points: redraw the pool, and judge by
+    another. Returns the loss and its terms.
+    """
+    data = jnp.average(jax.vmap(energy)(points), weights=weights)
+    log_z = jax.nn.logsumexp(log_volumes - jax.vmap(energy)(pool)) - jnp.log(pool.shape[0])
+    return data + log_z, {"data": data, "log_z": log_z}
+
+
+class VolumePoints(NamedTuple):
+    """points (m, n) of M, and log V (m,), V / m the volume each stands for; -inf for rows that hold no point."""
+
+    points: Float[Array, "m n"]
+    log_volumes: Float[Array, " m"]
+
+
+def volume_points(pool: Pool, rows: int) -> VolumePoints:
+    """A pool of at most `rows` points as arrays of that many rows, so that no new size compiles again."""
+    missing = rows - len(pool.points)
+    log_volumes = np.append(np.log(rows * pool.weights), np.full(missing, -np.inf))
+    points = np.pad(pool.points, ((0, missing), (0, 0)))
+    return VolumePoints(jnp.asarray(points), jnp.asarray(log_volumes, points.dtype))
+
+
+class LikelihoodMemory(NamedTuple):
+    """pool, the points of M in use; best, what early stopping keeps."""
+
+    pool: VolumePoints
+    best: Best
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class LikelihoodObjective:
+    """Maximum likelihood of stacked energies against pools redrawn between chunks.
+
+    Member j trains on the data of all folds but j, and its parameters with the least loss on fold j, against
+    `held_out`, points of M that no member trains on, are kept: early stopping.
+    """
+
+    data: Folded
+    held_out: VolumePoints
+    source: PoolSource = field(metadata={"static": True})
+    config: LikelihoodConfig = field(metadata={"static": True})
+
+    def initial_memory(self, key: RandomKey, model) -> LikelihoodMemory:
+        """No pool yet, and untrained members."""
+        empty = jax.tree.map(lambda leaf: jnp.zeros((self.config.pool_size, *leaf.shape[1:])), self.held_out)
+        return LikelihoodMemory(empty, untrained(model, self.config.members))
+
+    def between(self, key: RandomKey, model, memory: LikelihoodMemory) -> LikelihoodMemory:
+        """A fresh pool, and whichever of each member's parameters validate best."""
+        best = _judged_by_likelihood(model, memory.best, self.data, self.held_out)
+        pool = self.source.draw(key, self.config.pool_size)
+        return LikelihoodMemory(volume_points(pool, self.config.pool_size), best)
+
+    def sample(self, key: RandomKey, model, memory, batch_size: int):
+        """`pool_batch` points of M from the pool, the same for all members; the memory as it is."""
+        picked = jax.random.uniform(key, (self.config.pool_batch,)) * memory.pool.points.shape[0]
+        return jax.tree.map(lambda leaf: leaf[picked.astype(int)], memory.pool), memory
+
+    def loss(self, key: RandomKey, model, batch: Folded, negatives: VolumePoints):
+        """Summed `likelihood_loss` of the members, so that each has the gradient of its own; terms are means."""
+        return _summed(lambda member, seen: likelihood_loss(member, batch.points, *negatives, seen), model, batch)
+
+
+@jax.jit
+def _judged_by_likelihood(members, best: Best, data: Folded, held_out: VolumePoints) -> Best:
+    def one(member, j):
+        fold = (data.fold == j).astype(data.points.dtype)
+        return likelihood_loss(member, data.points, *held_out, fold)[0]
+
+    return better(members, jax.vmap(one)(members, jnp.arange(len(best.losses))), best)
+
+
+def fit_likelihood(
+    key: RandomKey,
+    source: PoolSource,
+    data: Judged,
+    config: LikelihoodConfig = LikelihoodConfig(),
+    *,
+    progress: bool = False,
+    checkpoint_dir: Path | None = None,
+) -> tuple[EnergyMixture, History]:
+    """Learn E on a frozen M by maximum likelihood; source draws its points of known volume.
+
+    `config.members` energies are trained side by side, each on all folds of the data but one, on which it is
+    stopped early. The mean of their normalised densities is mixed with a kernel density by the likelihood that folds
+    have under what did not see them, where that is surely better. No pool that trained a member validates or
+    normalises it. Returns E and the history. Raises TrainingDiverged.
+    """
+    model_key, held_out_key, train_key, normalizer_key = derived_keys(key, 4)
+    members = _initial_members(model_key, _sizes(data.points, config), config.members)
+    folded = Folded(jnp.asarray(data.points), jnp.asarray(data.fold))
+    held_out = volume_points(source.draw(held_out_key, config.held_out), config.held_out)
+    objective = LikelihoodObjective(folded, held_out, source, config)
+    state, history = train_afresh(
+        "energy", train_key, members, objective, folded, config, progress=progress, checkpoint_dir=checkpoint_dir
+    )
+    members = state.memory.best.members
+    pool = source.draw(normalizer_key, MIN_NORMALIZER_DRAWS)
+    log_z = [log_integral(pool, -column).value for column in _member_energies(members, pool.points).T]
+    log_weights = -np.asarray(log_z) - math.log(config.members)
+    centres, fold = data.points[: len(data.densities)], data.fold[: len(data.densities)]
+    unseen = _member_energies(members, centres)[np.arange(len(fold)), fold] + np.asarray(log_z)[fold]
+    network, multiples = _stacked(np.exp(-unseen), data.densities) if config.kernel else (1.0, np.zeros(0))
+    kernel = None
+    if network < 1:
+        kernel = kernel_energy(centres, multiples, data.dimension)
+        kernel_log_z = log_integral(pool, -energies_at(kernel, pool.points)).value
+        log_weights = np.append(log_weights + math.log(network), math.log(1 - network) - kernel_log_z)
+    return EnergyMixture(members, kernel, jnp.asarray(log_weights, data.points.dtype)), history
+
+
+def _stacked(network: Float[np.ndarray, " a"], kernels: Float[np.ndarray, "a s"]) -> tuple[float, np.ndarray]:
+    """Weights of the networks' density and of the kernels' (s,), by points (a,) that none of them has seen.
+
+    The networks' weight is 1 unless kernels raise the mean log-density by more than two of its standard errors.
+    """
+    columns = np.column_stack([network, kernels]) + np.finfo(np.float32).tiny
+    weights = mixture_weights(columns)
+    gain = np.log(columns @ weights) - np.log(columns[:, 0])
+    if gain.mean() <= 2 * gain.std() / math.sqrt(len(gain)):
+        return 1.0, weights[1:]
+    return max(weights[0], 1e-30), weights[1:]

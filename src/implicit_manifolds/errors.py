@@ -1,0 +1,17 @@
+"""What the library raises, each in one sentence that says what to do."""
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used; the message is one sentence that says what to do."""
+
+
+class TrainingDiverged(ArithmeticError):
+    """A term of the loss stopped being finite; the message names the step and the term."""
+
+
+class ChainsStuck(RuntimeError):
+    """Chains that did not move in the second half of warm-up."""
+
+
+class DataUnavailable(RuntimeError):
+    """A data file cannot be had or trusted; the message is one sentence that says what to do."""

@@ -1,0 +1,178 @@
+"""Components, Betti numbers and stray parts of a level set: from its mesh, or from charts and persistent homology."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
+
+from .._loops import in_blocks
+from .._random import Box
+from .._types import MDF, Array, Float
+from ..volume.atlas import Atlas, components, draw, part_of
+from .homology import betti_numbers
+from .mesh import Mesh, genus_of, is_closed, level_mesh, simplex_volumes
+
+BLOCK = 2**15
+RESOLUTIONS = {2: (64, 128, 256, 512), 3: (32, 48, 64, 96, 128)}
+DRAWS = 20_000
+
+
+class Component(NamedTuple):
+    """A connected part of {F = 0} in the box.
+
+    closed: it does not end at the box. betti (β₀, ..., β_d) of it, d = min(m, 2); None for a mesh that is open, whose
+    handles say nothing. volume_share and data_share: its parts of the volume and of the data, each point counted with
+    the component nearest to it.
+    """
+
+    closed: bool
+    betti: tuple[int, ...] | None
+    volume_share: float
+    data_share: float
+
+
+class Topology(NamedTuple):
+    """What the zero set is.
+
+    dimension m of it. components, largest first. betti (β₀, ..., β_d) of all, open meshes counting as one component
+    each. settled: the last two resolutions agree on number, ends and Betti numbers. resolution: cells along
+    the box's longest side; 0 where charts were read instead. singular_ratio: the least singular value of J on the
+    zero set over the largest.
+    """
+
+    dimension: int
+    components: tuple[Component, ...]
+    betti: tuple[int, ...]
+    settled: bool
+    resolution: int
+    singular_ratio: float
+
+
+def topology(mdf: MDF, box: Box, data: Float[np.ndarray | Array, "points n"], atlas: Atlas | None = None) -> Topology:
+    """Components and Betti numbers of {F = 0} in the box; data (N, n) decide which components are stray.
+
+    One constraint in two or three dimensions: marching squares or cubes on ever finer grids until two agree. Else
+    from an atlas: charts that overlap are one component, whose Betti numbers are counted on ever more landmarks; curves
+    need no counting, surfaces and more the extra `homology` (ImportError). Raises ValueError where there is no atlas.
+    """
+    if jax.eval_shape(mdf, box[0]).shape == (1,) and len(box[0]) in RESOLUTIONS:
+        return _of_meshes(mdf, box, np.asarray(data))
+    if atlas is None:
+        raise ValueError("the topology of more constraints or dimensions is read off charts, and there are none")
+    return _of_charts(mdf, box, np.asarray(data), atlas)
+
+
+def _of_meshes(mdf, box, data) -> Topology:
+    before = None
+    for resolution in RESOLUTIONS[len(box[0])]:
+        mesh = level_mesh(mdf, box, resolution)
+        parts = _mesh_components(mesh, data)
+        shape = sorted(str(part[:2]) for part in parts)
+        settled, before = shape == before, shape
+        if settled:
+            break
+    dimension = len(box[0]) - 1
+    ratio = _singular_ratio(mdf, mesh.vertices)
+    return Topology(dimension, parts, _total(parts, dimension), settled, resolution, ratio)
+
+
+def _of_charts(mdf, box, data, atlas: Atlas) -> Topology:
+    everywhere = (jnp.full(len(box[0]), -jnp.inf), jnp.full(len(box[0]), jnp.inf))
+    pool, part = draw(jax.random.key(0), mdf, atlas, everywhere, DRAWS), components(atlas)
+    dimension = atlas.bases.shape[1] - atlas.normals.shape[1]
+    of_pool, of_data = (part_of(atlas, part, points) for points in (pool.points, data))
+    low, high = (np.asarray(bound) for bound in box)
+    inside = np.all((pool.points >= low) & (pool.points <= high), axis=1)
+    parts, settled = [], True
+    for number in range(part.max() + 1):
+        mine, closed = inside & (of_pool == number), bool(inside[of_pool == number].all())
+        betti, steady = ((1, int(closed)), True) if dimension == 1 else betti_numbers(pool.points[mine], dimension)
+        settled &= steady
+        share = float(pool.weights[mine].sum() / pool.weights[inside].sum())
+        parts.append(Component(closed, betti, share, float(np.mean(of_data == number))))
+    parts.sort(key=lambda one: -one.volume_share)
+    ratio = _singular_ratio(mdf, pool.points[inside])
+    return Topology(dimension, tuple(parts), _total(parts, dimension), settled, 0, ratio)
+
+
+def _total(parts, dimension: int) -> tuple[int, ...]:
+    """Betti numbers of a union of disjoint parts."""
+    size = min(dimension, 2) + 1
+    rows = [part.betti or (1,) + (0,) * (size - 1) for part in parts]
+    return tuple(int(column) for column in np.sum(np.reshape(rows, (-1, size)), axis=0))
+
+
+def describe(found: Topology) -> str:
+    """One line: "1 component, genus 1 (torus); smallest over largest singular value 0.31; no stray components"."""
+    count = len(found.components)
+    parts = [f"{count} component{'' if count == 1 else 's'}"]
+    if count:
+        parts[0] += ", " + _kinds(found)
+        parts.append(f"smallest over largest singular value {found.singular_ratio:.2g}")
+        stray = [component.volume_share for component in found.components if component.data_share == 0]
+        parts.append(f"{len(stray)} stray, {sum(stray):.2g} of the volume" if stray else "no stray components")
+    if not found.settled:
+        parts.append("not settled at the finest resolution")
+    return "; ".join(parts)
+
+
+def _kinds(found: Topology) -> str:
+    kinds = [_kind(component, found.dimension) for component in found.components]
+    distinct = sorted(set(kinds))
+    return distinct[0] if len(distinct) == 1 else ", ".join(f"{kinds.count(kind)} {kind}" for kind in distinct)
+
+
+def _kind(component: Component, dimension: int) -> str:
+    if not component.closed:
+        return "open at the box"
+    if dimension == 1 or component.betti is None:
+        return "closed"
+    if dimension > 2:
+        return f"closed, Betti numbers {', '.join(map(str, component.betti))}"
+    # Zero sets are orientable, so a closed surface has β₁ = 2 · genus.
+    genus = component.betti[1] // 2
+    return {0: "genus 0 (sphere)", 1: "genus 1 (torus)"}.get(genus, f"genus {genus}")
+
+
+def _mesh_components(mesh: Mesh, data) -> tuple[Component, ...]:
+    """The parts of a mesh, largest first."""
+    if len(mesh.simplices) == 0:
+        return ()
+    size, first = len(mesh.vertices), mesh.simplices[:, 0]
+    links = [coo_array((np.ones(len(first)), (first, other)), (size, size)) for other in mesh.simplices.T[1:]]
+    _, label = connected_components(sum(links[1:], links[0]), directed=False)
+    used = np.unique(mesh.simplices)
+    nearest = label[used[KDTree(mesh.vertices[used]).query(data)[1]]]
+    volumes, owner = simplex_volumes(mesh), label[first]
+    parts = []
+    for name in np.unique(owner):
+        simplices = mesh.simplices[owner == name]
+        closed = is_closed(simplices)
+        surface = simplices.shape[1] == 3
+        betti = None if not closed else (1, 2 * genus_of(simplices), 1) if surface else (1, 1)
+        share = float(volumes[owner == name].sum() / volumes.sum())
+        parts.append(Component(closed, betti, share, float(np.mean(nearest == name))))
+    return tuple(sorted(parts, key=lambda part: -part.volume_share))
+
+
+def _singular_ratio(mdf, points) -> float:
+    if len(points) == 0:
+        return 0.0
+    values = in_blocks(lambda rows: _singular_values(mdf, rows), points.astype(jnp.result_type(float)), BLOCK)
+    return float(values.min() / values.max())
+
+
+@jax.jit
+def _singular_values(mdf, points):
+    """Those of J, (points, k), as roots of the eigenvalues of J Jᵀ."""
+
+    def one(x):
+        jacobian = jax.jacrev(mdf)(x)
+        gram = jacobian @ jacobian.T
+        return jnp.sqrt(gram[0] if len(gram) == 1 else jnp.maximum(jnp.linalg.eigvalsh(gram), 0))
+
+    return jax.vmap(one)(points)
