@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from experiments.markdown import replace_between_marks, table_header, table_row
+from experiments.common.markdown import replace_between_marks, table_header, table_row
 
 FIGURES = Path(__file__).parent / "results" / "accelerator.jsonl"
 PAGE = Path(__file__).parents[1] / "docs" / "accelerators.md"

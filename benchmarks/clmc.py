@@ -60,6 +60,7 @@ def measure(options: Options) -> list[dict]:
     from flax import nnx
 
     from implicit_manifolds import ManifoldConfig
+    from implicit_manifolds.box import box_around
     from implicit_manifolds.datasets.synthetic import von_mises_mixture
     from implicit_manifolds.ebim.anchors import points_on_manifold
     from implicit_manifolds.ebim.manifold import fit_manifold
@@ -67,7 +68,6 @@ def measure(options: Options) -> list[dict]:
     from implicit_manifolds.mcmc import ConstrainedLangevin, Reason
     from implicit_manifolds.mcmc.chains import advance, initial_states
     from implicit_manifolds.networks.mlp import EnergyMLP
-    from implicit_manifolds.scaling import box_around
 
     data = jnp.asarray(von_mises_mixture(np.random.default_rng(0), 1000), jnp.float32)
     box = box_around(data, 0.1)
@@ -96,10 +96,10 @@ def measure(options: Options) -> list[dict]:
         for name in options.solvers:
             sampler = ConstrainedLangevin(mdf, energy, 0.1, tolerance=1e-5, solver=getattr(multipliers, name))
             steps = SLOWEST_STEPS if name == "lbfgs" else max(5, 100_000 // chains)
-            warm, _ = step(sampler, jax.random.key(2), initial_states(sampler, starts), steps)
+            warm, _ = step(jax.random.key(2), sampler, initial_states(sampler, starts), steps)
             key = jax.random.key(3)
-            results[name] = (step(sampler, key, warm, steps), steps, sampler)
-            tasks[name] = (step, (sampler, key, warm, steps), steps)
+            results[name] = (step(key, sampler, warm, steps), steps, sampler)
+            tasks[name] = (step, (key, sampler, warm, steps), steps)
         times = timed(tasks, options.repeats)
         for name, ((states, info), steps, _) in results.items():
             (wall, cpu), (one, _), (slope, _) = times[name], times["forward"], times["energy_gradient"]

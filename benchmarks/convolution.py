@@ -34,7 +34,7 @@ def gradient(convolve, kernel, images):
 
 def loop(convolve, kernel, images):
     """STEPS of descent in a scan."""
-    step = lambda kernel, _: (kernel - 1e-9 * gradient(convolve, kernel, images), None)  # noqa: E731
+    step = lambda kernel, _: (kernel - 1e-9 * gradient(convolve, kernel, images), None)
     return jax.lax.scan(step, kernel, None, length=STEPS)[0]
 
 

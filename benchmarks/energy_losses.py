@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import tyro
 
+from implicit_manifolds import Manifold
 from implicit_manifolds.datasets.synthetic import von_mises_mixture
 from implicit_manifolds.ebim.anchors import points_on_manifold
 from implicit_manifolds.ebim.contrastive import EnergyConfig, fit_contrastive
@@ -66,20 +67,19 @@ def measure(options: Options) -> list[dict]:
     mdf, _ = fit_manifold(key, standard, 1, box)
     anchors, starts = points_on_manifold(key, mdf, standard, box, 2000)
     judged_at, _ = points_on_manifold(key, mdf, scaling.standardize(fresh), box, 1)
-    atlas = survey(key, mdf, anchors, starts, box, 4).atlas
+    bare = Manifold(mdf, box, anchors)
+    charted = survey(key, bare, anchors, starts, 4).manifold
 
     def likelihood(count):
-        found = survey(key, mdf, anchors, starts, box, 4)
-        return fit_likelihood(
-            key, pool_source(mdf, found.atlas, box), found.data, replace(LikelihoodConfig(), num_steps=count)
-        )[0]
+        manifold, data = survey(key, bare, anchors, starts, 4)
+        return fit_likelihood(key, pool_source(manifold), data, replace(LikelihoodConfig(), num_steps=count))[0]
 
     def score_matching(count):
-        found = survey(key, mdf, anchors, starts, box, 4)
-        return fit_score_matching(key, mdf, anchors, found, box, replace(ScoreMatchingConfig(), num_steps=count))[0]
+        manifold, _ = survey(key, bare, anchors, starts, 4)
+        return fit_score_matching(key, manifold, anchors, replace(ScoreMatchingConfig(), num_steps=count))[0]
 
     def contrastive(count):
-        return fit_contrastive(key, mdf, standard, starts, box, replace(EnergyConfig(), num_steps=count))[0]
+        return fit_contrastive(key, bare, standard, starts, replace(EnergyConfig(), num_steps=count))[0]
 
     rows = []
     for train in (likelihood, score_matching, contrastive):
@@ -89,7 +89,7 @@ def measure(options: Options) -> list[dict]:
             wall, cpu = time.perf_counter(), time.process_time()
             energy = jax.block_until_ready(train(count))
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-            normalizer = log_normalizer(key, pool_source(mdf, atlas, box), energy)
+            normalizer = log_normalizer(key, pool_source(charted), energy)
             nll = energies_at(energy, judged_at).mean() + normalizer.value + np.log(float(scaling.scale))
             rows.append({
                 "loss": train.__name__, "updates": count, "wall_seconds": wall, "cpu_seconds": cpu,

@@ -14,20 +14,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.common import main
-from experiments.image_models import (
-    chains,
-    constraints,
-    image_energy,
-    load_ebim,
-)
-from experiments.image_noise import normal_noise
-from experiments.image_scales import SETTINGS, Scale
-from experiments.image_zeros import PIXELS, start_on
-from experiments.images import ImageOptions, stem
-from experiments.lenet import IMAGES
-from experiments.markdown import replace_between_marks, table_header, table_row
-from experiments.report import DOCS
+from experiments.common.command import main
+from experiments.common.markdown import replace_between_marks, table_header, table_row
+from experiments.common.places import DOCS
+from experiments.images.lenet import IMAGES
+from experiments.images.models import chains, constraints, image_energy, load_ebim
+from experiments.images.noise import normal_noise
+from experiments.images.run import ImageOptions, stem
+from experiments.images.scales import SETTINGS, Scale
+from experiments.images.zeros import PIXELS, start_on
+from implicit_manifolds import Box
 from implicit_manifolds.datasets.images import load_images
 from implicit_manifolds.ebim.manifold import ManifoldObjective
 from implicit_manifolds.networks.plane import start_as_plane
@@ -55,7 +51,7 @@ def measure(options: Options) -> None:
     settings, key = SETTINGS[options.scale], jax.random.key(0)
     images = load_images("mnist")[0]
     learned = load_ebim(IMAGES / stem(ImageOptions("mnist", "ebim", options.scale)), settings)[0]
-    objective = ManifoldObjective(jnp.zeros(PIXELS), jnp.ones(PIXELS), settings.manifold)
+    objective = ManifoldObjective(Box(jnp.zeros(PIXELS), jnp.ones(PIXELS)), settings.manifold)
     plane = start_as_plane(constraints(key, settings), images)
     found: dict[str, Any] = {"device": jax.devices()[0].device_kind, "scale": options.scale, "energy": {}}
     found["manifold"] = timed(objective, plane, images, settings.manifold, options.updates)

@@ -58,7 +58,7 @@ def hmc_draws(
         return static_binomial_sampling(key, jnp.where(jnp.isnan(log_ratio), -jnp.inf, log_ratio), state, proposal)
 
     kernel = blackjax.hmc.build_kernel(build_proposal=partial(hmc_proposal, sample_proposal=accept))
-    logdensity = lambda x: program.density(x, scale)  # noqa: E731
+    logdensity = lambda x: program.density(x, scale)
 
     def one(key: Any, state: Any, steps: Any) -> tuple[Any, Any]:
         state, info = kernel(key, state, logdensity, tuning.step_size, tuning.inverse_mass, steps)

@@ -66,11 +66,11 @@ def step_seconds(dimension: int, codimension: int, limit: int, options: Options)
         starts = jax.jit(jax.vmap(lambda mdf, x: nearby(mdf, x), (None, 0)))(mdf, starts)
         run = jax.jit(advance)
         states = jax.vmap(sampler.init)(starts)
-        states, _ = jax.block_until_ready(run(sampler, jax.random.key(0), states, options.steps))
+        states, _ = jax.block_until_ready(run(jax.random.key(0), sampler, states, options.steps))
         times = []
         for repeat in range(options.repeats):
             begin = time.perf_counter()
-            _, info = jax.block_until_ready(run(sampler, jax.random.key(1 + repeat), states, options.steps))
+            _, info = jax.block_until_ready(run(jax.random.key(1 + repeat), sampler, states, options.steps))
             times.append((time.perf_counter() - begin) / options.steps)
     finally:
         tangent.DENSE_MAX_CODIMENSION = held

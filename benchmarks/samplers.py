@@ -98,7 +98,7 @@ def run_ours(target: Target, num_chains: int, seconds: float, seed: int) -> Resu
     pilot, trials = (3000 if num_chains == 1 else 100), []
     for length, acceptance in itertools.product(LENGTHS, ACCEPTANCES):
         sampler = ConstrainedHMC(mdf, energy, num_steps=length)
-        tuned = warm_up(sampler, jax.random.key(seed), positions, 500, acceptance)
+        tuned = warm_up(jax.random.key(seed), sampler, positions, 500, acceptance)
         positions = tuned.state.position
         draws, wall, _, _ = timed(tuned.sampler, jax.random.key(seed + 1), positions, pilot)
         # A trajectory of half a turn mirrors the chains: great by the coordinates' ESS, but it never mixes.
@@ -115,9 +115,9 @@ def run_ours(target: Target, num_chains: int, seconds: float, seed: int) -> Resu
 def timed(sampler, key, positions, count: int):
     """Draws (chains, count, n), wall and CPU seconds of a second run, and by how much the first took longer."""
     begin = time.perf_counter()
-    run(sampler, jax.random.fold_in(key, 1), positions, count, chunk_size=min(count, 5000))
+    run(jax.random.fold_in(key, 1), sampler, positions, count, chunk_size=min(count, 5000))
     wall, cpu = time.perf_counter(), time.process_time()
-    chains = run(sampler, key, positions, count, chunk_size=min(count, 5000))
+    chains = run(key, sampler, positions, count, chunk_size=min(count, 5000))
     end, cpu = time.perf_counter(), time.process_time() - cpu
     return np.swapaxes(chains.positions, 0, 1), end - wall, cpu, max(0.0, (wall - begin) - (end - wall))
 

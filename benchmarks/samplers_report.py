@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from experiments.markdown import replace_between_marks, table_header, table_row
+from experiments.common.markdown import replace_between_marks, table_header, table_row
 
 PAGE = Path(__file__).parents[1] / "docs" / "sampling.md"
 NAMES = {

@@ -18,8 +18,9 @@ import tyro
 from scipy.integrate import quad
 from scipy.spatial import KDTree
 
+from implicit_manifolds import Box, Manifold
 from implicit_manifolds.manifold.analytic import circle_in_space, clifford_torus, torus_point, trefoil
-from implicit_manifolds.volume.atlas import draw
+from implicit_manifolds.volume.atlas import draw_pool
 from implicit_manifolds.volume.cover import cover
 from implicit_manifolds.volume.pools import volume
 
@@ -86,16 +87,18 @@ def _coarea_weights(mdf, points, width):
     return jax.vmap(one)(points)
 
 
+def by_charts(manifold: Manifold, draws: int, seed: int) -> float:
+    """The volume from so many draws of charts."""
+    return volume(draw_pool(jax.random.key(seed), manifold, draws)).value
+
+
 def main(options: Options) -> None:
     """Time every row, print the table, write the JSON."""
     rows = []
     for name, (mdf, half, seen, exact) in cases().items():
-        box = -jnp.asarray(half), jnp.asarray(half)
         seen = seen.astype(np.float32)
-        atlas = cover(jax.random.key(0), mdf, box, seen)
-        estimators = {
-            "charts": lambda i, f=mdf, a=atlas, b=box: volume(draw(jax.random.key(i), f, a, b, options.draws)).value
-        }
+        manifold = cover(jax.random.key(0), Manifold(mdf, Box(-jnp.asarray(half), jnp.asarray(half))), seen)
+        estimators = {"charts": partial(by_charts, manifold, options.draws)}
         for width in options.widths:
             estimators[f"coarea, σ = {width}"] = lambda i, f=mdf, s=seen, w=width: coarea(
                 np.random.default_rng(i), f, s, w, options.draws

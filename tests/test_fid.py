@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments import fid, images
+from experiments.images import fid
+from experiments.images import run as images
 from implicit_manifolds import InputError
 
 

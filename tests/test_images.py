@@ -13,11 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import image_arithmetic, image_chains, image_isometry, image_models, image_ood, image_tables, images
-from experiments.image_files import kept
-from experiments.image_models import Model, fit_image_model
-from experiments.image_noise import normal_noise
-from experiments.image_scales import LENGTHS, SETTINGS, TOLERANCE
+from experiments.images import arithmetic as image_arithmetic
+from experiments.images import chains as image_chains
+from experiments.images import detection as image_ood
+from experiments.images import isometry as image_isometry
+from experiments.images import models as image_models
+from experiments.images import run as images
+from experiments.images import tables as image_tables
+from experiments.images.files import kept
+from experiments.images.models import Model, fit_image_model
+from experiments.images.noise import normal_noise
+from experiments.images.scales import LENGTHS, SETTINGS, TOLERANCE
 from implicit_manifolds import InputError
 from implicit_manifolds.datasets.images import load_images
 from implicit_manifolds.manifold.projection import nearest_point, project

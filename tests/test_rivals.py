@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments import judging, polynomial, rivals, shapes, sinusoid, tables
+from experiments.common import judging
+from experiments.comparison import fits as rivals
+from experiments.comparison import polynomial, sinusoid
+from experiments.comparison import runs as tables
+from experiments.laws import shapes
+from implicit_manifolds import fit
 from implicit_manifolds.baselines.autoencoder_ebm import AutoencoderConfig, fit_autoencoder_ebm
 from implicit_manifolds.baselines.latent_energy import LatentEnergyConfig
 from implicit_manifolds.datasets.polynomial import polynomial_surface, vertical_offset
-from implicit_manifolds.ebim import fit
-from implicit_manifolds.ebim.model import Projections
+from implicit_manifolds.ebim.model import NearestPoints
 from implicit_manifolds.metrics.detection import auc
 
 
@@ -21,9 +25,9 @@ def perfect(key, problem):
 
     def nearest(points):
         distance = problem.distance(points)
-        return Projections(points / np.linalg.norm(points, axis=1, keepdims=True), distance, np.isfinite(distance))
+        return NearestPoints(points / np.linalg.norm(points, axis=1, keepdims=True), distance, np.isfinite(distance))
 
-    draw = lambda key, count: problem.law.draw(np.random.default_rng(5), count)  # noqa: E731
+    draw = lambda key, count: problem.law.draw(np.random.default_rng(5), count)
     return judging.Judged(draw, problem.law.log_density, nearest)
 
 
@@ -46,7 +50,7 @@ def test_an_ebim_and_a_rival_fill_the_same_cell(tmp_path, monkeypatch, quick):
     monkeypatch.setattr(rivals, "fit", lambda key, points, codimension, config: fit(key, points, codimension, quick))
     monkeypatch.setattr(judging, "NUM_SAMPLES", 2000)
     monkeypatch.setattr(judging, "ENTROPY_POINTS", 2000)
-    networks = AutoencoderConfig((16,), num_steps=100)
+    networks = AutoencoderConfig(hidden=(16,), num_steps=100)
     energy = LatentEnergyConfig(replace(quick.likelihood, kernel=False))
     monkeypatch.setitem(rivals.FITS, "ae_ebm", rivals._rival(fit_autoencoder_ebm, networks, energy))
     cells = [rivals.run_cell(rivals.CellOptions("von_mises", model, 0, tmp_path)) for model in ("ebim", "ae_ebm")]

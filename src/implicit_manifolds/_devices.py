@@ -16,16 +16,16 @@ def replicated(tree, mesh: Mesh | None):
     """The tree with a copy on every device of the mesh."""
     if mesh is None:
         return tree
-    return jax.tree.map(lambda leaf: _placed(leaf, NamedSharding(mesh, PartitionSpec())), tree)
+    return jax.tree.map(lambda leaf: placed(leaf, NamedSharding(mesh, PartitionSpec())), tree)
 
 
-def _placed(leaf, sharding: NamedSharding):
+def placed(leaf, sharding: NamedSharding):
     """An array that every process holds alike, on the devices of a sharding."""
     if jax.process_count() == 1:
         return jax.device_put(leaf, sharding)
     leaf = jnp.asarray(leaf)
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return jax.random.wrap_key_data(_placed(jax.random.key_data(leaf), sharding), impl=jax.random.key_impl(leaf))
+        return jax.random.wrap_key_data(placed(jax.random.key_data(leaf), sharding), impl=jax.random.key_impl(leaf))
     return jax.make_array_from_callback(leaf.shape, sharding, lambda index: np.asarray(leaf)[index])
 
 

@@ -1,11 +1,15 @@
-"""Loops: while loops safe under vmap, jitted chunks of traced length, and the bar between chunks."""
+"""Loops: while loops safe under vmap, jitted chunks of traced length, functions over many points, and the bar."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
+
+BLOCK = 4096
+"""Rows of a compiled block, where nothing asks for fewer."""
 
 
 def bounded_while(unsolved, body, carry, max_iterations: int):
@@ -55,14 +59,40 @@ def chunk_sizes(first: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
 def in_blocks(function, points, block: int):
     """`function(points)` as host arrays, called on blocks of `block` rows so that any number compiles once.
 
-    points (N, n); the function maps rows to rows, its result any pytree.
+    points (N, n), or a pytree of arrays that share the leading axis; the function maps rows to rows, its result any
+    pytree. The last block is filled up with copies of its first row, which cost a solver no more than that row does.
     """
-    points, pieces = np.asarray(points), []
-    for first in range(0, max(len(points), 1), block):
-        piece = points[first : first + block]
-        padded = np.concatenate([piece, np.zeros((block - len(piece), *points.shape[1:]), points.dtype)])
-        pieces.append(jax.tree.map(lambda leaf, rows=len(piece): np.asarray(leaf)[:rows], function(padded)))
+    points, pieces = jax.tree.map(np.asarray, points), []
+    count = len(jax.tree.leaves(points)[0])
+    for first in range(0, max(count, 1), block):
+        rows = min(block, count - first)
+        padded = jax.tree.map(lambda leaf, first=first: _filled_up(leaf[first : first + block], block), points)
+        pieces.append(jax.tree.map(lambda leaf, rows=rows: np.asarray(leaf)[:rows], function(padded)))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *pieces)
+
+
+def _filled_up(rows: np.ndarray, count: int) -> np.ndarray:
+    filling = rows[:1] if len(rows) else np.zeros((1, *rows.shape[1:]), rows.dtype)
+    return np.concatenate([rows, np.repeat(filling, count - len(rows), axis=0)])
+
+
+def over_points(function, tree, points, block: int = BLOCK):
+    """`function(tree, x)` at each row x of points (N, n), as host arrays (N, ...), in blocks that compile once.
+
+    function: of one point, defined once and for all (jit knows it by identity); what varies goes into `tree`, any
+    pytree. points may be a pytree of arrays, x is then one of their rows. The result is any pytree.
+    """
+    return in_blocks(lambda rows: _over_rows(function, tree, rows), points, block)
+
+
+@partial(jax.jit, static_argnums=0)
+def _over_rows(function, tree, rows):
+    return jax.vmap(lambda x: function(tree, x))(rows)
+
+
+def value(function, x):
+    """`function(x)`, of a callable pytree: what `over_points` takes to evaluate one."""
+    return function(x)
 
 
 def progress_bar(title: str, total: int, show: bool) -> tqdm:

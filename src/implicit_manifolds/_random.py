@@ -3,9 +3,7 @@
 import jax
 import numpy as np
 
-from ._types import Float, RandomKey, Vector
-
-Box = tuple[Vector, Vector]
+from ._types import RandomKey
 
 
 def host_generator(key: RandomKey, *words: int) -> np.random.Generator:
@@ -16,9 +14,3 @@ def host_generator(key: RandomKey, *words: int) -> np.random.Generator:
 def derived_keys(key: RandomKey, count: int) -> list[RandomKey]:
     """`count` keys for the host to hand out; unlike `jax.random.split`, compiled once for every count."""
     return [jax.random.fold_in(key, index) for index in range(count)]
-
-
-def uniform_in_box(random: np.random.Generator, box: Box, count: int) -> Float[np.ndarray, "count n"]:
-    """Uniform points of the box (low, high), (count, n), in its dtype."""
-    low, high = (np.asarray(bound) for bound in box)
-    return random.uniform(low, high, (count, len(low))).astype(low.dtype)

@@ -14,7 +14,7 @@ import tyro
 
 from .ebim import storage
 from .ebim.fit import FitConfig, fit
-from .ebim.model import EBIM, Method, log_density, project_points, sample
+from .ebim.model import EBIM, Method, log_density, nearest_points, sample
 from .errors import InputError, TrainingDiverged
 from .plot.model import plot_model
 from .points import check_points, read_points
@@ -49,7 +49,7 @@ def fit_command(
     storage.save(out, result.model, config, seed)
     if checkpoints is not None:
         shutil.rmtree(checkpoints)
-    distance = project_points(result.model, data[:: -(-len(data) // 1000)])
+    distance = nearest_points(result.model, data[:: -(-len(data) // 1000)])
     last = {"manifold": result.manifold_history, "energy": result.energy_history}
     for step, history in last.items():
         terms = ", ".join(f"{name} {values[-1]:.3g}" for name, values in history.terms.items())
@@ -81,8 +81,7 @@ def sample_command(
     if n < 1 or num_steps < 1:
         raise InputError("the number of points and of steps must be at least 1")
     learned = storage.load(model)
-    draw = lambda: sample(jax.random.key(seed), learned, n, num_steps, method=method, progress=True)  # noqa: E731
-    drawn = _to_file(out, draw)
+    drawn = _to_file(out, lambda: sample(jax.random.key(seed), learned, n, num_steps, method=method, progress=True))
     _write(out, drawn.points, [f"x{i}" for i in range(drawn.points.shape[1])])
     stray = np.flatnonzero(~drawn.on_manifold)
     if stray.size:
@@ -104,7 +103,7 @@ def project_command(model: PathArgument, points: PathArgument, out: Path) -> Non
         out: .csv or .npy file to write; the last two columns are the distance and whether the search converged.
     """
     data = read_points(points)
-    found = _to_file(out, lambda: project_points(storage.load(model), data))
+    found = _to_file(out, lambda: nearest_points(storage.load(model), data))
     columns = np.column_stack([found.points, found.distance, found.converged])
     _write(out, columns, [*(f"x{i}" for i in range(found.points.shape[1])), "distance", "converged"])
     _report(found.converged, out)
@@ -143,9 +142,8 @@ def topology_command(model: PathArgument) -> None:
 
 
 def _certificate(model: EBIM) -> str:
-    box = (model.low, model.high)
     try:
-        return describe(topology(model.mdf, box, model.anchors, model.atlas))
+        return describe(topology(model.manifold))
     except (ValueError, ImportError) as error:
         return f"no certificate: {error}"
 
@@ -163,7 +161,7 @@ def plot_command(model: PathArgument, out: Path, points: Path | None = None, see
         raise InputError(f"{out} must end in .png")
     storage.refuse_existing(out)
     learned = storage.load(model)
-    data = None if points is None else check_points(read_points(points), dimension=len(learned.low))
+    data = None if points is None else check_points(read_points(points), dimension=learned.manifold.ambient_dimension)
     figure = plot_model(jax.random.key(seed), learned, data)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=150)

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._random import Box
-from ._types import Array, Float, Vector
+from ._types import Array, Float
+from .box import Box, box_around
 
 
 @jax.tree_util.register_dataclass
@@ -44,11 +44,4 @@ def standardization(
     if half_widths is None:
         return scaling, standard, box_around(standard, margin)
     half = jnp.asarray(half_widths, standard.dtype)
-    return scaling, standard, (-half, half)
-
-
-def box_around(points: Float[Array, "points n"], margin: float) -> tuple[Vector, Vector]:
-    """The data's bounding box widened on each side by `margin` times its largest extent: low, high (n,)."""
-    low, high = np.asarray(points).min(axis=0), np.asarray(points).max(axis=0)
-    widening = margin * (high - low).max()
-    return jnp.asarray(low - widening), jnp.asarray(high + widening)
+    return scaling, standard, Box(-half, half)

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.lenet import load_lenet
+from experiments.images.lenet import load_lenet
 from implicit_manifolds.datasets.images import load_images, read_idx
 
 

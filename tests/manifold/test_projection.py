@@ -17,7 +17,7 @@ LANES = 300
 
 @jax.jit
 def project_all(mdf, points):
-    """Projections of all rows, with F there and the root mean square gradient."""
+    """NearestPoints of all rows, with F there and the root mean square gradient."""
 
     def one(x):
         found = project(mdf, x)

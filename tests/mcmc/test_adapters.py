@@ -64,7 +64,7 @@ def test_a_potential_of_numpyro_becomes_an_energy_in_one_line():
     values = [float(energy(jnp.asarray(x))) for x in points]
     expected = [0.125 * x @ x + 0.5 * (x[0] - 1.5) ** 2 for x in points]
     np.testing.assert_allclose(np.subtract(values, values[0]), np.subtract(expected, expected[0]), rtol=1e-4, atol=1e-5)
-    chains = run(ConstrainedHMC(sphere(1.0), energy, 0.5), jax.random.key(1), jnp.asarray([[1.0, 0.0]]), 3)
+    chains = run(jax.random.key(1), ConstrainedHMC(sphere(1.0), energy, 0.5), jnp.asarray([[1.0, 0.0]]), 3)
     assert np.isfinite(chains.positions).all()
 
 

@@ -5,6 +5,7 @@ import pytest
 import scipy.optimize
 from jax.tree_util import Partial
 
+from implicit_manifolds import Box
 from implicit_manifolds._types import relative_tolerance
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.manifold.multipliers import newton, quasi_newton
@@ -139,9 +140,9 @@ def test_a_failed_solve_leaves_the_chain_where_it_was_and_says_so(solver, dtype,
 
 def test_a_step_out_of_bounds_is_not_taken_although_it_converged(linear_energy):
     low, high = jnp.asarray([-2.0, -0.1]), jnp.asarray([2.0, 2.0])
-    wide = jnp.full(2, -jnp.inf), jnp.full(2, jnp.inf)
-    sampler = ConstrainedLangevin(sphere(1.0), linear_energy(jnp.zeros(2)), 0.3, bounds=(low, high))
-    unbounded = ConstrainedLangevin(sphere(1.0), linear_energy(jnp.zeros(2)), 0.3, bounds=wide)
+    wide = Box(jnp.full(2, -jnp.inf), jnp.full(2, jnp.inf))
+    sampler = ConstrainedLangevin(sphere(1.0), linear_energy(jnp.zeros(2)), 0.3, box=Box(low, high))
+    unbounded = ConstrainedLangevin(sphere(1.0), linear_energy(jnp.zeros(2)), 0.3, box=wide)
     start = circle(low=0.0)
     before, after, info = step_all(sampler, jax.random.key(3), start)
     _, free, free_info = step_all(unbounded, jax.random.key(3), start)

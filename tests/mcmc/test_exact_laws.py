@@ -14,6 +14,7 @@ import scipy.special
 import scipy.stats
 from jax.tree_util import Partial
 
+from implicit_manifolds import Box
 from implicit_manifolds.manifold.analytic import circle_in_space, sphere, stiefel, torus, torus_point
 from implicit_manifolds.mcmc import ConstrainedHMC, GeodesicLangevin, Reason
 from implicit_manifolds.mcmc.chains import advance, initial_states
@@ -36,7 +37,7 @@ def _ellipse(axes, x):
 
 @partial(jax.jit, static_argnames="num_steps")
 def _final(sampler, key, positions, num_steps):
-    states, info = advance(sampler, key, initial_states(sampler, positions), num_steps)
+    states, info = advance(key, sampler, initial_states(sampler, positions), num_steps)
     return states.position, info
 
 
@@ -126,7 +127,7 @@ def test_bingham_on_the_sphere(dtype):
 
 def _bingham_second(y):
     """Law of y under exp(3 x² - 2 y²): given y, (x, z) is on a circle of squared radius 1 - y²."""
-    density = lambda y: np.exp(-2 * y**2 + 1.5 * (1 - y**2)) * scipy.special.i0(1.5 * (1 - y**2))  # noqa: E731
+    density = lambda y: np.exp(-2 * y**2 + 1.5 * (1 - y**2)) * scipy.special.i0(1.5 * (1 - y**2))
     return law_on(-1, 1, density)(y)
 
 
@@ -157,7 +158,7 @@ def ellipse_draws(measure, dtype=jnp.float32):
 
 def test_a_normal_law_conditioned_on_an_ellipse_under_the_ambient_target(dtype):
     # With x = (1.5 cos t, 0.75 sin t), arc length over |∇F| is constant in t: only the normal density is left.
-    weight = lambda t: np.exp(-0.5 * (AXES[0] ** 2 * np.cos(t) ** 2 + AXES[1] ** 2 * np.sin(t) ** 2))  # noqa: E731
+    weight = lambda t: np.exp(-0.5 * (AXES[0] ** 2 * np.cos(t) ** 2 + AXES[1] ** 2 * np.sin(t) ** 2))
     assert follows(ellipse_draws("ambient", dtype), law_on(-np.pi, np.pi, weight))
 
 
@@ -167,7 +168,7 @@ def test_the_same_density_by_arc_length_under_the_hausdorff_target():
         return speed * np.exp(-0.5 * (AXES[0] ** 2 * np.cos(t) ** 2 + AXES[1] ** 2 * np.sin(t) ** 2))
 
     assert follows(ellipse_draws("hausdorff"), law_on(-np.pi, np.pi, weight))
-    # Folded into one quadrant, where the two laws differ most.
+    # FoldedPoints into one quadrant, where the two laws differ most.
     folded = [np.arcsin(np.abs(np.sin(ellipse_draws(measure)))) for measure in ("hausdorff", "ambient")]
     assert follows(folded[0], law_on(0, np.pi / 2, weight))
     assert not follows(folded[1], law_on(0, np.pi / 2, weight))
@@ -175,7 +176,7 @@ def test_the_same_density_by_arc_length_under_the_hausdorff_target():
 
 def test_half_a_circle_by_bounds():
     low, high = np.array([-2.0, 0.0]), np.array([2.0, 2.0])
-    sampler = ConstrainedHMC(sphere(1.0), Partial(_linear, np.array([-1.0, 0.0])), 0.5, bounds=(low, high))
+    sampler = ConstrainedHMC(sphere(1.0), Partial(_linear, np.array([-1.0, 0.0])), 0.5, box=Box(low, high))
     draws, shares = final(sampler, [0.0, 1.0], 150)
     assert shares[Reason.OUT_OF_BOUNDS] > 0.05
     assert follows(angle_of(draws), law_on(0, np.pi, lambda t: np.exp(np.cos(t))))

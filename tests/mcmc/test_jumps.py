@@ -7,15 +7,17 @@ import pytest
 import scipy.stats
 from jax.tree_util import Partial
 
+from implicit_manifolds import Box, Manifold
 from implicit_manifolds.manifold.algebra import translate, union
 from implicit_manifolds.manifold.analytic import clifford_torus, sphere
 from implicit_manifolds.manifold.tangent import linearize
 from implicit_manifolds.mcmc import ConstrainedHMC, run
-from implicit_manifolds.volume.atlas import Atlas, density_of, draw, normals_at
+from implicit_manifolds.volume.atlas import density_of, draw_pool, normals_at
 from implicit_manifolds.volume.cover import cover
+from implicit_manifolds.volume.manifold import Atlas
 from implicit_manifolds.volume.proposals import density_terms, draw_one
 
-BOX = jnp.asarray([-2.0, -2.0]), jnp.asarray([5.0, 2.0])
+BOX = Box(jnp.asarray([-2.0, -2.0]), jnp.asarray([5.0, 2.0]))
 
 
 def _linear(slope, x):
@@ -26,7 +28,7 @@ def _linear(slope, x):
 def two_circles():
     """Unit circles about 0 and (3, 0), and charts of both."""
     mdf = union(sphere(1.0), translate(sphere(1.0), jnp.asarray([3.0, 0.0])))
-    return mdf, cover(jax.random.key(0), mdf, BOX, np.zeros((0, 2)))
+    return mdf, cover(jax.random.key(0), Manifold(mdf, BOX)).atlas
 
 
 def left_starts(count):
@@ -37,7 +39,7 @@ def left_starts(count):
 def test_chains_from_one_circle_end_on_both_in_the_shares_of_their_masses(two_circles):
     mdf, atlas = two_circles
     sampler = ConstrainedHMC(mdf, Partial(_linear, jnp.asarray([-0.5, 0.0])), 0.3, num_steps=2, atlas=atlas)
-    chains = run(sampler, jax.random.key(1), left_starts(4000), 1, 25)
+    chains = run(jax.random.key(1), sampler, left_starts(4000), 1, 25)
     last, right = chains.positions[0], chains.positions[0][:, 0] > 1.5
     # exp(x/2) has 3/2 more log mass on the right circle; a share of 4,000 draws, z = 4: false alarm 6e-5.
     share = 1 / (1 + np.exp(-1.5))
@@ -54,7 +56,7 @@ def test_charts_drawn_unevenly_change_no_share(two_circles):
     skewed = atlas.probabilities * np.where(atlas.bases[:, 0] < 1.5, 10, 1)
     atlas = atlas._replace(probabilities=skewed / skewed.sum())
     sampler = ConstrainedHMC(mdf, Partial(_linear, jnp.zeros(2)), 0.3, atlas=atlas)
-    chains = run(sampler, jax.random.key(1), left_starts(4000), 1, 60)
+    chains = run(jax.random.key(1), sampler, left_starts(4000), 1, 60)
     assert abs((chains.positions[0][:, 0] > 1.5).mean() - 0.5) < 4 * np.sqrt(0.25 / 4000)
 
 
@@ -66,7 +68,7 @@ def test_charts_that_hold_points_of_another_sheet_move_no_mass():
     atlas = Atlas(bases, bases[:, None], np.full(40, 0.45), np.full(40, 1 / 40))
     starts = left_starts(2000) * jnp.where(jnp.arange(2000) % 2, 1.0, 1.1)[:, None]
     sampler = ConstrainedHMC(mdf, Partial(_linear, jnp.zeros(2)), 0.02, atlas=atlas)
-    chains = run(sampler, jax.random.key(1), starts, 1, 40)
+    chains = run(jax.random.key(1), sampler, starts, 1, 40)
     outer = np.linalg.norm(chains.positions[0], axis=1) > 1.05
     np.testing.assert_array_equal(outer, np.arange(2000) % 2 == 0)
     assert chains.info.jump_probability[~outer].mean() > 0.3
@@ -74,7 +76,7 @@ def test_charts_that_hold_points_of_another_sheet_move_no_mass():
 
 def test_without_an_atlas_no_chain_crosses(two_circles):
     mdf, _ = two_circles
-    chains = run(ConstrainedHMC(mdf, Partial(_linear, jnp.zeros(2)), 0.3), jax.random.key(1), left_starts(500), 1, 60)
+    chains = run(jax.random.key(1), ConstrainedHMC(mdf, Partial(_linear, jnp.zeros(2)), 0.3), left_starts(500), 1, 60)
     assert (chains.positions[0][:, 0] < 1.5).all()
     assert (chains.info.jump_probability == 0).all()
 
@@ -83,13 +85,13 @@ def test_without_an_atlas_no_chain_crosses(two_circles):
 def test_the_density_inside_jit_is_that_of_the_host_and_draws_follow_it(name, two_circles):
     mdf, atlas = two_circles
     if name == "flat torus":
-        mdf, box = clifford_torus(), (-jnp.full(4, 1.5), jnp.full(4, 1.5))
+        mdf, box = clifford_torus(), Box(-jnp.full(4, 1.5), jnp.full(4, 1.5))
         angle = np.random.default_rng(0).uniform(-np.pi, np.pi, size=(2, 600))
         seen = np.stack([np.cos(angle[0]), np.sin(angle[0]), np.cos(angle[1]), np.sin(angle[1])], axis=1)
-        atlas = cover(jax.random.key(0), mdf, box, seen)
+        atlas = cover(jax.random.key(0), Manifold(mdf, box), seen).atlas
     else:
         box = BOX
-    points = draw(jax.random.key(1), mdf, atlas, box, 500).points
+    points = draw_pool(jax.random.key(1), Manifold(mdf, box).charted(atlas), 500).points
     single = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), atlas)
     inside = jax.jit(jax.vmap(lambda mdf, atlas, x: density_terms(atlas, linearize(mdf, x)).sum(), (None, None, 0)))
     expected = density_of(atlas, points, normals_at(mdf, points))

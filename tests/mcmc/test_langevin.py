@@ -39,26 +39,26 @@ def check_one_step(drawn, mean, noise_scale):
 
 
 def test_one_step_has_the_exact_mean_and_covariance(dtype):
-    drawn, info = one_step(dtype, noise_scale=0.3, step_size=0.05)
+    drawn, info = one_step(dtype, noise_scale=0.3, drift_scale=0.05)
     check_one_step(drawn, POINT - 0.025 * STIFFNESS * POINT, 0.3)
     np.testing.assert_allclose(info.gradient_norm, np.linalg.norm(STIFFNESS * POINT), rtol=1e-5)
 
 
 def test_the_step_size_defaults_to_the_noise_scale_squared(dtype):
     implicit, _ = one_step(dtype, noise_scale=0.3)
-    explicit, _ = one_step(dtype, noise_scale=0.3, step_size=0.3**2)
+    explicit, _ = one_step(dtype, noise_scale=0.3, drift_scale=0.3**2)
     np.testing.assert_allclose(implicit, explicit, rtol=1e-6)
     check_one_step(implicit, POINT - 0.045 * STIFFNESS * POINT, 0.3)
 
 
 def test_the_gradient_is_clipped_entry_by_entry_and_its_norm_reported_before(dtype):
-    drawn, info = one_step(dtype, noise_scale=0.3, step_size=0.5, gradient_clip=2.0)
+    drawn, info = one_step(dtype, noise_scale=0.3, drift_scale=0.5, gradient_clip=2.0)
     check_one_step(drawn, POINT - 0.25 * np.array([1.0, -2.0, 2.0]), 0.3)
     np.testing.assert_allclose(info.gradient_norm, np.linalg.norm(STIFFNESS * POINT), rtol=1e-5)
 
 
 def test_without_noise_a_step_is_a_gradient_step(dtype):
-    drawn, _ = one_step(dtype, noise_scale=0.0, step_size=0.01)
+    drawn, _ = one_step(dtype, noise_scale=0.0, drift_scale=0.01)
     np.testing.assert_allclose(drawn, np.tile(POINT - 0.005 * STIFFNESS * POINT, (len(drawn), 1)), rtol=1e-6)
 
 

@@ -48,7 +48,7 @@ STARTS = jnp.arange(8.0).reshape(4, 2)
 
 
 def test_samples_are_thinning_steps_apart_and_info_is_averaged_over_all_steps():
-    chains = run(Walk(1.0), jax.random.key(0), STARTS, 5, thinning=3)
+    chains = run(jax.random.key(0), Walk(1.0), STARTS, 5, thinning=3)
     assert chains.positions.shape == (5, 4, 2)
     expected = STARTS + 3 * np.arange(1, 6)[:, None, None]
     np.testing.assert_allclose(chains.positions, expected)
@@ -63,22 +63,22 @@ def test_samples_are_thinning_steps_apart_and_info_is_averaged_over_all_steps():
 
 def test_a_run_keeps_the_precision_of_its_starts(dtype):
     starts = np.arange(8.0).reshape(4, 2) + 1e-3
-    chains = run(Walk(1.0), jax.random.key(0), jnp.asarray(starts, dtype), 2)
+    chains = run(jax.random.key(0), Walk(1.0), jnp.asarray(starts, dtype), 2)
     assert chains.positions.dtype == dtype
     np.testing.assert_allclose(chains.positions[1], starts + 2, rtol=4 * float(jnp.finfo(dtype).eps))
 
 
 @pytest.mark.parametrize("chunk_size", [1, 3, 7, 1000])
 def test_chunking_changes_no_draw(chunk_size):
-    whole = run(Walk(0.0, 1.0), jax.random.key(3), STARTS, 7, thinning=2)
-    pieces = run(Walk(0.0, 1.0), jax.random.key(3), STARTS, 7, thinning=2, chunk_size=chunk_size)
+    whole = run(jax.random.key(3), Walk(0.0, 1.0), STARTS, 7, thinning=2)
+    pieces = run(jax.random.key(3), Walk(0.0, 1.0), STARTS, 7, thinning=2, chunk_size=chunk_size)
     for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(pieces), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(whole.positions, pieces.positions)
 
 
 def test_keys_decide_the_draws_and_no_two_steps_or_chains_share_noise():
-    first, same, other = (run(Walk(0.0, 1.0), jax.random.key(seed), 0 * STARTS, 20) for seed in (1, 1, 2))
+    first, same, other = (run(jax.random.key(seed), Walk(0.0, 1.0), 0 * STARTS, 20) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.positions, same.positions)
     assert not np.isclose(first.positions, other.positions).any()
     noise = np.diff(first.positions, axis=0, prepend=0)
@@ -86,13 +86,13 @@ def test_keys_decide_the_draws_and_no_two_steps_or_chains_share_noise():
 
 
 def test_more_samples_continue_the_same_draws():
-    short, long = (run(Walk(0.0, 1.0), jax.random.key(1), STARTS, count) for count in (5, 9))
+    short, long = (run(jax.random.key(1), Walk(0.0, 1.0), STARTS, count) for count in (5, 9))
     np.testing.assert_array_equal(short.positions, long.positions[:5])
 
 
 def test_chains_that_end_not_finite_are_named():
     starts = jnp.asarray([[0.0, 1.0], [np.nan, 1.0], [1.0, np.inf]])
-    np.testing.assert_array_equal(run(Walk(1.0), jax.random.key(0), starts, 3).non_finite, [False, True, True])
+    np.testing.assert_array_equal(run(jax.random.key(0), Walk(1.0), starts, 3).non_finite, [False, True, True])
 
 
 def count_traces(traces, radius, x):
@@ -120,13 +120,13 @@ def circle(radius):
 def test_new_parameters_thinning_and_counts_of_at_least_a_chunk_compile_nothing(linear_energy):
     traces = []
     build = sampler_that_counts(traces, linear_energy)
-    run(build(1.0, [1.0, 0.0], 0.1), jax.random.key(0), circle(1.0), 10, chunk_size=10)
+    run(jax.random.key(0), build(1.0, [1.0, 0.0], 0.1), circle(1.0), 10, chunk_size=10)
     before = len(traces)
     assert before > 0
     for radius, slope, noise in ((2.0, [0.0, 3.0], 0.2), (3.0, [1.0, 1.0], 0.05)):
         for count, thinning in ((10, 1), (25, 3), (14, 2)):
             sampler = build(radius, slope, noise)
-            chains = run(sampler, jax.random.key(1), circle(radius), count, thinning=thinning, chunk_size=10)
+            chains = run(jax.random.key(1), sampler, circle(radius), count, thinning=thinning, chunk_size=10)
             np.testing.assert_allclose(np.linalg.norm(chains.positions, axis=-1), radius, rtol=1e-4)
             assert chains.positions.shape == (count, 3, 2)
     assert len(traces) == before
@@ -135,20 +135,20 @@ def test_new_parameters_thinning_and_counts_of_at_least_a_chunk_compile_nothing(
 def test_a_new_count_below_a_chunk_compiles_nothing(linear_energy):
     traces = []
     sampler = sampler_that_counts(traces, linear_energy)(1.0, [1.0, 0.0], 0.1)
-    run(sampler, jax.random.key(0), circle(1.0), 5)
+    run(jax.random.key(0), sampler, circle(1.0), 5)
     before = len(traces)
-    run(sampler, jax.random.key(0), circle(1.0), 6)
+    run(jax.random.key(0), sampler, circle(1.0), 6)
     assert len(traces) == before
 
 
 def test_the_samples_of_one_run_can_start_the_next():
-    first = run(Walk(1.0), jax.random.key(0), STARTS, 2)
-    run(Walk(1.0), jax.random.key(0), first.positions[-1], 2)
+    first = run(jax.random.key(0), Walk(1.0), STARTS, 2)
+    run(jax.random.key(0), Walk(1.0), first.positions[-1], 2)
 
 
 def test_the_mean_info_of_a_chain_with_a_diverged_step_is_finite(linear_energy):
     sampler = ConstrainedLangevin(sphere(1.0), linear_energy(jnp.zeros(2)), 3.0)
-    chains = run(sampler, jax.random.key(0), circle(1.0), 50)
+    chains = run(jax.random.key(0), sampler, circle(1.0), 50)
     assert chains.info.reason[:, Reason.ACCEPTED].min() > 0
     assert chains.info.reason[:, Reason.ACCEPTED].max() < 1
     assert np.isfinite(chains.info.residual_norm).all()
@@ -156,7 +156,7 @@ def test_the_mean_info_of_a_chain_with_a_diverged_step_is_finite(linear_energy):
 
 def test_info_means_agree_with_what_the_positions_show(linear_energy):
     sampler = ConstrainedLangevin(sphere(1.0), linear_energy(jnp.zeros(2)), 1.0)
-    chains = run(sampler, jax.random.key(0), circle(1.0), 200)
+    chains = run(jax.random.key(0), sampler, circle(1.0), 200)
     path = np.concatenate([circle(1.0)[None], chains.positions])
     moved = (path[1:] != path[:-1]).any(axis=-1).mean(axis=0)
     np.testing.assert_allclose(chains.info.reason[:, Reason.ACCEPTED], moved, atol=1e-6)

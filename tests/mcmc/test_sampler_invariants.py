@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 
+from implicit_manifolds import Box
 from implicit_manifolds._types import relative_tolerance
 from implicit_manifolds.manifold.analytic import circle_in_space, sphere, torus, torus_point
 from implicit_manifolds.manifold.multipliers import newton
@@ -45,9 +46,9 @@ def constrained_langevin_on_a_circle_in_space(dtype):
     angle = np.linspace(-3, 3, CHAINS)
     start = np.stack([1.5 * np.cos(angle), 1.5 * np.sin(angle), 0 * angle], axis=1)
     # Long steps on a short circle, so that some find no zero and stay; with every option in use.
-    box = jnp.asarray([-1.4, -2.0, -2.0], dtype), jnp.full(3, 2.0, dtype)
+    box = Box(jnp.asarray([-1.4, -2.0, -2.0], dtype), jnp.full(3, 2.0, dtype))
     sampler = ConstrainedLangevin(
-        circle_in_space(1.5), Partial(_energy, 3.0), 0.8, 0.5, 0.3, bounds=box, solver=newton, max_iterations=6
+        circle_in_space(1.5), Partial(_energy, 3.0), 0.8, 0.5, 0.3, box=box, solver=newton, max_iterations=6
     )
     return Case(sampler, start[np.abs(angle) < 2.4], circle_in_space(1.5))
 
@@ -61,9 +62,9 @@ def constrained_hmc_on_a_torus(dtype):
 def a_random_walk_on_a_circle_in_space_within_a_box(dtype):
     angle = np.linspace(-3, 3, CHAINS)
     start = np.stack([1.5 * np.cos(angle), 1.5 * np.sin(angle), 0 * angle], axis=1)
-    box = jnp.asarray([-1.4, -2.0, -2.0], dtype), jnp.full(3, 2.0, dtype)
+    box = Box(jnp.asarray([-1.4, -2.0, -2.0], dtype), jnp.full(3, 2.0, dtype))
     sampler = ConstrainedHMC(
-        circle_in_space(1.5), Partial(_energy, 3.0), 0.5, bounds=box, use_gradient=False, measure="ambient"
+        circle_in_space(1.5), Partial(_energy, 3.0), 0.5, box=box, use_gradient=False, measure="ambient"
     )
     return Case(sampler, start[np.abs(angle) < 2.4], circle_in_space(1.5))
 

@@ -32,7 +32,7 @@ def _stretch(factors, x):
 
 @jax.jit
 def final(sampler, key, positions):
-    states, info = advance(sampler, key, initial_states(sampler, positions), STEPS)
+    states, info = advance(key, sampler, initial_states(sampler, positions), STEPS)
     return states.position, info, jax.vmap(sampler.mdf)(states.position)
 
 
@@ -60,7 +60,7 @@ def ring_law(angle):
 
 
 @functools.cache
-def von_mises(noise_scale=0.1, step_size=None, start_concentration=CONCENTRATION, chains=CHAINS):
+def von_mises(noise_scale=0.1, drift_scale=None, start_concentration=CONCENTRATION, chains=CHAINS):
     angle = np.random.default_rng(0).vonmises(0.0, start_concentration, size=chains)
     energy = Partial(_linear, jnp.asarray([-CONCENTRATION, 0.0]))
     sampler = ConstrainedLangevin(sphere(1.0), energy, noise_scale, step_size)

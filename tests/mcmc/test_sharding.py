@@ -8,8 +8,8 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-
 from experiments.distributed_chains import problem
+
 from implicit_manifolds.mcmc import run
 
 ROOT = Path(__file__).parents[2]

@@ -18,7 +18,7 @@ def chains():
     angle = np.linspace(-3, 3, 8)
     starts = jnp.asarray(np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1), jnp.float32)
     sampler = ConstrainedHMC(circle_in_space(1.0), Partial(_linear, jnp.asarray([-1.0, 0.0, 0.0])), 1.0)
-    return run(sampler, jax.random.key(0), starts, 400)
+    return run(jax.random.key(0), sampler, starts, 400)
 
 
 def test_the_summary_agrees_with_arviz_on_the_exported_draws(chains):
@@ -55,7 +55,7 @@ def test_chains_that_disagree_have_a_large_r_hat_and_frozen_ones_are_counted(cha
 
 def test_an_unadjusted_sampler_is_summarised_without_acceptance():
     sampler = ConstrainedLangevin(sphere(1.0), Partial(_linear, jnp.zeros(2)), 0.5)
-    found = summary(run(sampler, jax.random.key(0), jnp.eye(2), 20))
+    found = summary(run(jax.random.key(0), sampler, jnp.eye(2), 20))
     assert found.acceptance is None
     assert "mean acceptance" not in str(found)
 

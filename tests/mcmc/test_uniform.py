@@ -15,7 +15,7 @@ def test_chains_without_energy_end_uniform_by_area():
     ends = uniform_chains(jax.random.key(0), torus(1.0, 0.5), starts, 400, 0.1)
     around = np.arctan2(ends[:, 1], ends[:, 0])
     tube = np.arctan2(ends[:, 2], np.hypot(ends[:, 0], ends[:, 1]) - 1)
-    law = lambda psi: 0.5 + (psi + 0.5 * np.sin(psi)) / (2 * np.pi)  # noqa: E731
+    law = lambda psi: 0.5 + (psi + 0.5 * np.sin(psi)) / (2 * np.pi)
     assert stats.kstest(around, lambda a: 0.5 + a / (2 * np.pi)).pvalue > 1e-3
     assert stats.kstest(tube, law).pvalue > 1e-3
     assert stats.kstest(tube, lambda a: 0.5 + a / (2 * np.pi)).pvalue < 1e-3  # uniform in the angle is another law

@@ -36,18 +36,18 @@ def torus_starts(count):
 @pytest.mark.parametrize("first", [1e-3, 10.0])
 def test_the_step_size_reaches_the_target_from_far_below_and_far_above(first):
     sampler = ConstrainedHMC(torus(1.0, 0.5), Partial(_flat), first, num_steps=3)
-    tuned = warm_up(sampler, jax.random.key(0), torus_starts(200), 400, 0.8)
+    tuned = warm_up(jax.random.key(0), sampler, torus_starts(200), 400, 0.8)
     assert abs(tuned.acceptance.mean() - 0.8) < 0.05
     # Nothing but failed and irreversible solves limits this step: on a flat energy there is no other refusal.
     assert 0.2 < tuned.sampler.step_size < 0.6
-    chains = run(tuned.sampler, jax.random.key(1), tuned.state.position, 100)
+    chains = run(jax.random.key(1), tuned.sampler, tuned.state.position, 100)
     assert abs(chains.info.acceptance_probability.mean() - 0.8) < 0.05
 
 
 def test_a_run_with_warm_up_hands_back_the_tuned_sampler_and_drops_the_draws():
     sampler = ConstrainedHMC(sphere(1.0), Partial(_valley, 5.0), 1e-3)
     starts = jnp.tile(jnp.asarray([-1.0, 0.0, 0.0]), (100, 1))
-    chains = run(sampler, jax.random.key(0), starts, 20, num_warmup=300, target_acceptance=0.6)
+    chains = run(jax.random.key(0), sampler, starts, 20, num_warmup=300, target_acceptance=0.6)
     assert chains.positions.shape == (20, 100, 3)
     assert abs(chains.info.acceptance_probability.mean() - 0.6) < 0.08
     assert chains.sampler.step_size > 0.1
@@ -57,14 +57,14 @@ def test_a_run_with_warm_up_hands_back_the_tuned_sampler_and_drops_the_draws():
 def test_a_tolerance_that_the_dtype_cannot_reach_is_named():
     sampler = ConstrainedHMC(torus(1.0, 0.5), Partial(_flat), 0.1, tolerance=1e-9)
     with pytest.raises(ValueError, match="tolerance of 1e-09 is below the rounding of F in float32"):
-        warm_up(sampler, jax.random.key(0), torus_starts(10), 100)
+        warm_up(jax.random.key(0), sampler, torus_starts(10), 100)
 
 
 def test_chains_that_stand_still_at_a_fine_acceptance_stop_the_run():
     sampler = ConstrainedHMC(sphere(1.0), Partial(_groove, 1e13), 0.1)  # an energy in units far too small
     starts = jnp.tile(jnp.asarray([0.0, 1.0]), (20, 1))
     with pytest.raises(ChainsStuck, match=r"20 of 20 chains .* stand still although acceptance reads 0\.[5-9]"):
-        run(sampler, jax.random.key(0), starts, 10, num_warmup=300)
+        run(jax.random.key(0), sampler, starts, 10, num_warmup=300)
 
 
 def _walled(x):
@@ -76,36 +76,36 @@ def test_chains_whose_every_proposal_is_refused_are_told_apart_with_the_cause():
     angle = np.linspace(0.6, 2.5, 19)
     starts = np.concatenate([[[0.0, -1.0]], np.stack([np.cos(angle), np.sin(angle)], axis=1)])
     with pytest.raises(ChainsStuck, match=r"1 of 20 chains \(first: 0\) stand still, .*mostly: non finite"):
-        warm_up(sampler, jax.random.key(0), jnp.asarray(starts), 100)
+        warm_up(jax.random.key(0), sampler, jnp.asarray(starts), 100)
 
 
 def test_starts_that_no_chain_could_leave_are_refused_with_what_to_do():
     sampler = ConstrainedHMC(sphere(1.0), Partial(_walled), 0.1)
     off, infinite = jnp.asarray([[0.0, 1.0], [0.0, 1.001]]), jnp.asarray([[0.0, 1.0], [0.8, -0.6]])
     with pytest.raises(ValueError, match=r"1 of 2 starts \(first: 1\) do not lie .* manifold.project"):
-        run(sampler, jax.random.key(0), off, 5)
+        run(jax.random.key(0), sampler, off, 5)
     with pytest.raises(ValueError, match=r"energy is not finite at 1 of 2 starts \(first: 1\)"):
-        run(sampler, jax.random.key(0), infinite, 5)
+        run(jax.random.key(0), sampler, infinite, 5)
     for positions in (jnp.asarray([0.0, 1.0]), jnp.asarray([[0, 1]])):
         with pytest.raises(ValueError, match="floating-point numbers of shape"):
-            start_chains(sampler, positions, jax.random.key(0), None)
+            start_chains(jax.random.key(0), sampler, positions, None)
     with pytest.raises(ValueError, match="at least 1"):
-        run(sampler, jax.random.key(0), off, 0)
+        run(jax.random.key(0), sampler, off, 0)
     with pytest.raises(ValueError, match="at least 50"):
-        run(sampler, jax.random.key(0), off, 5, num_warmup=10)
+        run(jax.random.key(0), sampler, off, 5, num_warmup=10)
 
 
 @pytest.mark.parametrize("other", [ConstrainedLangevin, Langevin])
 def test_other_samplers_without_a_metropolis_step_are_refused_too(other):
     energy = (Partial(_flat),) if other is Langevin else (sphere(1.0), Partial(_flat))
     with pytest.raises(ValueError, match="Metropolis"):
-        run(other(*energy), jax.random.key(0), jnp.asarray([[1.0, 0.0]]), 5, num_warmup=100)
+        run(jax.random.key(0), other(*energy), jnp.asarray([[1.0, 0.0]]), 5, num_warmup=100)
 
 
 def test_a_sampler_without_a_metropolis_step_is_refused():
     sampler = GeodesicLangevin(sphere(1.0), Partial(_flat))
     with pytest.raises(ValueError, match="Metropolis"):
-        warm_up(sampler, jax.random.key(0), jnp.asarray([[1.0, 0.0]]), 100)
+        warm_up(jax.random.key(0), sampler, jnp.asarray([[1.0, 0.0]]), 100)
 
 
 def test_a_new_step_size_count_and_target_compile_nothing():
@@ -117,6 +117,6 @@ def test_a_new_step_size_count_and_target_compile_nothing():
 
     energy = Partial(counted)
     for step_size, num_steps, target in ((0.1, 100, 0.8), (0.3, 150, 0.6)):
-        warm_up(ConstrainedHMC(sphere(1.0), energy, step_size), jax.random.key(0), jnp.eye(3), num_steps, target)
+        warm_up(jax.random.key(0), ConstrainedHMC(sphere(1.0), energy, step_size), jnp.eye(3), num_steps, target)
         seen = seen if step_size == 0.3 else len(traces)
     assert len(traces) == seen

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 
-from implicit_manifolds.ebim.model import EBIM, Samples
+from implicit_manifolds import Box, Manifold
+from implicit_manifolds.ebim.model import EBIM, ChainScales, Samples
 from implicit_manifolds.errors import InputError
 from implicit_manifolds.manifold.algebra import translate, union
 from implicit_manifolds.manifold.analytic import circle_in_space, sphere, torus
@@ -30,7 +31,7 @@ def model_of(mdf, half, shift=None, scale=1.0, energy=tilted):
     shift = jnp.zeros_like(half) if shift is None else jnp.asarray(shift, jnp.float32)
     anchors = jnp.zeros((1, len(half)))
     scaling = Scaling(shift, jnp.float32(scale))
-    return EBIM(mdf, Partial(energy), scaling, -half, half, anchors, jnp.float32(0.1), None)
+    return EBIM(Manifold(mdf, Box(-half, half), anchors), Partial(energy), scaling, ChainScales(0.1))
 
 
 def two_circles(**options):

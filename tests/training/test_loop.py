@@ -16,22 +16,20 @@ import pytest
 from implicit_manifolds.errors import TrainingDiverged
 from implicit_manifolds.training import loop
 from implicit_manifolds.training.loop import adam, initial_state, train
+from implicit_manifolds.training.objective import Objective
 
 DATA = jnp.asarray(np.random.default_rng(0).normal(size=(60, 2)), jnp.float32) + jnp.array([1.0, -2.0])
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class MeanObjective:
+class MeanObjective(Objective):
     """Least squares to the data's mean; its memory counts updates, and the term 'late' breaks at `breaks_at`."""
 
     breaks_at: float = 1e9
 
     def initial_memory(self, key, model):
         return jnp.zeros(())
-
-    def between(self, key, model, memory):
-        return memory
 
     def sample(self, key, model, memory, batch_size):
         return memory, memory + 1

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from implicit_manifolds import EnergyConfig
+from implicit_manifolds import Box, EnergyConfig
 from implicit_manifolds.ebim.contrastive import ContrastiveObjective
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.networks.mlp import EnergyMLP
@@ -37,10 +37,10 @@ def trained(mesh):
     angle = np.random.default_rng(0).vonmises(0, 2, 64)
     points = jnp.asarray(np.column_stack([np.cos(angle), np.sin(angle)]), jnp.float32)
     config = EnergyConfig(num_steps=20, batch_size=16, langevin_steps=3, buffer_size=64)
-    box = (jnp.full(2, -2.0), jnp.full(2, 2.0))
-    objective = ContrastiveObjective(sphere(1.0), points, *box, config)
+    box = Box(jnp.full(2, -2.0), jnp.full(2, 2.0))
+    objective = ContrastiveObjective(sphere(1.0), points, box, config)
     energy = EnergyMLP((2, 8), rngs=nnx.Rngs(0))
-    options = {"progress": False, "checkpoint_dir": None, "mesh": mesh}
+    options = {"mesh": mesh}
     return train_afresh("energy", jax.random.key(0), energy, objective, points, config, **options)[0].model
 
 

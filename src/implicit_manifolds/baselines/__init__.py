@@ -14,7 +14,7 @@ from .model import Pushforward as Pushforward
 from .model import PushforwardFit as PushforwardFit
 from .model import image as image
 from .model import log_density as log_density
-from .model import project_points as project_points
+from .model import reconstruct as reconstruct
 from .model import sample as sample
 from .nearest import nearest_points as nearest_points
 from .normalized_autoencoder import NormalizedAutoencoderConfig as NormalizedAutoencoderConfig

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from jax.tree_util import Partial
 
 from .._random import derived_keys
 from .._types import Array, Float, Number, RandomKey
+from ..training.config import TrainingConfig
 from ..training.loop import History, train_afresh
 from ..training.objective import LossObjective, Terms
 from .autoencoders import Autoencoder, Identity, NetworkAutoencoder, perceptrons, reconstruction, standardized_codes
@@ -20,15 +21,12 @@ from .model import Pushforward, PushforwardFit, standardized_points
 Trained = TypeVar("Trained", bound=Autoencoder)
 
 
-@dataclass(frozen=True)
-class AutoencoderConfig:
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderConfig(TrainingConfig):
     """Two perceptrons trained to reconstruct, by Adam."""
 
     hidden: tuple[int, ...] = (64, 64, 64)
     num_steps: int = 8000
-    batch_size: int = 100
-    learning_rate: float = 0.003
-    decay: bool = True
     clip_norm: float | None = 1.0
     kl_weight: float | None = None  # of a variational autoencoder; None is a plain one
 
@@ -99,7 +97,8 @@ def train_networks(
     A variational one is a `NetworkAutoencoder` whose encoder has 2 m outputs. Raises TrainingDiverged.
     """
     loss = Partial(reconstruction) if config.kl_weight is None else Partial(_variational, config.kl_weight)
-    objective, options = LossObjective(loss), {"progress": progress, "checkpoint_dir": checkpoint_dir}
+    objective = LossObjective(loss)
+    options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
     state, history = train_afresh("autoencoder", key, networks, objective, points, config, **options)
     return state.model, history
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from .._loops import in_blocks
+from .._loops import over_points
 from .._random import derived_keys
 from .._types import Array, Float, RandomKey, Scalar, Vector
 from ..networks.images import ImageDecoder, ImageEncoder
@@ -69,9 +69,6 @@ def perceptrons(
     encoder_key, decoder_key = derived_keys(key, 2)
     encoder = MLP([dimension, *hidden, outputs or latent], rngs=nnx.Rngs(encoder_key))
     return encoder, MLP([latent, *reversed(hidden), dimension], rngs=nnx.Rngs(decoder_key))
-
-
-BLOCK = 4096
 
 
 @jax.tree_util.register_dataclass
@@ -137,12 +134,11 @@ def standardized_codes(autoencoder: Autoencoder, points) -> tuple[Rescaled, jax.
 
 def codes_of(autoencoder: Autoencoder, points) -> np.ndarray:
     """The codes (N, m) of points (N, n)."""
-    return in_blocks(lambda rows: _encoded(autoencoder, rows), points, BLOCK)
+    return over_points(_encoded, autoencoder, points)
 
 
-@jax.jit
-def _encoded(autoencoder, points):
-    return jax.vmap(autoencoder.encode)(points)
+def _encoded(autoencoder, x):
+    return autoencoder.encode(x)
 
 
 def reconstruction(key: RandomKey, model: Autoencoder, points: Float[Array, "batch n"]) -> Terms:

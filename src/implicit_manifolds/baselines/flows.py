@@ -12,8 +12,10 @@ from jax.tree_util import Partial
 
 from .._random import derived_keys
 from .._types import Array, Float, Number, RandomKey, Scalar, Vector
+from ..choices import Choices
 from ..networks.flows import Flow
 from ..networks.residual import ResidualMLP
+from ..training.config import TrainingConfig
 from ..training.loop import History, train_afresh
 from ..training.objective import LossObjective, Terms
 from .autoencoders import Code, Identity, codes_of, reconstruction
@@ -21,8 +23,8 @@ from .latents import FlowLatent
 from .model import Pushforward, PushforwardFit, standardized_points
 
 
-@dataclass(frozen=True)
-class FlowConfig:
+@dataclass(frozen=True, kw_only=True)
+class FlowConfig(Choices, TrainingConfig):
     """Spline flows, and how an M-flow is trained."""
 
     layers: int = 5  # of the outer flow
@@ -32,9 +34,6 @@ class FlowConfig:
     width: int = 100
     linear: bool = True
     num_steps: int = 10_000
-    batch_size: int = 100
-    learning_rate: float = 0.003
-    decay: bool = True
     clip_norm: float | None = 1.0
     schedule: Literal["sequential", "alternating", "transport"] = "alternating"
     blur: float = 0.05  # of the transport, a length in standardised units
@@ -154,10 +153,11 @@ def fit_manifold_flow(
         shape = {"width": config.width, "blocks": 5}
         encoder = ResidualMLP(dimension, latent, **shape, rngs=nnx.Rngs(encoder_key))
     autoencoder = FlowAutoencoder(_flow(outer_key, dimension, config.layers, config), dimension, latent, encoder)
-    options = {"progress": progress, "checkpoint_dir": None}
     if config.schedule == "sequential":
         objective = LossObjective(Partial(reconstruction))
-        state, history = train_afresh("manifold", train_key, autoencoder, objective, standard, config, **options)
+        state, history = train_afresh(
+            "manifold", train_key, autoencoder, objective, standard, config, progress=progress
+        )
         codes = codes_of(state.model, standard)
         law, law_history = _fit_flow_latent(inner_key, codes, config.inner_layers, config, context, progress)
         return PushforwardFit(Pushforward(state.model, law, scaling), {"manifold": history, "density": law_history})
@@ -165,7 +165,9 @@ def fit_manifold_flow(
     transport = config.schedule == "transport"
     loss = Partial(_transport, config.blur) if transport else Partial(_alternating)
     objective, data = LossObjective(loss), (standard, _as_float(context))
-    state, history = train_afresh("manifold flow", train_key, (autoencoder, law), objective, data, config, **options)
+    state, history = train_afresh(
+        "manifold flow", train_key, (autoencoder, law), objective, data, config, progress=progress
+    )
     return PushforwardFit(Pushforward(state.model[0], state.model[1], scaling), {"manifold flow": history})
 
 
@@ -185,8 +187,7 @@ def fit_inflated_flow(
     law = FlowLatent(_flow(inner_key, latent, config.inner_layers, config, context), latent)
     data = (standard, _as_float(context))
     objective = LossObjective(Partial(_inflated))
-    options = {"progress": progress, "checkpoint_dir": None}
-    state, history = train_afresh("inflated flow", train_key, (outer, law), objective, data, config, **options)
+    state, history = train_afresh("inflated flow", train_key, (outer, law), objective, data, config, progress=progress)
     return PushforwardFit(Pushforward(state.model[0], state.model[1], scaling), {"inflated flow": history})
 
 
@@ -202,7 +203,6 @@ def _fit_flow_latent(key, codes, layers, config: FlowConfig, context, progress) 
         data,
         config,
         progress=progress,
-        checkpoint_dir=None,
     )
     return state.model, history
 

@@ -11,6 +11,7 @@ from jax.tree_util import Partial
 from .._random import derived_keys
 from .._types import Array, Float, Number, RandomKey
 from ..networks.residual import ResidualMLP
+from ..training.config import TrainingConfig
 from ..training.loop import train_afresh
 from ..training.objective import LossObjective, Terms
 from .autoencoders import NetworkAutoencoder
@@ -18,8 +19,8 @@ from .latents import StandardNormal
 from .model import Pushforward, PushforwardFit, standardized_points
 
 
-@dataclass(frozen=True)
-class FreeFormConfig:
+@dataclass(frozen=True, kw_only=True)
+class FreeFormConfig(TrainingConfig):
     """Free-form injective flow."""
 
     width: int = 128
@@ -30,7 +31,6 @@ class FreeFormConfig:
     num_steps: int = 10_000
     batch_size: int = 200
     learning_rate: float = 0.001
-    decay: bool = True
     clip_norm: float | None = 1.0
 
 
@@ -85,9 +85,7 @@ def fit_free_form_flow(
     model = NetworkAutoencoder(encoder, decoder, latent)
     loss = _free_form_on_manifold if config.on_manifold else _free_form
     objective = LossObjective(Partial(loss, config.noise, config.reconstruction_weight))
-    state, history = train_afresh(
-        "free-form flow", train_key, model, objective, standard, config, progress=progress, checkpoint_dir=None
-    )
+    state, history = train_afresh("free-form flow", train_key, model, objective, standard, config, progress=progress)
     return PushforwardFit(Pushforward(state.model, StandardNormal(latent), scaling), {"free-form flow": history})
 
 

@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._random import Box, derived_keys, host_generator, uniform_in_box
+from .._random import derived_keys, host_generator
 from .._types import Energy, Float, RandomKey
+from ..box import Box, box_around, uniform_in_box
+from ..choices import Choices
 from ..ebim.contrastive import EnergyConfig, fit_contrastive
-from ..ebim.kernels import KernelEnergy, kernel_energy, kernel_source, mixture_weights
+from ..ebim.kernels import FoldDensities, KernelEnergy, fold_densities, kernel_energy, kernel_source, mixture_weights
 from ..ebim.likelihood import LikelihoodConfig, fit_likelihood
-from ..ebim.survey import Judged, judged
-from ..scaling import box_around
 from ..training.loop import History
 from ..volume.importance import log_normalizer
 from ..volume.pools import PoolSource
@@ -21,7 +21,7 @@ from .latents import EnergyLatent
 
 
 @dataclass(frozen=True)
-class LatentEnergyConfig:
+class LatentEnergyConfig(Choices):
     """An energy of codes in the box around those of the data, by the losses that an EBIM's energy has."""
 
     likelihood: LikelihoodConfig = field(default_factory=LikelihoodConfig)
@@ -49,17 +49,17 @@ def fit_latent_energy(
     if config.loss == "contrastive":
         starts = jnp.asarray(uniform_in_box(host_generator(data_key, 1), box, config.contrastive.starts))
         energy, history = fit_contrastive(
-            energy_key, None, jnp.asarray(codes), starts, box, config.contrastive, progress=progress
+            energy_key, box, jnp.asarray(codes), starts, config.contrastive, progress=progress
         )
     else:
         energy, history = fit_likelihood(energy_key, source, found, config.likelihood, progress=progress)
-    return EnergyLatent(energy, *box, log_normalizer(normalizer_key, source, energy), kernel), history
+    return EnergyLatent(energy, box, log_normalizer(normalizer_key, source, energy), kernel), history
 
 
 def kernel_near(
     key: RandomKey, codes: Float[np.ndarray, "N m"], box: Box, members: int = 4
-) -> tuple[Judged, KernelEnergy, PoolSource]:
+) -> tuple[FoldDensities, KernelEnergy, PoolSource]:
     """What kernels say of codes (N, m) in `members` folds, the kernel density of all, and pools drawn with it."""
-    found = judged(host_generator(key), codes, codes.shape[1], members)
+    found = fold_densities(host_generator(key), codes, codes.shape[1], members)
     kernel = kernel_energy(codes[: len(found.densities)], mixture_weights(found.densities), codes.shape[1])
     return found, kernel, kernel_source(box, kernel)

@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._types import Array, Energy, Float, RandomKey, Scalar, Vector
+from .._types import Array, Energy, Float, RandomKey, Scalar
+from ..box import Box
 from ..ebim.kernels import KernelEnergy, kernel_source
 from ..networks.flows import Context, Flow
-from ..volume.importance import LogNormalizer, resampled
-from ..volume.pools import box_source
+from ..volume.importance import resampled
+from ..volume.pools import Estimate, box_source
 from .autoencoders import Code
 
 
@@ -70,26 +71,23 @@ def _pushed(flow, base, context):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class EnergyLatent:
-    """exp(-E)/Z in a box (low, high), each (m,), and nothing outside.
+    """exp(-E)/Z in a box of R^m, and nothing outside.
 
     log_normalizer is log Z; kernel, if there is one, a density like it, to look for mass with.
     """
 
     energy: Energy
-    low: Vector
-    high: Vector
-    log_normalizer: LogNormalizer
+    box: Box
+    log_normalizer: Estimate
     kernel: KernelEnergy | None = None
 
     def log_density(self, z: Code, context: Any = None) -> Scalar:
         """Log density of a code (m,), -inf outside of the box; the context is not used."""
-        inside = jnp.all((z >= self.low) & (z <= self.high))
-        return jnp.where(inside, -self.energy(z) - self.log_normalizer.value, -jnp.inf)
+        return jnp.where(self.box.contains(z), -self.energy(z) - self.log_normalizer.value, -jnp.inf)
 
     def draw(self, key: RandomKey, count: int, context: Context = None) -> Float[np.ndarray, "count m"]:
         """Codes (count, m) by importance resampling of fresh points of the box, none used twice."""
-        box = (self.low, self.high)
-        source = box_source(box) if self.kernel is None else kernel_source(box, self.kernel)
+        source = box_source(self.box) if self.kernel is None else kernel_source(self.box, self.kernel)
         return resampled(key, source, self.energy, count)[0]
 
 

@@ -1,4 +1,4 @@
-"""Pushforward models as values, and the verbs of an EBIM for them: sample, log_density, project_points.
+"""Pushforward models as values, and the verbs of an EBIM for them: sample, log_density, reconstruct.
 
 x = g(z), z from a density of codes. An ambient model is one whose codes are points: a flow, or `Identity`.
 """
@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._loops import in_blocks
+from .._loops import over_points
 from .._types import Array, Float, RandomKey
-from ..ebim.model import BLOCK, Densities, Projections
+from ..ebim.model import Densities, NearestPoints
 from ..points import check_points, check_training_points
 from ..scaling import Scaling, standardization
 from ..training.loop import History
@@ -46,18 +46,18 @@ def sample(
 ) -> Float[np.ndarray, "count n"]:
     """`count` independent points g(z) in data units, (count, n), given one context (c,) if the model has one."""
     codes = np.asarray(model.latent.draw(key, count, None if context is None else jnp.asarray(context, float)))
-    return model.scaling.restore(in_blocks(lambda rows: _decoded(model.autoencoder, rows), codes, BLOCK))
+    return model.scaling.restore(over_points(_decoded, model.autoencoder, codes))
 
 
-def project_points(model: Pushforward, points) -> Projections:
+def reconstruct(model: Pushforward, points) -> NearestPoints:
     """g(e(x)) for `points` (N, n) in data units, and the distance to it: the encoder's image, not the nearest point.
 
     Raises InputError.
     """
     standard = standardized(model, points)
-    found = in_blocks(lambda rows: _reconstructed(model.autoencoder, rows), standard, BLOCK)
+    found = over_points(_reconstructed, model.autoencoder, standard)
     distance = np.linalg.norm(found - standard, axis=1) * float(model.scaling.scale)
-    return Projections(model.scaling.restore(found), distance, np.isfinite(distance))
+    return NearestPoints(model.scaling.restore(found), distance, np.isfinite(distance))
 
 
 def log_density(model: Pushforward, points, context: Float[Array | np.ndarray, "N c"] | None = None) -> Densities:
@@ -68,15 +68,10 @@ def log_density(model: Pushforward, points, context: Float[Array | np.ndarray, "
     R^n, at x itself. converged: the density is a number. context (N, c), if the model has one. Raises InputError.
     """
     standard = standardized(model, points)
-    rows = standard if context is None else np.column_stack([standard, np.asarray(context, standard.dtype)])
-    width = standard.shape[1]
-
-    def densities(rows):
-        return _log_densities(model.autoencoder, model.latent, rows[:, :width], rows[:, width:])
-
-    found, latent, distance = in_blocks(densities, rows, BLOCK)
+    rows = standard, None if context is None else np.asarray(context, standard.dtype)
+    found, latent, distance = over_points(_log_densities, (model.autoencoder, model.latent), rows)
     scale = float(model.scaling.scale)
-    dimension = width if isinstance(model.autoencoder, Inflated) else code_size(model)
+    dimension = standard.shape[1] if isinstance(model.autoencoder, Inflated) else code_size(model)
     density = found.astype(np.float64) - dimension * np.log(scale)
     return Densities(density, -latent.astype(np.float64), distance * scale, ~np.isnan(density))
 
@@ -87,7 +82,7 @@ def image(model: Pushforward, codes) -> tuple[np.ndarray, np.ndarray]:
     For a look at all of the manifold, where `sample` shows what is likely. No context.
     """
     codes = np.asarray(codes)
-    found, density = in_blocks(lambda rows: _images(model.autoencoder, model.latent, rows), codes, BLOCK)
+    found, density = over_points(_image, (model.autoencoder, model.latent), codes)
     return model.scaling.restore(found), density.astype(np.float64) - codes.shape[1] * np.log(
         float(model.scaling.scale)
     )
@@ -110,27 +105,22 @@ def standardized_points(points, latent: int):
     return standardization(points)
 
 
-@jax.jit
-def _decoded(autoencoder, codes):
-    return jax.vmap(autoencoder.decode)(codes)
+def _decoded(autoencoder, z):
+    return autoencoder.decode(z)
 
 
-@jax.jit
-def _reconstructed(autoencoder, points):
-    return jax.vmap(lambda x: autoencoder.decode(autoencoder.encode(x)))(points)
+def _reconstructed(autoencoder, x):
+    return autoencoder.decode(autoencoder.encode(x))
 
 
-@jax.jit
-def _images(autoencoder, latent, codes):
-    return jax.vmap(lambda z: (autoencoder.decode(z), latent.log_density(z) - log_volume(autoencoder, z)))(codes)
+def _image(parts, z):
+    autoencoder, latent = parts
+    return autoencoder.decode(z), latent.log_density(z) - log_volume(autoencoder, z)
 
 
-@jax.jit
-def _log_densities(autoencoder, latent, points, contexts):
-    def one(x, context):
-        z = autoencoder.encode(x)
-        log_latent = latent.log_density(z, context if context.size else None)
-        distance = jnp.linalg.norm(autoencoder.decode(z) - x)
-        return log_latent + log_change(autoencoder, x, z), log_latent, distance
-
-    return jax.vmap(one)(points, contexts)
+def _log_densities(parts, row):
+    (autoencoder, latent), (x, context) = parts, row
+    z = autoencoder.encode(x)
+    log_latent = latent.log_density(z, context)
+    distance = jnp.linalg.norm(autoencoder.decode(z) - x)
+    return log_latent + log_change(autoencoder, x, z), log_latent, distance

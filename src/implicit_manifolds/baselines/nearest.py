@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.spatial import KDTree
 
-from .._loops import bounded_while, in_blocks
+from .._loops import bounded_while, over_points
 from .._types import RandomKey, Scalar, Vector, relative_tolerance, select
-from ..ebim.model import Projections
+from ..ebim.model import NearestPoints
 from .autoencoders import Autoencoder, Code
 from .model import Pushforward, sample, standardized
 
@@ -19,7 +19,7 @@ STARTS = 2
 """Samples near a point whose images are searched from; its own code is one start more."""
 
 
-def nearest_points(key: RandomKey, model: Pushforward, points) -> Projections:
+def nearest_points(key: RandomKey, model: Pushforward, points) -> NearestPoints:
     """Nearest points of the decoder's image to `points` (N, n), and distances, in data units.
 
     The least of several local searches: from the code of a point, and from those of the samples nearest to it. An
@@ -29,23 +29,18 @@ def nearest_points(key: RandomKey, model: Pushforward, points) -> Projections:
     drawn = np.asarray(model.scaling.standardize(sample(key, model, POOL)), np.float64)
     near = drawn[KDTree(drawn).query(standard, STARTS)[1]].astype(standard.dtype)
     rows = np.concatenate([standard[:, None], near, standard[:, None]], axis=1)
-    found = in_blocks(lambda rows: _nearest_all(model.autoencoder, rows), rows, ROWS)
+    found = over_points(_nearest, model.autoencoder, rows, ROWS)
     distance = np.linalg.norm(found.astype(np.float64) - standard, axis=1) * float(model.scaling.scale)
-    return Projections(model.scaling.restore(found), distance, np.isfinite(distance))
+    return NearestPoints(model.scaling.restore(found), distance, np.isfinite(distance))
 
 
-@jax.jit
-def _nearest_all(autoencoder, rows):
-    """Rows (N, 2 + STARTS, n): points, then what to encode for a start."""
-
-    def one(row):
-        x = row[0]
-        codes = jax.vmap(lambda start: descend(autoencoder, x, autoencoder.encode(start)))(row[1:])
-        images = jax.vmap(autoencoder.decode)(codes)
-        gaps = jnp.sum((images - x) ** 2, axis=1)
-        return images[jnp.argmin(jnp.where(jnp.isnan(gaps), jnp.inf, gaps))]
-
-    return jax.vmap(one)(rows)
+def _nearest(autoencoder, row):
+    """Row (2 + STARTS, n): a point, then what to encode for a start."""
+    x = row[0]
+    codes = jax.vmap(lambda start: descend(autoencoder, x, autoencoder.encode(start)))(row[1:])
+    images = jax.vmap(autoencoder.decode)(codes)
+    gaps = jnp.sum((images - x) ** 2, axis=1)
+    return images[jnp.argmin(jnp.where(jnp.isnan(gaps), jnp.inf, gaps))]
 
 
 @partial(jax.jit, static_argnames="max_iterations")

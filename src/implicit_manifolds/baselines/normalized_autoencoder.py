@@ -9,16 +9,17 @@ import numpy as np
 from flax import nnx
 from jax.tree_util import Partial
 
-from .._random import derived_keys, host_generator, uniform_in_box
+from .._random import derived_keys, host_generator
 from .._types import Array, Float, RandomKey, Scalar, Vector
+from ..box import Box, box_around, uniform_in_box
 from ..ebim.contrastive import contrastive_loss
 from ..ebim.kernels import kernel_source
 from ..mcmc.chains import advance
 from ..mcmc.langevin import Langevin
-from ..scaling import box_around
 from ..training import replay_buffer
+from ..training.config import TrainingConfig
 from ..training.loop import train_afresh
-from ..training.objective import LossObjective
+from ..training.objective import LossObjective, Objective
 from ..volume.importance import log_normalizer
 from .autoencoder_ebm import AutoencoderConfig
 from .autoencoders import Code, Identity, Network, perceptrons, reconstruction
@@ -30,15 +31,13 @@ NORMALIZER_ERROR = 0.01
 """Of log Z: the error of a density that is spread over all of a decoder's image is dear to lower."""
 
 
-@dataclass(frozen=True)
-class NormalizedAutoencoderConfig:
+@dataclass(frozen=True, kw_only=True)
+class NormalizedAutoencoderConfig(TrainingConfig):
     """Normalised autoencoder: training of the reconstruction error as an energy, after that of the autoencoder."""
 
     temperature: float = 0.02
     num_steps: int = 3000
-    batch_size: int = 100
     learning_rate: float = 0.0003
-    decay: bool = True
     clip_norm: float | None = 1.0
     square_weight: float = 0.01
     candidates: int = 32  # uniform codes, of which one that exp(-E) favours starts a chain of codes
@@ -83,20 +82,19 @@ class ReconstructionEnergy:
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class NormalizedObjective:
+class NormalizedObjective(Objective):
     """Contrastive divergence whose chains start on the decoder's image, found by a chain of codes.
 
-    low, high (n,): the box that finished chains are clipped to. The memory is the replay buffer of codes (size, m).
+    Finished chains are clipped to the box. The memory is the replay buffer of codes (size, m).
     """
 
-    low: Vector
-    high: Vector
+    box: Box
     config: NormalizedAutoencoderConfig = field(metadata={"static": True})
 
     def initial_memory(self, key: RandomKey, model: ReconstructionEnergy) -> Float[Array, "size m"]:
         """Uniform codes."""
         edge = jnp.ones(model.autoencoder.latent)
-        return jnp.asarray(uniform_in_box(host_generator(key), (-edge, edge), self.config.buffer_size))
+        return jnp.asarray(uniform_in_box(host_generator(key), Box(-edge, edge), self.config.buffer_size))
 
     def sample(self, key: RandomKey, model: ReconstructionEnergy, memory, batch_size: int):
         """Negatives (batch, n), and the buffer with their codes pushed."""
@@ -112,15 +110,11 @@ class NormalizedObjective:
         points = jax.vmap(model.autoencoder.decode)(codes)
         of_points = Langevin(model, config.noise_scale, gradient_clip=config.gradient_clip)
         finished = _chain_ends(of_points, chain_key, points, config.langevin_steps)
-        return jnp.clip(finished, self.low, self.high), replay_buffer.push(memory, codes)
+        return self.box.clip(finished), replay_buffer.push(memory, codes)
 
     def loss(self, key: RandomKey, model, batch, negatives):
         """`contrastive_loss` with this objective's penalty."""
         return contrastive_loss(model, batch, negatives, square_weight=self.config.square_weight)
-
-    def between(self, key: RandomKey, model, memory):
-        """The memory as it is."""
-        return memory
 
 
 def fit_normalized_autoencoder(
@@ -141,19 +135,20 @@ def fit_normalized_autoencoder(
     scaling, standard, _ = standardized_points(points, latent)
     box = box_around(standard, config.box_margin)
     autoencoder = BoundedAutoencoder(*perceptrons(model_key, standard.shape[1], latent, pretraining.hidden), latent)
-    options = {"progress": progress, "checkpoint_dir": None}
     objective = LossObjective(Partial(reconstruction))
-    state, first = train_afresh("autoencoder", pretrain_key, autoencoder, objective, standard, pretraining, **options)
+    state, first = train_afresh(
+        "autoencoder", pretrain_key, autoencoder, objective, standard, pretraining, progress=progress
+    )
     energy = ReconstructionEnergy(state.model, config.temperature)
     state, history = train_afresh(
-        "energy", train_key, energy, NormalizedObjective(*box, config), standard, config, **options
+        "energy", train_key, energy, NormalizedObjective(box, config), standard, config, progress=progress
     )
     _, kernel, _ = kernel_near(data_key, np.asarray(standard), box)
     # exp(-E) is this thick across the manifold, where the data may be much thinner.
     thickness = (config.temperature / 2) ** 0.5
     kernel = replace(kernel, bandwidths=jnp.hypot(kernel.bandwidths, thickness))
     normalizer = log_normalizer(normalizer_key, kernel_source(box, kernel), state.model, NORMALIZER_ERROR)
-    law = EnergyLatent(state.model, *box, normalizer, kernel)
+    law = EnergyLatent(state.model, box, normalizer, kernel)
     model = Pushforward(Identity(standard.shape[1]), law, scaling)
     return PushforwardFit(model, {"autoencoder": first, "energy": history})
 
@@ -176,4 +171,4 @@ def _favoured(energy: ReconstructionEnergy, key, candidates):
 
 
 def _chain_ends(sampler: Langevin, key, starts, steps: int):
-    return advance(sampler, key, jax.vmap(sampler.init)(starts), steps)[0].position
+    return advance(key, sampler, jax.vmap(sampler.init)(starts), steps)[0].position

@@ -2,13 +2,13 @@
 
 import warnings
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._loops import in_blocks
-from .._random import Box, host_generator, uniform_in_box
+from .._loops import over_points
+from .._random import host_generator
 from .._types import MDF, Array, Bool, Float, RandomKey
+from ..box import Box, uniform_in_box
 from ..manifold.projection import project
 
 BLOCK = 1000
@@ -23,7 +23,7 @@ def points_on_manifold(
     outside the box, is replaced by a random anchor, so every start lies on M. Raises ArithmeticError where no
     training point reaches M inside the box, and warns where more than 1 % do not.
     """
-    positions, usable = _projected(mdf, points, box)
+    positions, usable = projected(mdf, points, box)
     anchors = positions[usable]
     if len(anchors) == 0:
         raise ArithmeticError("no training point could be projected onto the learned manifold; train longer")
@@ -31,19 +31,19 @@ def points_on_manifold(
     if lost > 0.01 * len(points):
         warnings.warn(f"{lost} of {len(points)} points could not be projected onto the learned manifold", stacklevel=2)
     random = host_generator(key)
-    starts, usable = _projected(mdf, uniform_in_box(random, box, count), box)
+    starts, usable = projected(mdf, uniform_in_box(random, box, count), box)
     spare = anchors[random.integers(0, len(anchors), count)]
     return jnp.asarray(anchors), jnp.asarray(np.where(usable[:, None], starts, spare))
 
 
-def _projected(mdf, points, box) -> tuple[Float[np.ndarray, "points n"], Bool[np.ndarray, " points"]]:
+def projected(
+    mdf: MDF, points: Float[Array | np.ndarray, "points n"], box: Box
+) -> tuple[Float[np.ndarray, "points n"], Bool[np.ndarray, " points"]]:
     """Points (N, n) projected onto {F = 0}, and which of them reached it inside the box."""
-    low, high = jax.device_get(box)
-    found = in_blocks(lambda rows: _project_block(mdf, rows), points, BLOCK)
-    inside = np.all((found.position >= low) & (found.position <= high), axis=1)
-    return found.position, found.converged & inside
+    found = over_points(project, mdf, points, BLOCK)
+    return found.position, found.converged & box.on_host().contains(found.position)
 
 
-@jax.jit
-def _project_block(mdf, points):
-    return jax.vmap(lambda x: project(mdf, x))(points)
+def shuffled(key: RandomKey, points: Float[Array | np.ndarray, "points n"]) -> Float[np.ndarray, "points n"]:
+    """The rows of points (N, n) in random order."""
+    return host_generator(key).permutation(np.asarray(points))

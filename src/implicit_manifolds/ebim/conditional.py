@@ -11,20 +11,23 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from .._loops import over_points
 from .._random import derived_keys
 from .._types import Array, Float, RandomKey, Scalar, Vector
 from ..errors import InputError
 from ..networks.residual import ResidualMLP
 from ..points import check_points
+from ..training.config import TrainingConfig
 from ..training.loop import History, train_afresh
-from ..volume.importance import kept_once
-from .model import EBIM, log_density, project_points, sample
+from ..training.objective import Objective
+from ..volume.importance import resample
+from .model import EBIM, log_density, nearest_points, sample
 
 Context = Float[Array, " c"]
 
 
-@dataclass(frozen=True)
-class ConditionalConfig:
+@dataclass(frozen=True, kw_only=True)
+class ConditionalConfig(TrainingConfig):
     """The two networks of D and how they are trained."""
 
     features: int = 32
@@ -32,8 +35,6 @@ class ConditionalConfig:
     blocks: int = 2
     num_steps: int = 4000
     batch_size: int = 500
-    learning_rate: float = 0.003
-    decay: bool = True
     clip_norm: float | None = 1.0
     pool_size: int = 20_000  # samples of p that training normalises with; as many others do afterwards
     pool_batch: int = 2000
@@ -49,9 +50,9 @@ class Tilt(nnx.Module):
 
     def __call__(self, x: Vector, context: Context) -> Scalar:
         """One point and one context."""
-        return self.between(x[None], context[None])[0, 0]
+        return self.pairs(x[None], context[None])[0, 0]
 
-    def between(self, points: Float[Array, "a n"], contexts: Float[Array, "b c"]) -> Float[Array, "a b"]:
+    def pairs(self, points: Float[Array, "a n"], contexts: Float[Array, "b c"]) -> Float[Array, "a b"]:
         """D of all pairs."""
         of_points, of_contexts = jax.vmap(self.of_point)(points), jax.vmap(self.of_context)(contexts)
         return of_points @ of_contexts.T * of_points.shape[1] ** -0.5
@@ -59,15 +60,11 @@ class Tilt(nnx.Module):
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class TiltObjective:
+class TiltObjective(Objective):
     """Maximum likelihood of D: mean D(x, θ) + log Z(θ), Z from `pool_batch` rows of pool (P, n), drawn from p."""
 
     pool: Float[Array, "P n"]
     pool_batch: int = field(metadata={"static": True})
-
-    def initial_memory(self, key: RandomKey, model) -> tuple[()]:
-        """Nothing."""
-        return ()
 
     def sample(self, key: RandomKey, model, memory, batch_size: int):
         """Rows of the pool."""
@@ -78,12 +75,8 @@ class TiltObjective:
         """Mean of -log p(x | θ) + log p(x) over the batch."""
         points, contexts = batch
         tilts = jnp.mean(jax.vmap(model)(points, contexts))
-        loss = tilts + jnp.mean(_log_mean_exp(-model.between(negatives, contexts)))
+        loss = tilts + jnp.mean(_log_mean_exp(-model.pairs(negatives, contexts)))
         return loss, {"tilt": tilts, "relative_nll": loss}
-
-    def between(self, key: RandomKey, model, memory):
-        """Nothing."""
-        return memory
 
 
 @jax.tree_util.register_dataclass
@@ -116,23 +109,21 @@ def fit_conditional(
     By maximum likelihood; `marginal` is what `fit` made of the same points and must have a normaliser. Raises
     InputError and TrainingDiverged.
     """
-    points = check_points(points, dimension=len(marginal.low))
+    points = check_points(points, dimension=marginal.manifold.ambient_dimension)
     contexts = _checked(contexts, len(points))
     if marginal.log_normalizer is None:
         raise InputError("the marginal model has no normaliser; fit it by likelihood first")
     pool_key, later_key, model_key, train_key = derived_keys(key, 4)
     shift, scale = contexts.mean(axis=0), contexts.std(axis=0)
     scale = np.where(scale > 1e-10 * np.abs(contexts).max(axis=0), scale, 1.0)  # a constant column stays at zero
-    standard = marginal.scaling.standardize(project_points(marginal, points).points)
+    standard = marginal.scaling.standardize(nearest_points(marginal, points).points)
     data = (jnp.asarray(standard), jnp.asarray((contexts - shift) / scale, float))
     train_pool, later_pool = (
         marginal.scaling.standardize(sample(k, marginal, config.pool_size).points) for k in (pool_key, later_key)
     )
     tilt = Tilt(points.shape[1], contexts.shape[1], config, rngs=nnx.Rngs(model_key))
     objective = TiltObjective(jnp.asarray(train_pool), config.pool_batch)
-    state, history = train_afresh(
-        "conditional energy", train_key, tilt, objective, data, config, progress=progress, checkpoint_dir=None
-    )
+    state, history = train_afresh("conditional energy", train_key, tilt, objective, data, config, progress=progress)
     return ConditionalEBIM(marginal, state.model, shift, scale, np.asarray(later_pool)), history
 
 
@@ -145,9 +136,9 @@ def log_density_given(
     Raises InputError.
     """
     found = log_density(model.marginal, points)
-    positions = model.marginal.scaling.standardize(project_points(model.marginal, points).points)
+    positions = model.marginal.scaling.standardize(nearest_points(model.marginal, points).points)
     standard = _standardized(model, contexts)
-    tilts = np.asarray(_between(model.tilt, positions, standard), np.float64)
+    tilts = np.asarray(_pairs(model.tilt, positions, standard), np.float64)
     log_normalizers = np.asarray(_log_normalizers(model.tilt, jnp.asarray(model.pool), standard), np.float64)
     base = np.where(found.converged, found.log_density, np.nan)
     return base[:, None] - tilts - log_normalizers, found.distance
@@ -156,20 +147,21 @@ def log_density_given(
 def sample_given(key: RandomKey, model: ConditionalEBIM, count: int, context) -> Float[np.ndarray, "count n"]:
     """`count` independent points given one context (c,), in data units: fresh samples of p, resampled by exp(-D).
 
-    Each is used once; as many are drawn as the weights ask for. Raises InputError.
+    Each is used once; as many are drawn as the weights ask for (`resample`). Raises InputError.
     """
-    draw_key, pick_key = derived_keys(key, 2)
     standard = _standardized(model, np.reshape(context, (1, -1)))
-    weights = _weights(model, model.pool, standard)
-    needed = int(1.5 * count / weights.mean()) + 1
-    points = sample(draw_key, model.marginal, needed).points
-    return points[kept_once(pick_key, _weights(model, model.marginal.scaling.standardize(points), standard), count)]
+
+    def candidates(key, size):
+        points = sample(key, model.marginal, size).points
+        tilts = over_points(_tilt, (model.tilt, standard[0]), model.marginal.scaling.standardize(points))
+        return points, -tilts.astype(np.float64)
+
+    return resample(key, candidates, count)[0]
 
 
-def _weights(model: ConditionalEBIM, points, context) -> Float[np.ndarray, " N"]:
-    """exp(-D), the greatest 1, at standardised points (N, n) and one context (1, c)."""
-    tilts = np.asarray(_between(model.tilt, jnp.asarray(points), context), np.float64)[:, 0]
-    return np.exp(tilts.min() - tilts)
+def _tilt(parts, x):
+    tilt, context = parts
+    return tilt(x, context)
 
 
 def _checked(contexts, count: int | None = None) -> np.ndarray:
@@ -188,10 +180,10 @@ def _log_mean_exp(logs: Float[Array, "P b"]) -> Float[Array, " b"]:
 
 
 @jax.jit
-def _between(tilt, points, contexts):
-    return tilt.between(points, contexts)
+def _pairs(tilt, points, contexts):
+    return tilt.pairs(points, contexts)
 
 
 @jax.jit
 def _log_normalizers(tilt, pool, contexts):
-    return _log_mean_exp(-tilt.between(pool, contexts))
+    return _log_mean_exp(-tilt.pairs(pool, contexts))

@@ -9,32 +9,34 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from .._random import Box, derived_keys, host_generator
-from .._types import MDF, Array, Energy, Float, RandomKey, Scalar, Vector
+from .._random import derived_keys, host_generator
+from .._types import MDF, Array, Energy, Float, RandomKey
+from ..box import Box
+from ..choices import Choices
 from ..manifold.multipliers import gradient_descent, quasi_newton
 from ..manifold.scaled_chord import scaled_chord
 from ..mcmc.chains import advance
-from ..mcmc.constrained_langevin import ConstrainedLangevin
+from ..mcmc.constrained_langevin import ROUGHLY, ConstrainedLangevin
 from ..mcmc.langevin import Langevin
 from ..networks.mlp import EnergyMLP
 from ..training import replay_buffer
+from ..training.config import TrainingConfig
 from ..training.loop import History, train_afresh
+from ..training.objective import Objective, Terms
+from ..volume.manifold import Manifold
 
 
-@dataclass(frozen=True)
-class EnergyConfig:
+@dataclass(frozen=True, kw_only=True)
+class EnergyConfig(Choices, TrainingConfig):
     """Step 2 by contrastive divergence, and its constrained chains on M; those of `sample` share ε and α."""
 
     hidden: tuple[int, ...] = (32, 32)
-    num_steps: int = 1000
-    batch_size: int = 100
     learning_rate: float = 0.01
-    decay: bool = True
     clip_norm: float | None = 1.0
     square_weight: float = 0.1
     langevin_steps: int = 10
     noise_scale: float = 0.15
-    step_size: float | None = None  # noise_scale², the one value that targets exp(-E)
+    drift_scale: float | None = None  # noise_scale², the one value that targets exp(-E)
     gradient_clip: float | None = None
     replay_fraction: float = 0.95
     buffer_size: int = 10_000
@@ -50,7 +52,7 @@ def contrastive_loss(
     negatives: Float[Array, "m n"],
     *,
     square_weight: float = 0.1,
-) -> tuple[Scalar, dict[str, Scalar]]:
+) -> Terms:
     """Mean E(x) - mean E(x⁻) + b · (mean E(x)² + mean E(x⁻)²), b = square_weight.
 
     points x (batch, n) from the data, negatives x⁻ (m, n) from the model's chains, through which no
@@ -72,18 +74,16 @@ SOLVERS = {"quasi-newton": quasi_newton, "scaled-chord": scaled_chord, "gradient
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class ContrastiveObjective:
+class ContrastiveObjective(Objective):
     """Step 2: contrastive divergence with F frozen, negatives from constrained Langevin chains on M.
 
     Without an MDF, M is all of R^n in the box and chains are ambient. starts (s, n): points of M that fresh chains are
-    drawn from. low, high (n,): the box no chain may
-    leave. The memory is the replay buffer (size, n), all of it on M.
+    drawn from. No chain may leave the box. The memory is the replay buffer (size, n), all of it on M.
     """
 
     mdf: MDF | None
     starts: Float[Array, "starts n"]
-    low: Vector
-    high: Vector
+    box: Box
     config: EnergyConfig = field(metadata={"static": True})
 
     def initial_memory(self, key: RandomKey, model) -> Float[Array, "size n"]:
@@ -94,17 +94,18 @@ class ContrastiveObjective:
         """The chains of this objective for a given energy."""
         config = self.config
         if self.mdf is None:
-            return Langevin(energy, config.noise_scale, config.step_size, config.gradient_clip)
+            return Langevin(energy, config.noise_scale, config.drift_scale, config.gradient_clip)
         return ConstrainedLangevin(
             self.mdf,
             energy,
             config.noise_scale,
-            config.step_size,
+            config.drift_scale,
             config.gradient_clip,
-            config.tolerance,
-            (self.low, self.high),
-            SOLVERS[config.solver],
-            config.max_iterations,
+            tolerance=config.tolerance,
+            box=self.box,
+            solver=SOLVERS[config.solver],
+            max_iterations=config.max_iterations,
+            tangent_tolerance=None if config.solver == "gradient-descent" else ROUGHLY,
         )
 
     def sample(self, key: RandomKey, model, memory, batch_size: int):
@@ -116,38 +117,35 @@ class ContrastiveObjective:
         start = replay_buffer.draw(draw_key, memory, fresh, self.config.replay_fraction)
         sampler = self.sampler(model)
         states = jax.vmap(sampler.init)(start)
-        states, _ = advance(sampler, chain_key, states, self.config.langevin_steps)
+        states, _ = advance(chain_key, sampler, states, self.config.langevin_steps)
         # Constrained chains never leave the box; ambient ones are brought back.
-        finished = jnp.clip(states.position, self.low, self.high)
+        finished = self.box.clip(states.position)
         return finished, replay_buffer.push(memory, finished)
 
     def loss(self, key: RandomKey, model, batch, negatives):
         """`contrastive_loss` with this objective's penalty."""
         return contrastive_loss(model, batch, negatives, square_weight=self.config.square_weight)
 
-    def between(self, key: RandomKey, model, memory):
-        """The memory as it is."""
-        return memory
-
 
 def fit_contrastive(
     key: RandomKey,
-    mdf: MDF | None,
+    manifold: Manifold | Box,
     points: Float[Array, "points n"],
     starts: Float[Array, "starts n"],
-    box: Box,
     config: EnergyConfig = EnergyConfig(),
     *,
     progress: bool = False,
     checkpoint_dir: Path | None = None,
 ) -> tuple[EnergyMLP, History]:
-    """Learn E on the frozen {F = 0} from `points` (N, n), standardised, as the paper does; E and the history.
+    """Learn E on a frozen M from `points` (N, n), standardised, as the paper does; E and the history.
 
-    starts (s, n): points of M for fresh chains. Without an MDF, M is all of R^n in the box. Raises TrainingDiverged.
+    starts (s, n): points of M for fresh chains. A box in place of M stands for all of R^n in it, where chains are
+    ambient. Raises TrainingDiverged.
     """
     model_key, train_key = derived_keys(key, 2)
     energy = _initial_energy(model_key, (points.shape[1], *config.hidden))
-    objective = ContrastiveObjective(mdf, starts, *box, config)
+    mdf, box = (None, manifold) if isinstance(manifold, Box) else (manifold.mdf, manifold.box)
+    objective = ContrastiveObjective(mdf, starts, box, config)
     state, history = train_afresh(
         "energy", train_key, energy, objective, points, config, progress=progress, checkpoint_dir=checkpoint_dir
     )

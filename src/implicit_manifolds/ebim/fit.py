@@ -10,6 +10,7 @@ import jax
 
 from .._random import derived_keys
 from .._types import Energy, RandomKey
+from ..choices import Choices
 from ..errors import InputError
 from ..points import check_training_points
 from ..scaling import standardization
@@ -17,11 +18,13 @@ from ..training import checkpoint
 from ..training.loop import History
 from ..volume.atlas import pool_source
 from ..volume.importance import log_normalizer
-from .anchors import points_on_manifold
+from ..volume.manifold import Manifold
+from .anchors import points_on_manifold, shuffled
 from .contrastive import EnergyConfig, fit_contrastive
+from .kernels import FoldDensities
 from .likelihood import LikelihoodConfig, fit_likelihood
-from .manifold import ManifoldConfig, _some, fit_manifold
-from .model import EBIM
+from .manifold import ManifoldConfig, fit_manifold
+from .model import EBIM, ChainScales
 from .score_matching import ScoreMatchingConfig, fit_score_matching
 from .survey import Survey, has_pools, survey
 
@@ -30,7 +33,7 @@ EnergyLoss = Literal["likelihood", "contrastive", "score-matching"]
 
 
 @dataclass(frozen=True)
-class FitConfig:
+class FitConfig(Choices):
     """Everything `fit` can be told."""
 
     manifold: ManifoldConfig = field(default_factory=ManifoldConfig)
@@ -40,7 +43,7 @@ class FitConfig:
     energy_loss: EnergyLoss | None = None  # unless given, likelihood where points of known volume can be had
     standardize: bool = True
     box_margin: float = 0.25  # of the largest extent, added on each side of the data
-    box: tuple[float, ...] | None = None  # half-widths about the origin of standardised space, instead
+    box_half_widths: tuple[float, ...] | None = None  # of a box about the origin of standardised space, instead
 
 
 class Fit(NamedTuple):
@@ -73,48 +76,33 @@ def fit(
         raise InputError("likelihood needs at most 5 constraints in 10 dimensions; choose another --energy-loss")
     if checkpoint_dir is not None:
         checkpoint.claim(checkpoint_dir, key, points, repr((codimension, config)))
-    scaling, standard, box = standardization(points, config.standardize, config.box_margin, config.box)
+    scaling, standard, box = standardization(points, config.standardize, config.box_margin, config.box_half_widths)
     started = time.perf_counter()
     manifold_key, start_key, energy_key = derived_keys(key, 3)
-    mdf, manifold_history = fit_manifold(
-        manifold_key,
-        standard,
-        codimension,
-        box,
-        config.manifold,
-        progress=progress,
-        checkpoint_dir=checkpoint_dir,
-    )
-    between = time.perf_counter()
-    near = _some(start_key, standard, len(standard))
-    anchors, starts = points_on_manifold(start_key, mdf, near, box, config.energy.starts)
     options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
+    mdf, manifold_history = fit_manifold(manifold_key, standard, codimension, box, config.manifold, **options)
+    between = time.perf_counter()
+    near = shuffled(start_key, standard)
+    anchors, starts = points_on_manifold(start_key, mdf, near, box, config.energy.starts)
+    manifold = Manifold(mdf, box, anchors[:MAX_ANCHORS])
     survey_key, normalizer_key, energy_key = derived_keys(energy_key, 3)
-    found = _surveyed(survey_key, mdf, anchors, starts, box, config) if pools else None
-    energy, energy_history = _fit_energy(energy_key, mdf, standard, anchors, starts, found, box, config, options)
-    normalizer = None
-    if found is not None:
-        normalizer = log_normalizer(normalizer_key, pool_source(mdf, found.atlas, box), energy)
-    model = EBIM(
-        mdf,
-        energy,
-        scaling,
-        *box,
-        anchors[:MAX_ANCHORS],
-        config.energy.noise_scale,
-        config.energy.step_size,
-        None if found is None else found.atlas,
-        normalizer,
-    )
+    data, normalizer = None, None
+    if pools and (found := _surveyed(survey_key, manifold, anchors, starts, config)):
+        manifold, data = found
+    energy, energy_history = _fit_energy(energy_key, manifold, standard, anchors, starts, data, config, options)
+    if manifold.atlas is not None:
+        normalizer = log_normalizer(normalizer_key, pool_source(manifold), energy)
+    chains = ChainScales(config.energy.noise_scale, config.energy.drift_scale)
+    model = EBIM(manifold, energy, scaling, chains, normalizer)
     jax.block_until_ready(model.energy)
     ended = time.perf_counter()
     return Fit(model, manifold_history, energy_history, between - started, ended - between)
 
 
-def _surveyed(key, mdf, anchors, starts, box, config: FitConfig) -> Survey | None:
+def _surveyed(key, manifold: Manifold, anchors, starts, config: FitConfig) -> Survey | None:
     """What charts tell of M; None, with a warning, where there are none and nobody asked for what needs them."""
     try:
-        return survey(key, mdf, anchors, starts, box, config.likelihood.members)
+        return survey(key, manifold, anchors, starts, config.likelihood.members)
     except ArithmeticError as error:
         if config.energy_loss == "likelihood":
             raise
@@ -123,13 +111,13 @@ def _surveyed(key, mdf, anchors, starts, box, config: FitConfig) -> Survey | Non
 
 
 def _fit_energy(
-    key, mdf, points, anchors, starts, found: Survey | None, box, config, options
+    key, manifold: Manifold, points, anchors, starts, data: FoldDensities | None, config: FitConfig, options
 ) -> tuple[Energy, History]:
     """The energy by the loss asked for; unless asked, by likelihood where there are charts."""
-    loss = config.energy_loss or ("contrastive" if found is None else "likelihood")
+    loss = config.energy_loss or ("contrastive" if data is None else "likelihood")
     if loss == "contrastive":
-        return fit_contrastive(key, mdf, points, starts, box, config.energy, **options)
+        return fit_contrastive(key, manifold, points, starts, config.energy, **options)
     if loss == "score-matching":
-        return fit_score_matching(key, mdf, anchors, found, box, config.score_matching, **options)
-    assert found is not None
-    return fit_likelihood(key, pool_source(mdf, found.atlas, box), found.data, config.likelihood, **options)
+        return fit_score_matching(key, manifold, anchors, config.score_matching, **options)
+    assert data is not None
+    return fit_likelihood(key, pool_source(manifold), data, config.likelihood, **options)

@@ -1,23 +1,26 @@
 """Adaptive kernel densities of points on a manifold: an energy of their own, and where to look for mass."""
 
 from dataclasses import dataclass, field
-from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._loops import in_blocks
-from .._random import Box, host_generator
+from .._loops import over_points, value
+from .._random import host_generator
 from .._types import Array, Float, Int, RandomKey, Scalar, Vector
+from ..box import Box
 from ..volume.atlas import neighbour_distance
 from ..volume.pools import Pool, PoolSource, box_source
+from .members import FoldedPoints, folds
 
 NEIGHBOUR = 3
 MULTIPLES = 2.0 ** np.arange(-2, 5)
 NARROWEST, WIDEST = 0.005, 1.0
 """Bounds of bandwidths in standard units: below, rounding of the data would be learned."""
 LEAST_WEIGHT = 0.01
+MAX_CENTRES = 20_000
 BLOCK = 512
 
 
@@ -30,22 +33,20 @@ class KernelEnergy:
     one over M where the bandwidths are small beside M's radii of curvature (Silverman 1986, §5.3, adaptive kernels).
     """
 
-    centres: Float[Array, "a n"]
-    bandwidths: Float[Array, "s a"]
-    weights: Float[Array, " s"]
+    centres: Float[Array | np.ndarray, "a n"]
+    bandwidths: Float[Array | np.ndarray, "s a"]
+    weights: Float[Array | np.ndarray, " s"]
     dimension: int = field(metadata={"static": True})
 
     def __call__(self, x: Vector) -> Scalar:
         """One point, (n,) to ()."""
-        density = jnp.vdot(self.weights, kernel_densities(x, self.centres, self.bandwidths, self.dimension))
-        return -jnp.log(density + jnp.finfo(x.dtype).tiny)
+        return -jnp.log(jnp.vdot(self.weights, self.densities(x)) + jnp.finfo(x.dtype).tiny)
 
-
-def kernel_densities(x: Vector, centres, bandwidths: Float[Array, "s a"], dimension: int) -> Float[Array, " s"]:
-    """For each row of bandwidths the mean over centres (a, n) of the m-dimensional normal density at x (n,)."""
-    squared = jnp.sum((x - centres) ** 2, axis=1)
-    height = (2 * jnp.pi) ** (-dimension / 2) / bandwidths**dimension
-    return jnp.mean(height * jnp.exp(-squared / (2 * bandwidths**2)), axis=1)
+    def densities(self, x: Vector) -> Float[Array, " s"]:
+        """For each row of bandwidths the mean over centres of the m-dimensional normal density at x (n,), (s,)."""
+        squared = jnp.sum((x - self.centres) ** 2, axis=1)
+        height = (2 * jnp.pi) ** (-self.dimension / 2) / self.bandwidths**self.dimension
+        return jnp.mean(height * jnp.exp(-squared / (2 * self.bandwidths**2)), axis=1)
 
 
 def bandwidths(points: Float[np.ndarray, "a n"]) -> Float[np.ndarray, "s a"]:
@@ -64,14 +65,30 @@ def held_out_densities(
         centres = np.where(out[:, None], 0, points)
         widths = np.full((len(MULTIPLES), len(points)), np.inf, points.dtype)
         widths[:, ~out] = bandwidths(points[~out])
-        found = in_blocks(lambda rows, c=centres, w=widths: _densities(rows, c, w, dimension), points[out], BLOCK)
-        densities[out] = found * (len(points) / (~out).sum())
+        kernels = KernelEnergy(centres, widths, np.ones(len(widths)), dimension)
+        densities[out] = over_points(KernelEnergy.densities, kernels, points[out], BLOCK) * (len(points) / (~out).sum())
     return densities
 
 
-@partial(jax.jit, static_argnames="dimension")
-def _densities(points, centres, widths, dimension):
-    return jax.vmap(lambda x: kernel_densities(x, centres, widths, dimension))(points)
+class FoldDensities(NamedTuple):
+    """Points of an m-dimensional M in folds, judged by kernels before any energy is there.
+
+    densities (c, s): at the first c points, kernel densities of the other folds for each multiple of `bandwidths`.
+    dimension: m.
+    """
+
+    folded: FoldedPoints
+    densities: Float[np.ndarray, "c s"]
+    dimension: int
+
+
+def fold_densities(
+    random: np.random.Generator, points: Float[np.ndarray, "a n"], dimension: int, members: int
+) -> FoldDensities:
+    """Points (a, n) of an m-dimensional M in random folds, with what kernels say of the first `MAX_CENTRES`."""
+    fold = folds(random, points, members)
+    densities = held_out_densities(points[:MAX_CENTRES], fold[:MAX_CENTRES], dimension)
+    return FoldDensities(FoldedPoints(points, fold), densities, dimension)
 
 
 def mixture_weights(densities: Float[np.ndarray, "a s"], iterations: int = 300) -> Float[np.ndarray, " s"]:
@@ -112,16 +129,11 @@ def kernel_source(box: Box, kernel: KernelEnergy) -> PoolSource:
         random = host_generator(jax.random.fold_in(key, 1))
         row, centre = random.choice(len(shares), near, p=shares / shares.sum()), random.integers(0, len(centres), near)
         points = centres[centre] + widths[row, centre, None] * random.normal(size=(near, len(low)))
-        inside = np.all((points >= low) & (points <= high), axis=1)
+        inside = box.on_host().contains(points)
         points = np.concatenate([first.points, points[inside].astype(first.points.dtype)])
         groups = np.concatenate([first.groups, first.groups[inside]])
-        density = np.exp(-in_blocks(lambda rows: _energies(kernel, rows), points, BLOCK).astype(np.float64))
+        density = np.exp(-over_points(value, kernel, points, BLOCK).astype(np.float64))
         weights = 1 / (near * (density + 1 / np.prod((high - low).astype(np.float64))))
         return Pool(points, weights, groups, first.num_groups, 0, 0.0)
 
     return PoolSource(draw)
-
-
-@jax.jit
-def _energies(kernel, points):
-    return jax.vmap(kernel)(points)

@@ -10,28 +10,33 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._random import derived_keys
-from .._types import Array, Energy, Float, RandomKey, Scalar
+from .._types import Array, Energy, Float, RandomKey
 from ..networks.mixtures import EnergyMixture
 from ..training.loop import History, train_afresh
+from ..training.objective import Objective, Terms
 from ..volume.importance import MIN_NORMALIZER_DRAWS, energies_at
 from ..volume.pools import Pool, PoolSource, log_integral
-from .kernels import kernel_energy, mixture_weights
-from .members import Best, Folded, _initial_members, _member_energies, _sizes, _summed, better, untrained
-from .survey import Judged
+from .kernels import FoldDensities, kernel_energy, mixture_weights
+from .members import (
+    Best,
+    FoldedPoints,
+    MembersConfig,
+    better,
+    initial_members,
+    member_energies,
+    own_fold_losses,
+    summed_losses,
+    untrained,
+)
 
 
-@dataclass(frozen=True)
-class LikelihoodConfig:
+@dataclass(frozen=True, kw_only=True)
+class LikelihoodConfig(MembersConfig):
     """Step 2 by maximum likelihood: the energies, and the points of M they are normalised with."""
 
-    hidden: tuple[int, ...] = (32, 32)
-    features: int = 16  # Fourier features
-    bandwidths: tuple[float, ...] = (0.5, 1.0, 2.0)  # of the features, in radians per standard unit
-    members: int = 4  # energies trained side by side and averaged, each stopped early on a fold it does not see
     num_steps: int = 600
     batch_size: int = 200
     learning_rate: float = 0.005
-    decay: bool = True
     pool_size: int = 5000  # points of M, redrawn twenty times
     pool_batch: int = 500
     held_out: int = 10_000  # points of M that validate
@@ -40,11 +45,11 @@ class LikelihoodConfig:
 
 def likelihood_loss(
     energy: Energy,
-    points: Float[Array, "batch n"],
+    points: Float[Array | np.ndarray, "batch n"],
     pool: Float[Array, "m n"],
     log_volumes: Float[Array, " m"],
     weights: Float[Array, " batch"] | None = None,
-) -> tuple[Scalar, dict[str, Scalar]]:
+) -> Terms:
     """Σ w E(x) / Σ w + log mean V(u) exp(-E(u)): the negative log-likelihood.
 
     points x (batch, n) from the data with optional weights w (batch,); pool u (m, n), points of M of which each stands
@@ -81,14 +86,14 @@ class LikelihoodMemory(NamedTuple):
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class LikelihoodObjective:
+class LikelihoodObjective(Objective):
     """Maximum likelihood of stacked energies against pools redrawn between chunks.
 
     Member j trains on the data of all folds but j, and its parameters with the least loss on fold j, against
     `held_out`, points of M that no member trains on, are kept: early stopping.
     """
 
-    data: Folded
+    data: FoldedPoints
     held_out: VolumePoints
     source: PoolSource = field(metadata={"static": True})
     config: LikelihoodConfig = field(metadata={"static": True})
@@ -98,7 +103,7 @@ class LikelihoodObjective:
         empty = jax.tree.map(lambda leaf: jnp.zeros((self.config.pool_size, *leaf.shape[1:])), self.held_out)
         return LikelihoodMemory(empty, untrained(model, self.config.members))
 
-    def between(self, key: RandomKey, model, memory: LikelihoodMemory) -> LikelihoodMemory:
+    def refresh(self, key: RandomKey, model, memory: LikelihoodMemory) -> LikelihoodMemory:
         """A fresh pool, and whichever of each member's parameters validate best."""
         best = _judged_by_likelihood(model, memory.best, self.data, self.held_out)
         pool = self.source.draw(key, self.config.pool_size)
@@ -109,24 +114,21 @@ class LikelihoodObjective:
         picked = jax.random.uniform(key, (self.config.pool_batch,)) * memory.pool.points.shape[0]
         return jax.tree.map(lambda leaf: leaf[picked.astype(int)], memory.pool), memory
 
-    def loss(self, key: RandomKey, model, batch: Folded, negatives: VolumePoints):
+    def loss(self, key: RandomKey, model, batch: FoldedPoints, negatives: VolumePoints):
         """Summed `likelihood_loss` of the members, so that each has the gradient of its own; terms are means."""
-        return _summed(lambda member, seen: likelihood_loss(member, batch.points, *negatives, seen), model, batch)
+        return summed_losses(lambda member, seen: likelihood_loss(member, batch.points, *negatives, seen), model, batch)
 
 
 @jax.jit
-def _judged_by_likelihood(members, best: Best, data: Folded, held_out: VolumePoints) -> Best:
-    def one(member, j):
-        fold = (data.fold == j).astype(data.points.dtype)
-        return likelihood_loss(member, data.points, *held_out, fold)[0]
-
-    return better(members, jax.vmap(one)(members, jnp.arange(len(best.losses))), best)
+def _judged_by_likelihood(members, best: Best, data: FoldedPoints, held_out: VolumePoints) -> Best:
+    losses = own_fold_losses(lambda m, fold: likelihood_loss(m, data.points, *held_out, fold), members, data)
+    return better(members, losses, best)
 
 
 def fit_likelihood(
     key: RandomKey,
     source: PoolSource,
-    data: Judged,
+    data: FoldDensities,
     config: LikelihoodConfig = LikelihoodConfig(),
     *,
     progress: bool = False,
@@ -140,8 +142,9 @@ def fit_likelihood(
     normalises it. Returns E and the history. Raises TrainingDiverged.
     """
     model_key, held_out_key, train_key, normalizer_key = derived_keys(key, 4)
-    members = _initial_members(model_key, _sizes(data.points, config), config.members)
-    folded = Folded(jnp.asarray(data.points), jnp.asarray(data.fold))
+    points, fold = data.folded
+    members = initial_members(model_key, points.shape[1], config)
+    folded = FoldedPoints(jnp.asarray(points), jnp.asarray(fold))
     held_out = volume_points(source.draw(held_out_key, config.held_out), config.held_out)
     objective = LikelihoodObjective(folded, held_out, source, config)
     state, history = train_afresh(
@@ -149,17 +152,17 @@ def fit_likelihood(
     )
     members = state.memory.best.members
     pool = source.draw(normalizer_key, MIN_NORMALIZER_DRAWS)
-    log_z = [log_integral(pool, -column).value for column in _member_energies(members, pool.points).T]
+    log_z = [log_integral(pool, -column).value for column in member_energies(members, pool.points).T]
     log_weights = -np.asarray(log_z) - math.log(config.members)
-    centres, fold = data.points[: len(data.densities)], data.fold[: len(data.densities)]
-    unseen = _member_energies(members, centres)[np.arange(len(fold)), fold] + np.asarray(log_z)[fold]
+    centres, fold = (np.asarray(rows)[: len(data.densities)] for rows in data.folded)
+    unseen = member_energies(members, centres)[np.arange(len(fold)), fold] + np.asarray(log_z)[fold]
     network, multiples = _stacked(np.exp(-unseen), data.densities) if config.kernel else (1.0, np.zeros(0))
     kernel = None
     if network < 1:
         kernel = kernel_energy(centres, multiples, data.dimension)
         kernel_log_z = log_integral(pool, -energies_at(kernel, pool.points)).value
         log_weights = np.append(log_weights + math.log(network), math.log(1 - network) - kernel_log_z)
-    return EnergyMixture(members, kernel, jnp.asarray(log_weights, data.points.dtype)), history
+    return EnergyMixture(members, kernel, jnp.asarray(log_weights, points.dtype)), history
 
 
 def _stacked(network: Float[np.ndarray, " a"], kernels: Float[np.ndarray, "a s"]) -> tuple[float, np.ndarray]:

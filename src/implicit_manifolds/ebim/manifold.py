@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,34 +13,32 @@ from jax.tree_util import Partial
 from scipy.spatial import KDTree
 
 from .._loops import in_blocks
-from .._random import Box, derived_keys, host_generator, uniform_in_box
+from .._random import derived_keys, host_generator
 from .._types import MDF, Array, Float, RandomKey, Vector
+from ..box import Box, uniform_in_box
+from ..choices import Choices
 from ..mcmc.chains import advance
 from ..mcmc.langevin import Langevin
 from ..networks.mlp import MLP, start_as_sphere
 from ..training import replay_buffer
+from ..training.config import TrainingConfig
 from ..training.loop import History, train_afresh
-from ..training.objective import RestartsObjective
-from .anchors import BLOCK, _projected
-from .manifold_loss import ResidualNorm, manifold_loss, residual_norm, singular_values
+from ..training.objective import Objective, RestartsObjective
+from .anchors import BLOCK, projected, shuffled
+from .manifold_loss import ResidualNorm, manifold_loss, pulled_norms, residual_norm
 
 CHOICE_POINTS = 1000
 SLACK = 1.15
 
 
-@dataclass(frozen=True)
-class ManifoldConfig:
+@dataclass(frozen=True, kw_only=True)
+class ManifoldConfig(Choices, TrainingConfig):
     """Step 1: the network F, its loss, and the ambient Langevin chains that find its stray zeros."""
 
     hidden: tuple[int, ...] = (64, 64, 64)
     restarts: int = 8  # networks warmed up side by side, of which the best is kept
     warmup_steps: int = 2000  # of the loss without negatives
     warmup_learning_rate: float = 0.01
-    num_steps: int = 1000
-    batch_size: int = 100
-    learning_rate: float = 0.003
-    decay: bool = True  # cosine, to zero
-    clip_norm: float | None = None
     negative_weight: float = 0.3
     rank_weight: float = 1.0
     square_weight: float = 0.3
@@ -51,7 +50,7 @@ class ManifoldConfig:
     negative_norm: ResidualNorm = "l2"
     langevin_steps: int = 20
     noise_scale: float = 0.1
-    step_size: float | None = 10.0
+    drift_scale: float | None = 10.0
     gradient_clip: float | None = 0.03
     replay_fraction: float = 0.95
     buffer_size: int = 10_000
@@ -63,15 +62,13 @@ def _mdf_norm(kind, mdf: MDF, x: Vector):
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class ManifoldObjective:
+class ManifoldObjective(Objective):
     """Step 1: the MDF loss, with negatives from ambient Langevin chains on ‖F‖ inside the box.
 
-    low, high (n,): the box that bounds fresh noise and finished chains. The memory is the replay buffer
-    (size, n).
+    The box bounds fresh noise and finished chains. The memory is the replay buffer (size, n).
     """
 
-    low: Vector
-    high: Vector
+    box: Box
     config: ManifoldConfig = field(metadata={"static": True})
 
     @property
@@ -82,7 +79,7 @@ class ManifoldObjective:
         """A buffer of uniform noise in the box; nothing where the loss has no negatives."""
         if not self._has_negatives:
             return ()
-        return jnp.asarray(uniform_in_box(host_generator(key), (self.low, self.high), self.config.buffer_size))
+        return jnp.asarray(uniform_in_box(host_generator(key), self.box, self.config.buffer_size))
 
     def sample(self, key: RandomKey, model, memory, batch_size: int):
         """Negatives (batch, n), or None where their weights are zero; and the buffer with them pushed."""
@@ -90,23 +87,23 @@ class ManifoldObjective:
         if not self._has_negatives:
             return None, memory
         fresh_key, draw_key, chain_key = jax.random.split(key, 3)
-        shape = (batch_size, self.low.shape[0])
-        fresh = jax.random.uniform(fresh_key, shape, self.low.dtype, self.low, self.high)
+        low, high = self.box
+        fresh = jax.random.uniform(fresh_key, (batch_size, low.shape[0]), low.dtype, low, high)
         start = replay_buffer.draw(draw_key, memory, fresh, config.replay_fraction)
         energy = Partial(Partial(_mdf_norm, config.negative_norm), model)
-        sampler = Langevin(energy, config.noise_scale, config.step_size, config.gradient_clip)
-        states, _ = advance(sampler, chain_key, jax.vmap(sampler.init)(start), config.langevin_steps)
-        finished = jnp.clip(states.position, self.low, self.high)
+        sampler = Langevin(energy, config.noise_scale, config.drift_scale, config.gradient_clip)
+        states, _ = advance(chain_key, sampler, jax.vmap(sampler.init)(start), config.langevin_steps)
+        finished = self.box.clip(states.position)
         return finished, replay_buffer.push(memory, finished)
 
     def loss(self, key: RandomKey, model, batch, negatives):
         """`manifold_loss` with this objective's weights."""
         config = self.config
         return manifold_loss(
+            key,
             model,
             batch,
             negatives,
-            key,
             negative_weight=config.negative_weight,
             rank_weight=config.rank_weight,
             square_weight=config.square_weight,
@@ -118,16 +115,12 @@ class ManifoldObjective:
             negative_norm=config.negative_norm,
         )
 
-    def between(self, key: RandomKey, model, memory):
-        """The memory as it is."""
-        return memory
-
 
 def fit_manifold(
     key: RandomKey,
     points: Float[Array, "points n"],
     codimension: int,
-    box: tuple[Vector, Vector],
+    box: Box,
     config: ManifoldConfig = ManifoldConfig(),
     *,
     progress: bool = False,
@@ -143,7 +136,7 @@ def fit_manifold(
     model_key, warm_key, choice_key, train_key = derived_keys(key, 4)
     sizes = [points.shape[1], *config.hidden, codimension]
     models = _initial_mlps(model_key, tuple(sizes), config.restarts)
-    options = {"progress": progress, "checkpoint_dir": checkpoint_dir}
+    options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
     if config.warmup_steps:
         calm = replace(
             config,
@@ -152,10 +145,10 @@ def fit_manifold(
             num_steps=config.warmup_steps,
             learning_rate=config.warmup_learning_rate,
         )
-        objective = RestartsObjective(ManifoldObjective(*box, calm), config.restarts)
+        objective = RestartsObjective(ManifoldObjective(box, calm), config.restarts)
         models = train_afresh("warm-up", warm_key, models, objective, points, calm, **options)[0].model
-    mdf = nearest_fit(choice_key, models, _some(choice_key, points, CHOICE_POINTS), box)
-    full = ManifoldObjective(*box, config)
+    mdf = nearest_fit(choice_key, models, shuffled(choice_key, points)[:CHOICE_POINTS], box)
+    full = ManifoldObjective(box, config)
     state, history = train_afresh("manifold", train_key, mdf, full, points, config, **options)
     return state.model, history
 
@@ -192,13 +185,13 @@ def nearest_fit(key: RandomKey, models, data: Float[Array | np.ndarray, "points 
     tree = KDTree(data)
 
     def judged(mdf) -> tuple[float, float]:
-        reached, usable = _projected(mdf, data, box)
+        reached, usable = projected(mdf, data, box)
         to_zeros = np.where(usable, np.linalg.norm(reached - data, axis=1), width)
-        zeros, usable = _projected(mdf, noise, box)
+        zeros, usable = projected(mdf, noise, box)
         if not usable.any():
             return 2 * width, 0.0
         misfit = float(np.sqrt((to_zeros**2).mean()) + tree.query(zeros[usable])[0].mean())
-        values = in_blocks(lambda rows: _singular_values(mdf, rows, key), zeros, BLOCK)[usable]
+        values = in_blocks(lambda rows: _pulled_norms(mdf, rows, key), zeros, BLOCK)[usable]
         return misfit, float(values.min() / values.max())
 
     models = jax.device_get(models)
@@ -208,15 +201,10 @@ def nearest_fit(key: RandomKey, models, data: Float[Array | np.ndarray, "points 
     return jax.tree.map(jnp.asarray, members[chosen])
 
 
-def _some(key, points, count):
-    """At most `count` random rows of `points`, in random order."""
-    return host_generator(key).permutation(np.asarray(points))[:count]
-
-
 def _count(stacked) -> int:
     return jax.tree.leaves(stacked)[0].shape[0]
 
 
 @jax.jit
-def _singular_values(mdf, points, key):
-    return singular_values(mdf, points, key)[0]
+def _pulled_norms(mdf, points, key):
+    return pulled_norms(key, mdf, points)[0]

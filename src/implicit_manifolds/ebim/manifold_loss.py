@@ -21,14 +21,14 @@ def residual_norm(residual: Residual, kind: ResidualNorm = "l2") -> Scalar:
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1)), 0)
 
 
-def singular_values(
-    mdf: MDF, points: Float[Array, "batch n"], key: RandomKey
+def pulled_norms(
+    key: RandomKey, mdf: MDF, points: Float[Array, "batch n"]
 ) -> tuple[Float[Array, " batch"], Float[Array, "batch k"]]:
     """‖J(x)ᵀv‖ for a random unit v at each point, (batch,), and F(x), (batch, k), by one vjp each.
 
     Any value lies between the least and the largest singular value of J(x).
     """
-    directions = _directions(mdf, points, key)
+    directions = _directions(key, mdf, points)
 
     def one(x: Vector, direction):
         residual, pull = jax.vjp(mdf, x)
@@ -37,17 +37,17 @@ def singular_values(
     return jax.vmap(one)(points, directions)
 
 
-def isometry_penalty(mdf: MDF, points: Float[Array, "batch n"], key: RandomKey, scale: Number = 1.0) -> Scalar:
+def isometry_penalty(key: RandomKey, mdf: MDF, points: Float[Array, "batch n"], scale: Number = 1.0) -> Scalar:
     """Mean of ‖G v/η² - v‖², v uniform on the unit sphere of R^k, one for each point; G = J Jᵀ, η is `scale`.
 
     By one vjp and one jvp. In expectation ‖G/η² - I‖²_F / k: it holds every singular value of J near η, where a
     bound on ‖Jᵀv‖ holds only their mean square once k is large. points (batch, n) to (). Ours.
     """
-    return jnp.mean(_isometry_defects(mdf, points, key, scale)[0])
+    return jnp.mean(_isometry_defects(key, mdf, points, scale)[0])
 
 
-def _isometry_defects(mdf: MDF, points, key: RandomKey, scale: Number):
-    """‖G v/η² - v‖², (batch,), and with it what `singular_values` gives for the same v."""
+def _isometry_defects(key: RandomKey, mdf: MDF, points, scale: Number):
+    """‖G v/η² - v‖², (batch,), and with it what `pulled_norms` gives for the same v."""
 
     def one(x: Vector, direction):
         direction /= jnp.linalg.norm(direction)
@@ -56,20 +56,20 @@ def _isometry_defects(mdf: MDF, points, key: RandomKey, scale: Number):
         defect = jnp.sum((push(pulled) / scale**2 - direction) ** 2)
         return defect, residual_norm(pulled), residual
 
-    return jax.vmap(one)(points, _directions(mdf, points, key))
+    return jax.vmap(one)(points, _directions(key, mdf, points))
 
 
-def _directions(mdf: MDF, points, key: RandomKey):
+def _directions(key: RandomKey, mdf: MDF, points):
     """A normal vector (k,) for each point, (batch, k)."""
     shape = jax.eval_shape(mdf, points[0])
     return jax.random.normal(key, (points.shape[0], *shape.shape), shape.dtype)
 
 
 def manifold_loss(
+    key: RandomKey,
     mdf: MDF,
     points: Float[Array, "batch n"],
     negatives: Float[Array, "m n"] | None,
-    key: RandomKey,
     *,
     negative_weight: float = 0.3,
     rank_weight: float = 1.0,
@@ -91,10 +91,10 @@ def manifold_loss(
     defects = None
     if isometry_weight:
         some, rest = points[:isometry_points], points[len(points[:isometry_points]) :]
-        defects, values, residuals = _isometry_defects(mdf, some, key, minimum_singular_value)
+        defects, values, residuals = _isometry_defects(key, mdf, some, minimum_singular_value)
         residuals = jnp.concatenate([residuals, jax.vmap(mdf)(rest)])
     else:
-        values, residuals = singular_values(mdf, points, key)
+        values, residuals = pulled_norms(key, mdf, points)
     terms = {
         "data": jnp.mean(jax.vmap(lambda r: residual_norm(r, norm))(residuals)),
         "rank": jnp.mean(jax.nn.relu(minimum_singular_value - values) ** 2),

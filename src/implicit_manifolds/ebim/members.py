@@ -1,5 +1,7 @@
 """Energies side by side, each stopped early on a fold of the data that it does not see."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -8,17 +10,28 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from .._loops import in_blocks
-from .._types import Array, Float, Int, select
+from .._loops import over_points
+from .._types import Array, Float, Int, RandomKey, select
 from ..networks.energy import FourierEnergy
-from .model import BLOCK
+from ..training.config import TrainingConfig
+from ..training.objective import Terms
 
 
-class Folded(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class MembersConfig(TrainingConfig):
+    """Energies on Fourier features, trained side by side and averaged."""
+
+    hidden: tuple[int, ...] = (32, 32)
+    features: int = 16  # Fourier features
+    bandwidths: tuple[float, ...] = (0.5, 1.0, 2.0)  # of the features, in radians per standard unit
+    members: int = 4  # each stopped early on a fold that it does not see
+
+
+class FoldedPoints(NamedTuple):
     """Points (N, n) with the member (N,) that does not train on each."""
 
-    points: Float[Array, "points n"]
-    fold: Int[Array, " points"]
+    points: Float[Array | np.ndarray, "points n"]
+    fold: Int[Array | np.ndarray, " points"]
 
 
 class Best(NamedTuple):
@@ -46,7 +59,7 @@ def better(members, losses: Float[Array, " members"], best: Best) -> Best:
     return Best(kept, jnp.where(improved, losses, best.losses))
 
 
-def _summed(loss, members, batch: Folded):
+def summed_losses(loss: Callable, members, batch: FoldedPoints) -> Terms:
     """The sum of each member's loss on what of the batch it may see, and the terms' means."""
 
     def one(member, j):
@@ -56,20 +69,29 @@ def _summed(loss, members, batch: Folded):
     return jnp.sum(losses), jax.tree.map(jnp.mean, terms)
 
 
-def _sizes(points, config):
-    return points.shape[1], config.hidden, config.features, config.bandwidths
+def own_fold_losses(loss: Callable, members, data: FoldedPoints) -> Float[Array, " members"]:
+    """Each member's loss on the fold that it does not train on, loss(member, weights of the points), (members,)."""
+
+    def one(member, j):
+        return loss(member, (data.fold == j).astype(data.points.dtype))[0]
+
+    return jax.vmap(one)(members, jnp.arange(jax.tree.leaves(members)[0].shape[0]))
+
+
+def initial_members(key: RandomKey, dimension: int, config: MembersConfig) -> FourierEnergy:
+    """`config.members` energies of points (n,), stacked along a leading axis."""
+    return _initial_members(key, (dimension, config.hidden, config.features, config.bandwidths), config.members)
 
 
 @partial(jax.jit, static_argnames=("sizes", "count"))
 def _initial_members(key, sizes, count):
-    """`count` energies stacked along a leading axis."""
     return jax.vmap(lambda k: FourierEnergy(*sizes, rngs=nnx.Rngs(k)))(jax.random.split(key, count))
 
 
-def _member_energies(members, points) -> Float[np.ndarray, "points members"]:
-    return in_blocks(lambda rows: _block_energies(members, rows), points, BLOCK).astype(np.float64)
+def member_energies(members, points: Float[np.ndarray | Array, "points n"]) -> Float[np.ndarray, "points members"]:
+    """The energy of each member at points (N, n), in double."""
+    return over_points(_of_each, members, points).astype(np.float64)
 
 
-@jax.jit
-def _block_energies(members, points):
-    return jax.vmap(lambda x: jax.vmap(lambda member: member(x))(members))(points)
+def _of_each(members, x):
+    return jax.vmap(lambda member: member(x))(members)

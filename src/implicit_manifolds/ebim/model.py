@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._loops import over_points
 from .._random import host_generator
-from .._types import MDF, Array, Energy, Float, RandomKey, Scalar, Vector
+from .._types import Energy, RandomKey, Scalar
+from ..choices import check_choice
 from ..errors import InputError
 from ..manifold.projection import nearest_point, sampson_distance
 from ..mcmc.constrained_langevin import ConstrainedLangevin
@@ -16,14 +18,24 @@ from ..mcmc.outcome import Reason
 from ..mcmc.run import run
 from ..points import check_points
 from ..scaling import Scaling
-from ..volume.atlas import Atlas, pool_source
-from ..volume.importance import LogNormalizer, energies_at, resampled
+from ..volume.atlas import pool_source
+from ..volume.importance import energies_at, resampled
+from ..volume.manifold import Manifold
+from ..volume.pools import Estimate
 
 Method = Literal["importance", "chains"]
 MAX_CHAINS = 10_000
-BLOCK = 4096
+SEARCHED = 256
+"""Points whose nearest ones are searched for together: all wait for the last."""
 ON_MANIFOLD = 1e-4
 """Largest first-order distance, in units of the data's scale, of a point that counts as on M."""
+
+
+class ChainScales(NamedTuple):
+    """ε and α of constrained Langevin chains; drift_scale None is ε², the one value that targets exp(-E)."""
+
+    noise_scale: float | Scalar
+    drift_scale: float | Scalar | None = None
 
 
 @jax.tree_util.register_dataclass
@@ -31,23 +43,16 @@ ON_MANIFOLD = 1e-4
 class EBIM:
     """A learned manifold {F = 0} and the energy of a density exp(-E)/Z on it, in standardised units.
 
-    mdf (n,) -> (k,) and energy (n,) -> () are callable pytrees. scaling takes data units to standardised
-    ones. low, high (n,): the box inside which {F = 0} counts as the manifold. anchors (a, n): training points
-    projected onto it, where chains start. noise_scale ε and step_size α (None: ε²) are those of training.
-    atlas: charts that points of known volume are drawn from; log_normalizer: log Z in standardised units. Both are None
-    where there are none to be had.
+    manifold: F with its box, projected training points as anchors, where chains start, and charts where there are any
+    to be had. energy: a callable pytree, (n,) -> (). scaling takes data units to standardised ones. chains: scales of
+    training's. log_normalizer: log Z in standardised units, None without charts (Ross et al. 2023).
     """
 
-    mdf: MDF
+    manifold: Manifold
     energy: Energy
     scaling: Scaling
-    low: Vector
-    high: Vector
-    anchors: Float[Array, "anchors n"]
-    noise_scale: float | Scalar
-    step_size: float | Scalar | None
-    atlas: Atlas | None = None
-    log_normalizer: LogNormalizer | None = None
+    chains: ChainScales
+    log_normalizer: Estimate | None = None
 
 
 class Samples(NamedTuple):
@@ -66,7 +71,7 @@ class Samples(NamedTuple):
     taken_fraction: float | None
 
 
-class Projections(NamedTuple):
+class NearestPoints(NamedTuple):
     """points (N, n) and distance (N,) in data units; converged (N,), False where no nearest point was found."""
 
     points: np.ndarray
@@ -87,20 +92,10 @@ class Densities(NamedTuple):
     converged: np.ndarray
 
 
-@jax.jit
-def _nearest_all(mdf, points):
-    return jax.vmap(lambda x: nearest_point(mdf, x))(points)
-
-
-@jax.jit
-def _first_order_distances(mdf, points):
-    return jax.vmap(lambda x: sampson_distance(mdf, x))(points)
-
-
 def chain_sampler(model: EBIM) -> ConstrainedLangevin:
     """The constrained Langevin chains of a model, kept inside its box, on standardised points."""
-    bounds = (model.low, model.high)
-    return ConstrainedLangevin(model.mdf, model.energy, model.noise_scale, model.step_size, bounds=bounds)
+    manifold = model.manifold
+    return ConstrainedLangevin(manifold.mdf, model.energy, *model.chains, box=manifold.box)
 
 
 def sample(
@@ -119,18 +114,19 @@ def sample(
     which keep the data's share of each component: they start at the anchors, each used once before any is used
     again, and above `MAX_CHAINS` points every chain gives several, `num_steps` apart. `Samples` says which was used.
     """
-    if method is None:
+    if method is not None:
+        check_choice("method", method, Method)
+    else:
         method = "chains" if model.log_normalizer is None else "importance"
     if method == "importance":
-        if model.atlas is None:
+        if model.manifold.atlas is None:
             raise InputError("the model has no charts to draw independent points from; sample with method='chains'")
-        source = pool_source(model.mdf, model.atlas, (model.low, model.high))
-        standard, effective_size = resampled(key, source, model.energy, count)
+        standard, effective_size = resampled(key, pool_source(model.manifold), model.energy, count)
         taken_fraction = None
     else:
         standard, taken_fraction = _chain_ends(key, model, count, num_steps, progress)
         effective_size = None
-    distance = np.asarray(_first_order_distances(model.mdf, jnp.asarray(standard)))
+    distance = over_points(sampson_distance, model.manifold.mdf, standard)
     return Samples(
         model.scaling.restore(standard),
         distance * float(model.scaling.scale),
@@ -143,21 +139,20 @@ def sample(
 
 def _chain_ends(key, model, count, num_steps, progress):
     chains = min(count, MAX_CHAINS)
-    rows = -(-chains // len(model.anchors))
+    anchors = model.manifold.anchors
+    rows = -(-chains // len(anchors))
     random = host_generator(key)
-    starts = np.concatenate([random.permutation(model.anchors) for _ in range(rows)])[:chains]
+    starts = np.concatenate([random.permutation(anchors) for _ in range(rows)])[:chains]
     rounds = -(-count // chains)
-    result = run(chain_sampler(model), key, jnp.asarray(starts), rounds, num_steps, progress=progress, chunk_size=1)
+    result = run(key, chain_sampler(model), jnp.asarray(starts), rounds, num_steps, progress=progress, chunk_size=1)
     return result.positions.reshape(-1, starts.shape[1])[:count], float(result.info.reason[:, Reason.ACCEPTED].mean())
 
 
-def project_points(model: EBIM, points) -> Projections:
+def nearest_points(model: EBIM, points) -> NearestPoints:
     """Nearest points of the learned manifold to `points` (N, n), in data units. Raises InputError."""
     found = _nearest(model, points)
     scale = float(model.scaling.scale)
-    return Projections(
-        model.scaling.restore(found.position), np.asarray(found.distance) * scale, np.asarray(found.converged)
-    )
+    return NearestPoints(model.scaling.restore(found.position), found.distance * scale, found.converged)
 
 
 def log_density(model: EBIM, points) -> Densities:
@@ -169,12 +164,11 @@ def log_density(model: EBIM, points) -> Densities:
     found = _nearest(model, points)
     scale = float(model.scaling.scale)
     energy = energies_at(model.energy, found.position)
-    dimension = len(model.low) - jax.eval_shape(model.mdf, model.low).shape[0]
     log_z = np.nan if model.log_normalizer is None else float(model.log_normalizer.value)
-    density = -energy - log_z - dimension * np.log(scale)
-    return Densities(density, energy, np.asarray(found.distance) * scale, np.asarray(found.converged))
+    density = -energy - log_z - model.manifold.dimension * np.log(scale)
+    return Densities(density, energy, found.distance * scale, found.converged)
 
 
 def _nearest(model: EBIM, points):
-    points = check_points(points, dimension=len(model.low))
-    return _nearest_all(model.mdf, model.scaling.standardize(points))
+    points = check_points(points, dimension=model.manifold.ambient_dimension)
+    return over_points(nearest_point, model.manifold.mdf, model.scaling.standardize(points), SEARCHED)

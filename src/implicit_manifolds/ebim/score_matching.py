@@ -8,41 +8,46 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._random import Box, derived_keys, host_generator
-from .._types import MDF, Array, Energy, Float, RandomKey, Scalar
+from .._random import derived_keys, host_generator
+from .._types import MDF, Array, Energy, Float, RandomKey
 from ..manifold.tangent import linearize, pseudo_inverse_times, tangent_projection
 from ..networks.energy import FourierEnergy
 from ..networks.mixtures import PiecewiseMixture
 from ..training.loop import History, train_afresh
-from ..volume.atlas import Atlas, components, part_of, pool_source
+from ..training.objective import Objective, Terms
+from ..volume.atlas import components, draw_pool, part_of
 from ..volume.importance import MIN_NORMALIZER_DRAWS
+from ..volume.manifold import Atlas, Manifold
 from ..volume.pools import Pool, log_integral
-from .members import Best, Folded, _initial_members, _member_energies, _sizes, _summed, better, folds, untrained
-from .survey import Survey
+from .members import (
+    Best,
+    FoldedPoints,
+    MembersConfig,
+    better,
+    folds,
+    initial_members,
+    member_energies,
+    own_fold_losses,
+    summed_losses,
+    untrained,
+)
 
 
-@dataclass(frozen=True)
-class ScoreMatchingConfig:
+@dataclass(frozen=True, kw_only=True)
+class ScoreMatchingConfig(MembersConfig):
     """Step 2 by tangential score matching: the same energies, without points of M."""
 
-    hidden: tuple[int, ...] = (32, 32)
-    features: int = 16
-    bandwidths: tuple[float, ...] = (0.5, 1.0, 2.0)
-    members: int = 4
-    num_steps: int = 1000
     batch_size: int = 200
-    learning_rate: float = 0.003
-    decay: bool = True
 
 
 def score_matching_loss(
     key: RandomKey,
     mdf: MDF,
     energy: Energy,
-    points: Float[Array, "batch n"],
+    points: Float[Array | np.ndarray, "batch n"],
     weights: Float[Array, " batch"] | None = None,
     tolerance: float | None = None,
-) -> tuple[Scalar, dict[str, Scalar]]:
+) -> Terms:
     """Mean ½‖s‖² - div_M s, s = P∇E, over points x (batch, n) of M, with optional weights (batch,).
 
     div_M s = tr(P Ds P) is estimated by one probe of random signs a point (Hutchinson 1990), by Jacobian-vector
@@ -68,80 +73,71 @@ def score_matching_loss(
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class ScoreMatchingObjective:
+class ScoreMatchingObjective(Objective):
     """Tangential score matching of stacked energies on M, no pool needed; early stopping as in `LikelihoodObjective`.
 
     The memory is `Best`.
     """
 
     mdf: MDF
-    data: Folded
+    data: FoldedPoints
     config: ScoreMatchingConfig = field(metadata={"static": True})
 
     def initial_memory(self, key: RandomKey, model) -> Best:
         """Untrained members."""
         return untrained(model, self.config.members)
 
-    def between(self, key: RandomKey, model, memory: Best) -> Best:
+    def refresh(self, key: RandomKey, model, memory: Best) -> Best:
         """Whichever of each member's parameters validate best, judged by the same probes each time."""
         return _judged_by_score(jax.random.key(0), self.mdf, model, memory, self.data)
 
-    def sample(self, key: RandomKey, model, memory, batch_size: int):
-        """No negatives."""
-        return (), memory
-
-    def loss(self, key: RandomKey, model, batch: Folded, negatives):
+    def loss(self, key: RandomKey, model, batch: FoldedPoints, negatives):
         """Summed `score_matching_loss` of the members; terms are means."""
-        one = lambda member, seen: score_matching_loss(key, self.mdf, member, batch.points, seen)  # noqa: E731
-        return _summed(one, model, batch)
+        one = lambda member, seen: score_matching_loss(key, self.mdf, member, batch.points, seen)
+        return summed_losses(one, model, batch)
 
 
 @jax.jit
-def _judged_by_score(key, mdf, members, best: Best, data: Folded) -> Best:
-    def one(member, j):
-        fold = (data.fold == j).astype(data.points.dtype)
-        return score_matching_loss(key, mdf, member, data.points, fold)[0]
-
-    return better(members, jax.vmap(one)(members, jnp.arange(len(best.losses))), best)
+def _judged_by_score(key, mdf, members, best: Best, data: FoldedPoints) -> Best:
+    losses = own_fold_losses(lambda m, fold: score_matching_loss(key, mdf, m, data.points, fold), members, data)
+    return better(members, losses, best)
 
 
 def fit_score_matching(
     key: RandomKey,
-    mdf: MDF,
+    manifold: Manifold,
     points: Float[Array, "a n"],
-    found: Survey | None,
-    box: Box,
     config: ScoreMatchingConfig = ScoreMatchingConfig(),
     *,
     progress: bool = False,
     checkpoint_dir: Path | None = None,
 ) -> tuple[PiecewiseMixture | FourierEnergy, History]:
-    """Learn E on the frozen {F = 0} from points (a, n) on it by tangential score matching.
+    """Learn E on a frozen M from points (a, n) on it by tangential score matching.
 
     Members and folds as in `fit_likelihood`. What score matching cannot see, the weights of M's connected parts, is
-    set afterwards from charts (`found`); without them E is the member of least validation loss, and parts keep weights
+    set afterwards from its charts; without them E is the member of least validation loss, and parts keep weights
     that mean nothing. Returns E and the history. Raises TrainingDiverged.
     """
     model_key, fold_key, train_key, weight_key = derived_keys(key, 4)
     fold = folds(host_generator(fold_key), np.asarray(points), config.members)
-    members = _initial_members(model_key, _sizes(points, config), config.members)
-    data = Folded(points, jnp.asarray(fold))
-    objective = ScoreMatchingObjective(mdf, data, config)
+    members = initial_members(model_key, points.shape[1], config)
+    data = FoldedPoints(points, jnp.asarray(fold))
+    objective = ScoreMatchingObjective(manifold.mdf, data, config)
     state, history = train_afresh(
         "energy", train_key, members, objective, data, config, progress=progress, checkpoint_dir=checkpoint_dir
     )
     best = state.memory
-    if found is None:
+    if manifold.atlas is None:
         least = int(jnp.argmin(best.losses))
         return jax.tree.map(lambda leaf: leaf[least], best.members), history
-    pool = pool_source(mdf, found.atlas, box).draw(weight_key, MIN_NORMALIZER_DRAWS)
-    return _weighed_by_part(best.members, found.data.points, found.atlas, pool), history
+    pool = draw_pool(weight_key, manifold, MIN_NORMALIZER_DRAWS)
+    return _weighed_by_part(best.members, np.asarray(points), manifold.atlas, pool), history
 
 
 def _weighed_by_part(members, points, atlas: Atlas, pool: Pool) -> PiecewiseMixture:
     """The mean of the members' densities, each connected part of M with the share of the points that lie on it."""
     part = components(atlas)
-    energies = _member_energies(members, pool.points)
+    energies = member_energies(members, pool.points)
     of_pool, of_data = (part_of(atlas, part, rows) for rows in (pool.points, points))
     rows = []
     for number in range(part.max() + 1):

@@ -7,51 +7,53 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
+from ..box import Box
 from ..errors import InputError
-from ..networks.energy import FourierEnergy
-from ..networks.mixtures import EnergyMixture, PiecewiseMixture
-from ..networks.mlp import MLP, EnergyMLP
 from ..scaling import Scaling
-from ..training.checkpoint import load_tree, save_tree
-from ..volume.atlas import Atlas
-from ..volume.importance import LogNormalizer
+from ..training.checkpoint import load_arrays, save_tree, unflatten
+from ..volume.manifold import Atlas, Manifold
+from ..volume.pools import Estimate
+from .describe import described, template_of
 from .fit import FitConfig
-from .kernels import KernelEnergy
-from .model import EBIM
+from .legacy import from_format_3
+from .model import EBIM, ChainScales
 
-FORMAT = 3
+FORMAT = 4
 
 
-def refuse_existing(path: Path) -> None:
+def refuse_existing(path: Path | str) -> None:
     """Raise InputError where `path` exists: nothing a user has is overwritten."""
-    if path.exists():
+    if Path(path).exists():
         raise InputError(f"{path} exists; name a new path or remove it")
 
 
-def save(path: Path, model: EBIM, config: FitConfig = FitConfig(), seed: int | None = None) -> None:
-    """Write `model`, made by `fit` with `config`, to the new directory `path`: whole or not at all.
+def save(path: Path | str, model: EBIM, config: FitConfig | None = None, seed: int | None = None) -> None:
+    """Write a model to the new directory `path`: whole or not at all.
 
-    Raises InputError where `path` exists.
+    The directory describes its own shapes. config, seed: how the model was fitted, noted for the reader. Raises
+    InputError where `path` exists, and for parts that have no description: functions somebody wrote down.
     """
+    path = Path(path)
     refuse_existing(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    manifold = model.manifold
     description = {
         "format": FORMAT,
         "version": version("implicit-manifolds"),
-        "dimension": len(model.low),
-        "codimension": model.mdf(model.low).shape[0],
-        "anchors": len(model.anchors),
-        "charts": None if model.atlas is None else len(model.atlas.bases),
-        "energy": _energy_description(model.energy),
+        "dimension": manifold.ambient_dimension,
+        "codimension": manifold.codimension,
+        "anchors": 0 if manifold.anchors is None else len(manifold.anchors),
+        "charts": None if manifold.atlas is None else len(manifold.atlas.bases),
+        "mdf": described(manifold.mdf),
+        "energy": described(model.energy),
+        "drift_scale": model.chains.drift_scale is not None,
         "normalized": model.log_normalizer is not None,
         "seed": seed,
-        "config": asdict(config),
+        "config": None if config is None else asdict(config),
     }
+    path.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
         (scratch / "model.json").write_text(json.dumps(description, indent=1) + "\n")
@@ -63,15 +65,22 @@ def save(path: Path, model: EBIM, config: FitConfig = FitConfig(), seed: int | N
         raise
 
 
-def load(path: Path) -> EBIM:
-    """Read a model that `save` wrote. Raises InputError where it is missing, newer, or damaged."""
+def load(path: Path | str) -> EBIM:
+    """Read a model that `save` wrote. Raises InputError where it is missing, newer, or damaged.
+
+    Its numbers have JAX's present precision, whatever they were saved in.
+    """
+    path = Path(path)
     if not (path / "model.json").is_file():
         raise InputError(f"{path} is not a model directory; make one with `implicit-manifolds fit`")
     try:
         description = json.loads((path / "model.json").read_text())
+        arrays = load_arrays(path / "parameters")
+        if description["format"] == 3:
+            description, arrays = from_format_3(description, arrays)
         if description["format"] != FORMAT:
             raise InputError(f"{path} has format {description['format']}, this version reads {FORMAT}; fit it again")
-        return load_tree(path / "parameters", _template(description))
+        return unflatten(_template(description), arrays)
     except InputError:
         raise
     except Exception as error:  # orbax and json raise many kinds; all mean the same to the user
@@ -79,58 +88,23 @@ def load(path: Path) -> EBIM:
 
 
 def _template(description: dict) -> EBIM:
-    """A model of the described shapes, whose values `load_tree` replaces."""
-    dimension, config = description["dimension"], description["config"]
-    chains = config["energy"]
-    side = jnp.zeros(dimension)
+    """A model of the described shapes, whose values `unflatten` replaces."""
+    dimension = description["dimension"]
+    side, anchors = jnp.zeros(dimension), jnp.zeros((description["anchors"], dimension))
+    manifold = Manifold(template_of(description["mdf"]), Box(side, side), anchors if len(anchors) else None)
     return EBIM(
-        MLP([dimension, *config["manifold"]["hidden"], description["codimension"]], rngs=nnx.Rngs(0)),
-        _energy_template(description),
+        manifold.charted(_atlas_template(description)),
+        template_of(description["energy"]),
         Scaling(np.zeros(dimension), np.float64(1)),
-        side,
-        side,
-        jnp.zeros((description["anchors"], dimension)),
-        chains["noise_scale"],
-        chains["step_size"],
-        _atlas_template(description),
-        LogNormalizer(0.0, 0.0) if description["normalized"] else None,
+        ChainScales(0.0, 0.0 if description["drift_scale"] else None),
+        Estimate(0.0, 0.0) if description["normalized"] else None,
     )
-
-
-def _energy_description(energy) -> dict:
-    """What `_energy_template` needs to build an energy of the same shapes."""
-    if isinstance(energy, EnergyMixture):
-        kernel = None if energy.kernel is None else energy.kernel.bandwidths.shape
-        return {"kind": "mixture", "kernel": kernel}
-    if isinstance(energy, PiecewiseMixture):
-        return {"kind": "piecewise", "parts": energy.log_weights.shape[0], "bases": len(energy.bases)}
-    return {"kind": "fourier" if isinstance(energy, FourierEnergy) else "perceptron"}
-
-
-def _energy_template(description: dict):
-    dimension, config, energy = description["dimension"], description["config"], description["energy"]
-    if energy["kind"] == "perceptron":
-        return EnergyMLP([dimension, *config["energy"]["hidden"]], rngs=nnx.Rngs(0))
-    fitted = config["likelihood" if energy["kind"] == "mixture" else "score_matching"]
-    one = FourierEnergy(dimension, fitted["hidden"], fitted["features"], fitted["bandwidths"], rngs=nnx.Rngs(0))
-    if energy["kind"] == "fourier":
-        return one
-    count = fitted["members"]
-    members = jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape)), one)
-    if energy["kind"] == "piecewise":
-        bases, parts = jnp.zeros((energy["bases"], dimension)), jnp.zeros(energy["bases"], int)
-        return PiecewiseMixture(members, bases, parts, jnp.zeros((energy["parts"], count)))
-    if energy["kernel"] is None:
-        return EnergyMixture(members, None, jnp.zeros(count))
-    rows, centres = energy["kernel"]
-    inner = dimension - description["codimension"]
-    kernel = KernelEnergy(jnp.zeros((centres, dimension)), jnp.zeros((rows, centres)), jnp.zeros(rows), inner)
-    return EnergyMixture(members, kernel, jnp.zeros(count + 1))
 
 
 def _atlas_template(description: dict) -> Atlas | None:
     charts, dimension = description["charts"], description["dimension"]
     if charts is None:
         return None
-    normals = np.zeros((charts, description["codimension"], dimension), np.float32)
-    return Atlas(np.zeros((charts, dimension), np.float32), normals, np.zeros(charts), np.zeros(charts), 0.0, 0.0)
+    own = jnp.result_type(float)
+    bases, normals = np.zeros((charts, dimension), own), np.zeros((charts, description["codimension"], dimension), own)
+    return Atlas(bases, normals, np.zeros(charts), np.zeros(charts), 0.0, 0.0)

@@ -6,38 +6,33 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._random import Box, derived_keys, host_generator
-from .._types import MDF, Float, Int, RandomKey
-from ..volume.atlas import Atlas
+from .._random import derived_keys, host_generator
+from .._types import RandomKey
+from ..volume.atlas import charts_of
 from ..volume.cover import cover, focused
-from .kernels import LEAST_WEIGHT, MULTIPLES, NEIGHBOUR, bandwidths, held_out_densities, mixture_weights
-from .members import folds
+from ..volume.manifold import Manifold
+from .kernels import (
+    LEAST_WEIGHT,
+    MAX_CENTRES,
+    MULTIPLES,
+    NEIGHBOUR,
+    FoldDensities,
+    bandwidths,
+    fold_densities,
+    mixture_weights,
+)
 
 WORST_SHARE = 0.01
-MAX_CENTRES = 20_000
 OVERLAP = 16
 DISC = 3.0
 """Radius of a chart's disc in bandwidths of the kernel it is drawn for."""
 
 
-class Judged(NamedTuple):
-    """Points of M to train on, judged by kernels before any energy is there.
-
-    points (a, n) and fold (a,) of each. densities (c, s): at the first c points, kernel densities of the other folds
-    for each multiple of `bandwidths`. dimension: m.
-    """
-
-    points: Float[np.ndarray, "a n"]
-    fold: Int[np.ndarray, " a"]
-    densities: Float[np.ndarray, "c s"]
-    dimension: int
-
-
 class Survey(NamedTuple):
-    """What is known of M and of the data on it before any energy is; half of the atlas's draws fall near data."""
+    """M with charts, half of whose draws fall near data, and the data in folds with kernel densities."""
 
-    atlas: Atlas
-    data: Judged
+    manifold: Manifold
+    data: FoldDensities
 
 
 def has_pools(dimension: int, codimension: int) -> bool:
@@ -45,32 +40,26 @@ def has_pools(dimension: int, codimension: int) -> bool:
     return codimension <= 5 and dimension <= 10
 
 
-def survey(key: RandomKey, mdf: MDF, points, starts, box: Box, members: int) -> Survey:
-    """Charts of {F = 0} in the box, found from points (a, n) and starts (s, n) on it, and the points' densities.
+def survey(key: RandomKey, manifold: Manifold, points, starts, members: int) -> Survey:
+    """Charts of M, found from points (a, n) and starts (s, n) on it, and the points' densities.
 
     Draws near data come from kernels as wide as held-out points ask for. Raises ArithmeticError where no chart is
     found.
     """
     cover_key, focus_key = derived_keys(key, 2)
     points = np.asarray(points)
-    atlas = cover(cover_key, mdf, box, np.concatenate([points, np.asarray(starts)]))
-    dimension = atlas.bases.shape[1] - atlas.normals.shape[1]
+    manifold = cover(cover_key, manifold, np.concatenate([points, np.asarray(starts)]))
+    dimension = manifold.dimension
     random = host_generator(key)
-    data = judged(random, points, dimension, members)
+    data = fold_densities(random, points, dimension, members)
     centres = points[:MAX_CENTRES]
     base, radii, share = _focus(random, centres, mixture_weights(data.densities), dimension)
-    atlas = focused(focus_key, mdf, atlas, centres[base], share, radii)
+    manifold = focused(focus_key, manifold, centres[base], share, radii)
+    atlas = charts_of(manifold)
     for share_of, what in ((atlas.uncovered, "is on no chart"), (atlas.inconsistent, "is on charts that disagree")):
         if share_of > WORST_SHARE:
             warnings.warn(f"{share_of:.1%} of the manifold {what}: densities are off by as much", stacklevel=2)
-    return Survey(atlas, data)
-
-
-def judged(random: np.random.Generator, points: Float[np.ndarray, "a n"], dimension: int, members: int) -> Judged:
-    """Points (a, n) of an m-dimensional M in random folds, with what kernels say of them."""
-    fold = folds(random, points, members)
-    densities = held_out_densities(points[:MAX_CENTRES], fold[:MAX_CENTRES], dimension)
-    return Judged(points, fold, densities, dimension)
+    return Survey(manifold, data)
 
 
 def _focus(random, centres, weights, dimension: int):

@@ -129,7 +129,7 @@ def _gram_solve(
 ) -> Residual:
     if at.gram_factor is not None:
         return upper_solve(at.gram_factor, lower_solve(at.gram_factor, b))
-    product = lambda u: push(pull(u))  # noqa: E731
+    product = lambda u: push(pull(u))
     tolerance = relative_tolerance(b.dtype) if tolerance is None else tolerance
     # Exact in k iterations but for rounding, which at condition numbers of 1e6 takes ten times as many.
     solution = cg(product, b, tol=tolerance, maxiter=10 * b.shape[0] if most is None else most)[0]

@@ -10,6 +10,7 @@ from .langevin import Langevin as Langevin
 from .outcome import Reason as Reason
 from .run import Chains as Chains
 from .run import run as run
+from .sampler import Sampler as Sampler
 from .summary import Summary as Summary
 from .summary import summary as summary
 from .summary import to_arviz as to_arviz

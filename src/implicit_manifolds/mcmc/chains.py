@@ -5,18 +5,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from .._devices import _placed, on_host, replicated
+from .._devices import on_host, placed, replicated
 from .._types import Array, Float, Int, RandomKey
 from ..manifold.multipliers import residual_weights
 from .outcome import Reason
 from .phase_space import PhasePoint
+from .sampler import AdjustedSampler, Sampler
 
 OFF = 50
 """Starts farther from F = 0 than this many tolerances are off M; a reversed step may miss its start by 100."""
 
 
 @jax.jit
-def initial_states(sampler, positions: Float[Array, "chains n"], key: RandomKey | None = None):
+def initial_states(sampler: Sampler, positions: Float[Array, "chains n"], key: RandomKey | None = None):
     """States of chains that start at `positions` (chains, n), at rest where no key is given."""
     if key is None:
         return jax.vmap(sampler.init)(positions)
@@ -25,7 +26,7 @@ def initial_states(sampler, positions: Float[Array, "chains n"], key: RandomKey 
 
 def step_of_all(mesh: Mesh | None):
     """`(sampler, keys, states) -> (states, Info)` for all chains; over a mesh each device steps its own, alone."""
-    step = lambda sampler, keys, states: jax.vmap(sampler.step)(keys, states)  # noqa: E731
+    step = lambda sampler, keys, states: jax.vmap(sampler.step)(keys, states)
     if mesh is not None:
         chains = PartitionSpec(mesh.axis_names)
         step = jax.shard_map(
@@ -34,7 +35,7 @@ def step_of_all(mesh: Mesh | None):
     return jax.jit(step)  # traced once for its shapes and for the loop
 
 
-def advance(sampler, key: RandomKey, states, num_steps: Int[Array, ""] | int, mesh: Mesh | None = None):
+def advance(key: RandomKey, sampler: Sampler, states, num_steps: Int[Array, ""] | int, mesh: Mesh | None = None):
     """Take `num_steps` steps of all chains inside jit; returns states and each chain's summed Info.
 
     What of Info is not finite, such as the residual of a step that diverged and was not taken, adds nothing.
@@ -48,7 +49,7 @@ def advance(sampler, key: RandomKey, states, num_steps: Int[Array, ""] | int, me
         states, totals = carry
         keys = jax.random.split(jax.random.fold_in(key, index), chains)
         states, info = step_all(sampler, keys, states)
-        add = lambda total, value: total + jnp.where(jnp.isfinite(value), value, 0)  # noqa: E731
+        add = lambda total, value: total + jnp.where(jnp.isfinite(value), value, 0)
         return states, jax.tree.map(add, totals, _tally(info))
 
     one = jax.eval_shape(
@@ -67,7 +68,7 @@ def _tally(info):
     return jax.tree_util.tree_map_with_path(counted, info)
 
 
-def start_chains(sampler, positions, key: RandomKey, mesh: Mesh | None):
+def start_chains(key: RandomKey, sampler: Sampler, positions, mesh: Mesh | None):
     """Initial states, one chain a row of `positions`, spread over the mesh.
 
     Raises ValueError where positions are no floating-point rows or do not share evenly; for a sampler that checks
@@ -76,8 +77,8 @@ def start_chains(sampler, positions, key: RandomKey, mesh: Mesh | None):
     """
     if np.ndim(positions) != 2 or not jnp.issubdtype(jnp.asarray(positions).dtype, jnp.floating):
         raise ValueError("positions must be floating-point numbers of shape (chains, n)")
-    states = _spread_states(sampler, positions, key, mesh)
-    if hasattr(sampler, "reverse_tolerance"):
+    states = _spread_states(key, sampler, positions, mesh)
+    if isinstance(sampler, AdjustedSampler):
         _refuse_starts(sampler.tolerance, *on_host(_start_faults(sampler, states)))
     return states
 
@@ -112,12 +113,12 @@ def _refuse_starts(tolerance, excess, rounding, finite) -> None:
         raise ValueError(f"the energy is not finite at {len(infinite)} of {len(finite)} starts (first: {infinite[0]})")
 
 
-def _spread_states(sampler, positions, key, mesh):
+def _spread_states(key, sampler, positions, mesh):
     if mesh is None:
         return initial_states(sampler, jnp.asarray(positions), key)
     if len(positions) % mesh.size:
         raise ValueError(
             f"{len(positions)} chains cannot be shared evenly among {mesh.size} devices; change their number"
         )
-    spread = _placed(positions, NamedSharding(mesh, PartitionSpec(mesh.axis_names)))
+    spread = placed(positions, NamedSharding(mesh, PartitionSpec(mesh.axis_names)))
     return initial_states(replicated(sampler, mesh), spread, replicated(key, mesh))

@@ -1,14 +1,16 @@
 """Hamiltonian Monte Carlo on {F = 0}, exact at any step size (Lelièvre, Rousset & Stoltz 2019)."""
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from .._types import MDF, Array, Energy, Int, RandomKey, Scalar, Vector, select
+from ..box import Box
+from ..choices import Choices
 from ..manifold.multipliers import MultiplierSolver, quasi_newton
-from ..volume.atlas import Atlas
+from ..volume.manifold import Atlas
 from .jumps import jump
 from .outcome import Reason, all_finite, inside
 from .phase_space import (
@@ -51,7 +53,7 @@ class _Trajectory(NamedTuple):
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class ConstrainedHMC:
+class ConstrainedHMC(Choices):
     """`num_steps` RATTLE steps of H = U + ½‖p‖², each checked to be reversible, and one Metropolis decision.
 
     p ← P(q)(c p + √(1-c²) ξ); each step p½ = p - (h/2) P∇U(q), q' = q + h p½ - J(q)ᵀμ with F(q') = 0,
@@ -61,15 +63,17 @@ class ConstrainedHMC:
 
     mdf and energy are callable pytrees. step_size is h; persistence c in [0, 1) keeps a share of the momentum, 0
     draws it afresh. One step with c = 0 is constrained MALA; use_gradient False leaves ∇U out of the proposal, the
-    random walk of Zappa et al. measure "hausdorff" targets exp(-E) by the volume of M, "ambient" the ambient density
-    exp(-E) conditioned on F(x) = 0, which is exp(-E) / √det G by that volume. tolerance bounds ‖F‖ (default: what the
-    dtype allows, by the gradient of each F_i), reverse_tolerance the distance at which a reversed step counts as
-    returned (default: 100 times the length that the tolerance on F allows, at most a tenth of the step). max_iterations
-    caps each solve, for which all chains wait (default: 8, in float64 16).
-    bounds (low, high), each (n,), restrict the law to a box. atlas (`manifold.charts.cover`): after each trajectory
+    random walk of Zappa et al. (2018). measure "hausdorff" targets exp(-E) by the volume of M, "ambient" the ambient
+    density exp(-E) conditioned on F(x) = 0, which is exp(-E) / √det G by that volume. tolerance bounds ‖F‖ (default:
+    what the dtype allows, by the gradient of each F_i), reverse_tolerance the distance at which a reversed step counts
+    as returned (default: 100 times the length that the tolerance on F allows, at most a tenth of the step).
+    max_iterations caps each solve, for which all chains wait (default: 8, in float64 16).
+    box: the law is restricted to it. atlas (of a manifold that `cover` charted): after each trajectory
     propose a fresh point of M from its charts, so that chains cross between components; exact, at a cost that grows
     with the number of charts.
     """
+
+    adjusted: ClassVar[bool] = True
 
     mdf: MDF
     energy: Energy
@@ -77,7 +81,7 @@ class ConstrainedHMC:
     persistence: Any = 0.0
     tolerance: Any = None
     reverse_tolerance: Any = None
-    bounds: Any = None
+    box: Box | None = None
     atlas: Atlas | None = None
     num_steps: int = field(default=1, metadata={"static": True})
     measure: Measure = field(default="hausdorff", metadata={"static": True})
@@ -98,7 +102,7 @@ class ConstrainedHMC:
         made, reason = end.reason == Reason.ACCEPTED, end.reason
         for holds, otherwise in (
             (jnp.isfinite(error), Reason.NON_FINITE),
-            (inside(self.bounds, end.point.position), Reason.OUT_OF_BOUNDS),
+            (inside(self.box, end.point.position), Reason.OUT_OF_BOUNDS),
         ):
             reason = jnp.where(made & ~holds, otherwise, reason)
             made &= holds
@@ -108,7 +112,7 @@ class ConstrainedHMC:
         moved = select(accepted, end.point, start._replace(momentum=-start.momentum))
         jump_probability = jnp.zeros_like(probability)
         if self.atlas is not None:
-            moved, jump_probability = jump(self, jump_key, moved)
+            moved, jump_probability = jump(jump_key, self, moved)
         return moved, ConstrainedHMCInfo(
             probability, error, end.residual_norm, end.iterations, end.reverse_distance, reason, jump_probability
         )
@@ -116,7 +120,7 @@ class ConstrainedHMC:
 
 def _refreshed(sampler: ConstrainedHMC, key: RandomKey, state: PhasePoint) -> Vector:
     kept = jnp.asarray(sampler.persistence, state.position.dtype)
-    return kept * state.momentum + jnp.sqrt(1 - kept**2) * tangent_normal(sampler.mdf, key, state.linearization)
+    return kept * state.momentum + jnp.sqrt(1 - kept**2) * tangent_normal(key, sampler.mdf, state.linearization)
 
 
 def _hamiltonian(point: PhasePoint) -> Scalar:

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from .._types import MDF, Array, Energy, Float, RandomKey, Vector, select
-from ..manifold.multipliers import MultiplierSolver, gradient_descent, quasi_newton
+from ..box import Box
+from ..manifold.multipliers import MultiplierSolver, quasi_newton
 from ..manifold.tangent import Linearization, linearize, tangent_projection
 from .langevin import scaled_drift
 from .outcome import Reason, StepInfo, inside, reason_of
@@ -34,22 +35,24 @@ class ConstrainedLangevin:
     """x' = x + ε P r - (α/2) clip(∇E, ±c) - (α/2) J(x)ᵀλ, r ~ N(0, I), λ such that F(x') = 0.
 
     The paper's step (eqs. 11-13) with one addition: where no λ is found, the chain stays and
-    `StepInfo` says so. noise_scale is ε; step_size is α and defaults to ε²,
+    `StepInfo` says so. noise_scale is ε; drift_scale is α and defaults to ε²,
     the only value that targets exp(-E) on M: others target exp(-E α/ε²). Unadjusted, so the law is off by
     O(ε²). mdf and energy are callable pytrees. tolerance bounds ‖F‖ (default: what the dtype
-    allows); max_iterations None leaves the cap to the solver. bounds (low, high), each (n,), restrict the
-    law to a box: a step that leaves it is not taken.
+    allows); max_iterations None leaves the cap to the solver. A step that leaves the box is not taken.
+    tangent_tolerance: share of a step's normal part that conjugate gradients may leave to the multiplier; None projects
+    as exactly as rounding allows, which the paper's descent needs, too slow to make up for it.
     """
 
     mdf: MDF
     energy: Energy
     noise_scale: Any = 0.1
-    step_size: Any = None
+    drift_scale: Any = None
     gradient_clip: Any = None
     tolerance: Any = None
-    bounds: Any = None
+    box: Box | None = None
     solver: MultiplierSolver = field(default=quasi_newton, metadata={"static": True})
     max_iterations: int | None = field(default=None, metadata={"static": True})
+    tangent_tolerance: float | None = field(default=ROUGHLY, metadata={"static": True})
 
     def init(self, position: Vector, key: RandomKey | None = None) -> ConstrainedLangevinState:
         """Start a chain at `position` (n,), which should lie on M; the key is not used."""
@@ -60,13 +63,12 @@ class ConstrainedLangevin:
         at = state.linearization
         noise = jax.random.normal(key, at.position.shape, at.position.dtype)
         move = self.noise_scale * noise - scaled_drift(self, state.energy_gradient)
-        # What is left along the normals, of the drift and of rough solves, moves only λ, since x' is sought along them.
-        # The paper's descent alone converges too slowly to make up for it.
-        share = None if self.solver is gradient_descent else ROUGHLY
-        point = at.position + tangent_projection(self.mdf, at, move, share)
+        # Eqs. 11-12. P may act on the drift as well, and roughly: x' is sought along the normals anyway.
+        point = at.position + tangent_projection(self.mdf, at, move, self.tangent_tolerance)
+        # Eq. 13: F(point - Jᵀμ) = 0, with μ = (α/2) λ.
         found = self.solver(self.mdf, at, point, self.tolerance, self.max_iterations)
         proposal = self.init(found.position)
         finite = jnp.all(jnp.isfinite(proposal.energy_gradient))
-        reason = reason_of(found.converged, finite, inside(self.bounds, found.position))
+        reason = reason_of(found.converged, finite, inside(self.box, found.position))
         info = StepInfo(jnp.linalg.norm(found.residual), found.iterations, reason)
         return select(reason == Reason.ACCEPTED, proposal, state), info

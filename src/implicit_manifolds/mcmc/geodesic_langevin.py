@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from .._types import MDF, Energy, RandomKey, Vector, select
+from ..box import Box
+from ..choices import Choices
 from ..manifold.multipliers import MultiplierSolver, quasi_newton
 from .outcome import Reason, StepInfo, all_finite, inside, reason_of
 from .phase_space import Measure, PhasePoint, geodesic_step, initial_point, phase_point, tangent_normal
@@ -14,7 +16,7 @@ from .phase_space import Measure, PhasePoint, geodesic_step, initial_point, phas
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class GeodesicLangevin:
+class GeodesicLangevin(Choices):
     """Half a kick, half a drift, friction and noise, half a drift, half a kick; the law is off by O(h²).
 
     B: p ← p - (h/2) P∇U. A: a RATTLE step of h/2 without forces. O: p ← c p + √(1-c²) P ξ, c = exp(-γ h).
@@ -28,7 +30,7 @@ class GeodesicLangevin:
     step_size: Any = 0.1
     friction: Any = 1.0
     tolerance: Any = None
-    bounds: Any = None
+    box: Box | None = None
     measure: Measure = field(default="hausdorff", metadata={"static": True})
     solver: MultiplierSolver = field(default=quasi_newton, metadata={"static": True})
     max_iterations: int | None = field(default=None, metadata={"static": True})
@@ -43,11 +45,11 @@ class GeodesicLangevin:
         momentum = state.momentum - half * state.slope
         middle, momentum, first = geodesic_step(self, state.linearization, momentum, half)
         kept = jnp.exp(-2 * half * self.friction)
-        momentum = kept * momentum + jnp.sqrt(1 - kept**2) * tangent_normal(self.mdf, key, middle)
+        momentum = kept * momentum + jnp.sqrt(1 - kept**2) * tangent_normal(key, self.mdf, middle)
         last, momentum, second = geodesic_step(self, middle, momentum, half)
         end = phase_point(self, last, momentum)
         end = end._replace(momentum=momentum - half * end.slope)
-        reason = reason_of(first.converged & second.converged, all_finite(end), inside(self.bounds, end.position))
+        reason = reason_of(first.converged & second.converged, all_finite(end), inside(self.box, end.position))
         size = jnp.maximum(jnp.linalg.norm(first.residual), jnp.linalg.norm(second.residual))
         info = StepInfo(size, first.iterations + second.iterations, reason)
         return select(reason == Reason.ACCEPTED, end, state._replace(momentum=-state.momentum)), info

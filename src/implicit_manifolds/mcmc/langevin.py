@@ -26,13 +26,13 @@ class LangevinInfo(NamedTuple):
 class Langevin:
     """x ← x - (α/2) clip(∇E(x), ±c) + ε ξ, ξ ~ N(0, I) (Ross et al. 2023, §3.1).
 
-    energy: a callable pytree, (n,) to a scalar. noise_scale is ε; step_size is α and defaults to ε²,
+    energy: a callable pytree, (n,) to a scalar. noise_scale is ε; drift_scale is α and defaults to ε²,
     the only value that targets exp(-E): others target exp(-E α/ε²). gradient_clip c, entrywise, or None.
     """
 
     energy: Energy
     noise_scale: Any = 0.1
-    step_size: Any = None
+    drift_scale: Any = None
     gradient_clip: Any = None
 
     def init(self, position: Vector, key: RandomKey | None = None) -> LangevinState:
@@ -50,7 +50,7 @@ class Langevin:
 
 def scaled_drift(sampler, gradient: Vector) -> Vector:
     """(α/2) clip(∇E, ±c), (n,), with α = ε² unless the sampler says otherwise."""
-    step_size = sampler.noise_scale**2 if sampler.step_size is None else sampler.step_size
+    drift_scale = sampler.noise_scale**2 if sampler.drift_scale is None else sampler.drift_scale
     if sampler.gradient_clip is not None:
         gradient = jnp.clip(gradient, -sampler.gradient_clip, sampler.gradient_clip)
-    return 0.5 * step_size * gradient
+    return 0.5 * drift_scale * gradient

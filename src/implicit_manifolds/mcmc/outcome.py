@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array, Int, Scalar, Vector
+from ..box import Box
 
 
 class Reason(IntEnum):
@@ -39,12 +40,9 @@ def reason_of(converged: Any, finite: Any, inside: Any) -> Int[Array, ""]:
     return jnp.where(converged, reason, Reason.NOT_CONVERGED).astype(jnp.int32)
 
 
-def inside(bounds: Any, position: Vector) -> Any:
-    """Whether a point lies in the box (low, high), each (n,); None is no box."""
-    if bounds is None:
-        return jnp.asarray(True)
-    low, high = bounds
-    return jnp.all((position >= low) & (position <= high))
+def inside(box: Box | None, position: Vector) -> Any:
+    """Whether a point lies in the box; None is no box."""
+    return jnp.asarray(True) if box is None else box.contains(position)
 
 
 def all_finite(tree: Any) -> Any:

@@ -29,7 +29,7 @@ class PhasePoint(NamedTuple):
         return self.linearization.position
 
 
-def log_gram(mdf: MDF, position: Vector) -> Scalar:
+def log_det_sqrt_gram(mdf: MDF, position: Vector) -> Scalar:
     """½ log det G(x), G = J Jᵀ: the density of Hausdorff measure over that of x conditioned on F(x) = 0."""
     factor = jnp.asarray(linearize(mdf, position, dense=True).gram_factor)
     return jnp.sum(jnp.log(jnp.diag(factor)))
@@ -38,7 +38,7 @@ def log_gram(mdf: MDF, position: Vector) -> Scalar:
 def potential(sampler: Any, position: Vector) -> Scalar:
     """U = E for a target by Hausdorff measure, E + ½ log det G for an ambient density conditioned on F = 0."""
     value = jnp.asarray(sampler.energy(position), position.dtype)
-    return value + log_gram(sampler.mdf, position) if sampler.measure == "ambient" else value
+    return value + log_det_sqrt_gram(sampler.mdf, position) if sampler.measure == "ambient" else value
 
 
 def phase_point(sampler: Any, at: Linearization, momentum: Vector) -> PhasePoint:
@@ -49,7 +49,7 @@ def phase_point(sampler: Any, at: Linearization, momentum: Vector) -> PhasePoint
     return PhasePoint(at, value, tangent_projection(sampler.mdf, at, gradient), momentum)
 
 
-def tangent_normal(mdf: MDF, key: RandomKey, at: Linearization) -> Vector:
+def tangent_normal(key: RandomKey, mdf: MDF, at: Linearization) -> Vector:
     """A standard normal vector of the tangent space, (n,)."""
     return tangent_projection(mdf, at, jax.random.normal(key, at.position.shape, at.position.dtype))
 
@@ -57,14 +57,14 @@ def tangent_normal(mdf: MDF, key: RandomKey, at: Linearization) -> Vector:
 def initial_point(sampler: Any, position: Vector, key: RandomKey | None) -> PhasePoint:
     """A chain's start on M, with a normal momentum, or with none where no key is given."""
     at = linearize(sampler.mdf, position)
-    momentum = jnp.zeros_like(position) if key is None else tangent_normal(sampler.mdf, key, at)
+    momentum = jnp.zeros_like(position) if key is None else tangent_normal(key, sampler.mdf, at)
     return phase_point(sampler, at, momentum)
 
 
 def geodesic_step(
     sampler: Any, at: Linearization, momentum: Vector, step_size: Any
 ) -> tuple[Linearization, Vector, MultiplierSolution]:
-    """Q' = q + h p - J(q)ᵀμ with F(q') = 0, and p' = P(q') (q' - q) / h: RATTLE without forces (Andersen 1983)."""
+    """q' = q + h p - J(q)ᵀμ with F(q') = 0, and p' = P(q') (q' - q) / h: RATTLE without forces (Andersen 1983)."""
     goal = at.position + step_size * momentum
     found = sampler.solver(sampler.mdf, at, goal, sampler.tolerance, iteration_cap(sampler, at))
     arrived = linearize(sampler.mdf, found.position)

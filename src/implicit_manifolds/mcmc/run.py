@@ -11,6 +11,7 @@ from .._devices import automatic, on_host, replicated
 from .._loops import chunk_sizes, collect, progress_bar
 from .._types import Array, Float, RandomKey
 from .chains import advance, start_chains
+from .sampler import Sampler
 from .warm_up import warm_up
 
 BEFORE = 2**32 - 1
@@ -39,15 +40,15 @@ def _run_chunk(sampler, key, states, first, count, thinning, size, mesh):
     """Up to `size` samples, `thinning` steps apart, numbered from `first` so chunks change no draw."""
 
     def sample(index, states):
-        states, totals = advance(sampler, jax.random.fold_in(key, index), states, thinning, mesh)
+        states, totals = advance(jax.random.fold_in(key, index), sampler, states, thinning, mesh)
         return states, (states.position, totals)
 
     return collect(sample, states, first, count, size)
 
 
 def run(
-    sampler,
     key: RandomKey,
+    sampler: Sampler,
     positions: Float[Array | np.ndarray, "chains n"],
     num_samples: int,
     thinning: int = 1,
@@ -73,10 +74,10 @@ def run(
         raise ValueError("num_samples and thinning must be at least 1")
     before = jax.random.fold_in(key, BEFORE)
     if num_warmup:
-        tuned = warm_up(sampler, before, positions, num_warmup, target_acceptance, progress=progress, mesh=mesh)
+        tuned = warm_up(before, sampler, positions, num_warmup, target_acceptance, progress=progress, mesh=mesh)
         sampler, states = tuned.sampler, tuned.state
     else:
-        states = start_chains(sampler, positions, before, mesh)
+        states = start_chains(before, sampler, positions, mesh)
     sampler = replicated(sampler, mesh)
     pieces, totals = [], []
     with progress_bar("sampling", num_samples, progress) as bar:

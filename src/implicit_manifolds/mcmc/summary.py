@@ -2,11 +2,10 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._loops import in_blocks
+from .._loops import over_points
 from .outcome import Reason
 from .run import Chains
 
@@ -70,12 +69,11 @@ def summary(chains: Chains) -> Summary:
 
 def _residuals(mdf, positions):
     flat = positions.reshape(-1, positions.shape[-1])
-    return in_blocks(lambda rows: _residual_norms(mdf, rows), flat, BLOCK)
+    return over_points(_residual_norm, mdf, flat, BLOCK)
 
 
-@jax.jit
-def _residual_norms(mdf, points):
-    return jnp.linalg.norm(jax.vmap(mdf)(points), axis=1)
+def _residual_norm(mdf, x):
+    return jnp.linalg.norm(mdf(x))
 
 
 def to_arviz(chains: Chains):

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from .._random import Box
 from .._types import MDF, Array, Float, RandomKey
+from ..box import Box
 from .constrained_langevin import ConstrainedLangevin
 from .run import run
 
@@ -20,14 +20,13 @@ def uniform_chains(
     starts: Float[Array | np.ndarray, "chains n"],
     num_steps: int = 300,
     noise_scale: float = 0.1,
-    bounds: Box | None = None,
+    box: Box | None = None,
 ) -> Float[np.ndarray, "chains n"]:
     """Ends (chains, n) of constrained Langevin chains with E = 0 from `starts` on M, any number of constraints.
 
     Uniform by volume within each connected part up to O(noise_scale²), once chains are long enough to forget
     their starts; the parts keep the starts' shares, and nothing is learned of the volume: where
-    `manifold.charts` can be had they give both. noise_scale: length of a step in units of x. bounds
-    (low, high), each (n,): a box not to be left.
+    charts can be had (`cover`) they give both. noise_scale: length of a step in units of x. box: not to be left.
     """
-    sampler = ConstrainedLangevin(mdf, Partial(_flat), noise_scale, bounds=bounds)
-    return run(sampler, key, jnp.asarray(starts), 1, num_steps).positions[0]
+    sampler = ConstrainedLangevin(mdf, Partial(_flat), noise_scale, box=box)
+    return run(key, sampler, jnp.asarray(starts), 1, num_steps).positions[0]

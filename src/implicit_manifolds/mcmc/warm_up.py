@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from .._types import Array, Float, Int, RandomKey, Scalar, relative_tolerance
 from ..errors import ChainsStuck
 from .chains import start_chains, step_of_all
 from .outcome import Reason
+from .sampler import AdjustedSampler, Sampler
 
 SHRINKAGE, DELAY, DECAY = 0.05, 10.0, 0.75
 """γ, t₀ and κ of Hoffman & Gelman 2014, §3.2.1."""
@@ -47,8 +48,8 @@ class _Averages(NamedTuple):
 
 
 def warm_up(
-    sampler,
     key: RandomKey,
+    sampler: Sampler,
     positions: Float[Array | np.ndarray, "chains n"],
     num_steps: int,
     target_acceptance: float = 0.8,
@@ -64,12 +65,12 @@ def warm_up(
     Metropolis step.
     """
     mesh = automatic(mesh)
-    if not hasattr(sampler, "reverse_tolerance"):
+    if not isinstance(sampler, AdjustedSampler):
         raise ValueError("warm-up tunes samplers with a Metropolis step; give this one its step size")
     if num_steps < FEWEST:
         raise ValueError(f"{num_steps} steps tune nothing; warm up for at least {FEWEST}, better 300")
     start_key, step_key = jax.random.split(key)
-    states = start_chains(sampler, positions, start_key, mesh)
+    states = start_chains(start_key, sampler, positions, mesh)
     first = jnp.asarray(sampler.step_size, states.position.dtype)
     zero, each = jnp.zeros_like(first), jnp.zeros(len(positions), first.dtype)
     averages = _Averages(
@@ -86,7 +87,7 @@ def warm_up(
     counted = sum(step % SHORT < SHORT - 1 for step in range(num_steps // 2, num_steps))
     averages = averages._replace(acceptance=averages.acceptance / counted)
     _refuse_stuck(averages, last, num_steps - num_steps // 2, float(step_size))
-    tuned = replace(sampler, step_size=jnp.asarray(step_size))
+    tuned = replace(cast(Any, sampler), step_size=jnp.asarray(step_size))
     return WarmUp(tuned, states, averages.acceptance)
 
 

@@ -72,7 +72,7 @@ def contour_segments(model: EBIM, resolution: int = 200) -> list[Polyline]:
     contours = [low + contour * spacing for contour in find_contours(values, 0.0)]
     if not contours:
         raise InputError(NO_ZEROS)
-    polished = [polish(model.mdf, contour, spacing.min() / 4) for contour in contours]
+    polished = [polish(model.manifold.mdf, contour, spacing.min() / 4) for contour in contours]
     for contour in polished:
         if np.linalg.norm(contour[0] - contour[-1]) < 1e-3 * spacing.min():
             contour[-1] = contour[0]
@@ -99,20 +99,15 @@ def grid_values(
     Raises InputError unless the model has codimension 1 in `dimension` coordinates and F takes both signs.
     """
     check_hypersurface(model, dimension)
-    low, spacing, values = mesh.grid_values(model.mdf, (model.low, model.high), resolution)
+    low, spacing, values = mesh.grid_values(model.manifold, resolution)
     if not ((values > 0).any() and (values < 0).any()):
         raise InputError(NO_ZEROS)
     return low, spacing, values
 
 
-def codimension(model: EBIM) -> int:
-    """The number of components of F."""
-    return jax.eval_shape(model.mdf, model.low).shape[0]
-
-
 def check_hypersurface(model: EBIM, dimension: int) -> None:
     """Raise InputError unless the model has codimension 1 in `dimension` coordinates."""
-    found = codimension(model), len(model.low)
+    found = model.manifold.codimension, model.manifold.ambient_dimension
     if found != (1, dimension):
         raise InputError(
             f"the model has codimension {found[0]} in {found[1]} coordinates, and this figure needs codimension 1 "

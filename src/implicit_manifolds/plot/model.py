@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from .._types import RandomKey
 from ..ebim.model import EBIM, sample
-from .curves import codimension, plot_curve
+from .curves import plot_curve
 from .pairs import plot_pairs
 from .surfaces import plot_surface
 
@@ -16,7 +16,7 @@ def plot_model(key: RandomKey, model: EBIM, points=None, title: str | None = Non
 
     points (N, n): data to draw with it, in data units. Raises InputError.
     """
-    shape = codimension(model), len(model.low)
+    shape = model.manifold.codimension, model.manifold.ambient_dimension
     if shape == (1, 2):
         return plot_curve(model, points, title=title)
     if shape == (1, 3):

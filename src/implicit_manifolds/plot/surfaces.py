@@ -52,7 +52,7 @@ def surface_triangles(model: EBIM, resolution: int = 64) -> Triangles:
     """
     low, spacing, values = grid_values(model, resolution, dimension=3)
     vertices, faces, _, _ = marching_cubes(values, 0.0, spacing=tuple(spacing))
-    vertices = polish(model.mdf, low + vertices, spacing.min() / 4)
+    vertices = polish(model.manifold.mdf, low + vertices, spacing.min() / 4)
     triangles = model.scaling.restore(vertices)[faces]
     areas = triangle_areas(triangles)
     return triangles[areas > 1e-9 * areas.max()]

@@ -1,5 +1,7 @@
 """Components, Betti numbers and stray parts of a level set: from its mesh, or from charts and persistent homology."""
 
+import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -9,10 +11,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-from .._loops import in_blocks
-from .._random import Box
-from .._types import MDF, Array, Float
-from ..volume.atlas import Atlas, components, draw, part_of
+from .._loops import over_points
+from ..box import Box
+from ..volume.atlas import charts_of, components, draw_pool, part_of
+from ..volume.manifold import Manifold
 from .homology import betti_numbers
 from .mesh import Mesh, genus_of, is_closed, level_mesh, simplex_volumes
 
@@ -25,8 +27,8 @@ class Component(NamedTuple):
     """A connected part of {F = 0} in the box.
 
     closed: it does not end at the box. betti (β₀, ..., β_d) of it, d = min(m, 2); None for a mesh that is open, whose
-    handles say nothing. volume_share and data_share: its parts of the volume and of the data, each point counted with
-    the component nearest to it.
+    handles say nothing. volume_share and data_share: its parts of the volume and of the anchors, each counted with
+    the component nearest to it; data_share is NaN where the manifold has no anchors.
     """
 
     closed: bool
@@ -52,50 +54,50 @@ class Topology(NamedTuple):
     singular_ratio: float
 
 
-def topology(mdf: MDF, box: Box, data: Float[np.ndarray | Array, "points n"], atlas: Atlas | None = None) -> Topology:
-    """Components and Betti numbers of {F = 0} in the box; data (N, n) decide which components are stray.
+def topology(manifold: Manifold) -> Topology:
+    """Components and Betti numbers of M; those that none of its anchors lie on are stray.
 
     One constraint in two or three dimensions: marching squares or cubes on ever finer grids until two agree. Else
     from an atlas: charts that overlap are one component, whose Betti numbers are counted on ever more landmarks; curves
     need no counting, surfaces and more the extra `homology` (ImportError). Raises ValueError where there is no atlas.
     """
-    if jax.eval_shape(mdf, box[0]).shape == (1,) and len(box[0]) in RESOLUTIONS:
-        return _of_meshes(mdf, box, np.asarray(data))
-    if atlas is None:
+    if manifold.codimension == 1 and manifold.ambient_dimension in RESOLUTIONS:
+        return _of_meshes(manifold)
+    if manifold.atlas is None:
         raise ValueError("the topology of more constraints or dimensions is read off charts, and there are none")
-    return _of_charts(mdf, box, np.asarray(data), atlas)
+    return _of_charts(manifold)
 
 
-def _of_meshes(mdf, box, data) -> Topology:
-    before = None
-    for resolution in RESOLUTIONS[len(box[0])]:
-        mesh = level_mesh(mdf, box, resolution)
+def _of_meshes(manifold: Manifold) -> Topology:
+    before, data = None, _anchors(manifold)
+    for resolution in RESOLUTIONS[manifold.ambient_dimension]:
+        mesh = level_mesh(manifold, resolution)
         parts = _mesh_components(mesh, data)
         shape = sorted(str(part[:2]) for part in parts)
         settled, before = shape == before, shape
         if settled:
             break
-    dimension = len(box[0]) - 1
-    ratio = _singular_ratio(mdf, mesh.vertices)
+    dimension = manifold.dimension
+    ratio = _singular_ratio(manifold.mdf, mesh.vertices)
     return Topology(dimension, parts, _total(parts, dimension), settled, resolution, ratio)
 
 
-def _of_charts(mdf, box, data, atlas: Atlas) -> Topology:
-    everywhere = (jnp.full(len(box[0]), -jnp.inf), jnp.full(len(box[0]), jnp.inf))
-    pool, part = draw(jax.random.key(0), mdf, atlas, everywhere, DRAWS), components(atlas)
-    dimension = atlas.bases.shape[1] - atlas.normals.shape[1]
-    of_pool, of_data = (part_of(atlas, part, points) for points in (pool.points, data))
-    low, high = (np.asarray(bound) for bound in box)
-    inside = np.all((pool.points >= low) & (pool.points <= high), axis=1)
+def _of_charts(manifold: Manifold) -> Topology:
+    atlas, dimension = charts_of(manifold), manifold.dimension
+    wide = jnp.full(manifold.ambient_dimension, jnp.inf)
+    unbounded = replace(manifold, box=Box(-wide, wide)).charted(atlas)
+    pool, part = draw_pool(jax.random.key(0), unbounded, DRAWS), components(atlas)
+    of_pool, of_data = (part_of(atlas, part, points) for points in (pool.points, _anchors(manifold)))
+    inside = manifold.box.on_host().contains(pool.points)
     parts, settled = [], True
     for number in range(part.max() + 1):
         mine, closed = inside & (of_pool == number), bool(inside[of_pool == number].all())
         betti, steady = ((1, int(closed)), True) if dimension == 1 else betti_numbers(pool.points[mine], dimension)
         settled &= steady
         share = float(pool.weights[mine].sum() / pool.weights[inside].sum())
-        parts.append(Component(closed, betti, share, float(np.mean(of_data == number))))
+        parts.append(Component(closed, betti, share, _share(of_data == number)))
     parts.sort(key=lambda one: -one.volume_share)
-    ratio = _singular_ratio(mdf, pool.points[inside])
+    ratio = _singular_ratio(manifold.mdf, pool.points[inside])
     return Topology(dimension, tuple(parts), _total(parts, dimension), settled, 0, ratio)
 
 
@@ -155,24 +157,28 @@ def _mesh_components(mesh: Mesh, data) -> tuple[Component, ...]:
         surface = simplices.shape[1] == 3
         betti = None if not closed else (1, 2 * genus_of(simplices), 1) if surface else (1, 1)
         share = float(volumes[owner == name].sum() / volumes.sum())
-        parts.append(Component(closed, betti, share, float(np.mean(nearest == name))))
+        parts.append(Component(closed, betti, share, _share(nearest == name)))
     return tuple(sorted(parts, key=lambda part: -part.volume_share))
+
+
+def _share(marked: np.ndarray) -> float:
+    return float(np.mean(marked)) if len(marked) else math.nan
+
+
+def _anchors(manifold: Manifold) -> np.ndarray:
+    known = manifold.anchors
+    return np.empty((0, manifold.ambient_dimension)) if known is None else np.asarray(known)
 
 
 def _singular_ratio(mdf, points) -> float:
     if len(points) == 0:
         return 0.0
-    values = in_blocks(lambda rows: _singular_values(mdf, rows), points.astype(jnp.result_type(float)), BLOCK)
+    values = over_points(_singular_values, mdf, points.astype(jnp.result_type(float)), BLOCK)
     return float(values.min() / values.max())
 
 
-@jax.jit
-def _singular_values(mdf, points):
-    """Those of J, (points, k), as roots of the eigenvalues of J Jᵀ."""
-
-    def one(x):
-        jacobian = jax.jacrev(mdf)(x)
-        gram = jacobian @ jacobian.T
-        return jnp.sqrt(gram[0] if len(gram) == 1 else jnp.maximum(jnp.linalg.eigvalsh(gram), 0))
-
-    return jax.vmap(one)(points)
+def _singular_values(mdf, x):
+    """Those of J, (k,), as roots of the eigenvalues of J Jᵀ."""
+    jacobian = jax.jacrev(mdf)(x)
+    gram = jacobian @ jacobian.T
+    return jnp.sqrt(gram[0] if len(gram) == 1 else jnp.maximum(jnp.linalg.eigvalsh(gram), 0))

@@ -2,14 +2,13 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from skimage.measure import find_contours, marching_cubes
 
-from .._loops import in_blocks
-from .._random import Box
-from .._types import MDF, Float, Int
+from .._loops import over_points
+from .._types import Float, Int
+from ..volume.manifold import Manifold
 
 BLOCK = 2**15
 
@@ -22,23 +21,23 @@ class Mesh(NamedTuple):
     spacing: Float[np.ndarray, " n"]
 
 
-def grid_values(mdf: MDF, box: Box, resolution: int):
-    """F on a grid over the box: the first node (n,), the spacing (n,), and the values, one axis a coordinate.
+def grid_values(manifold: Manifold, resolution: int):
+    """F on a grid over the manifold's box: first node (n,), spacing (n,), and values, one axis a coordinate.
 
     Cells are 1/resolution of the box's longest side, or a little less.
     """
-    low, high = (np.asarray(bound, np.float64) for bound in box)
+    low, high = (np.asarray(bound, np.float64) for bound in manifold.box)
     cells = np.maximum(1, np.ceil(resolution * (high - low) / (high - low).max())).astype(int)
     axes = [np.linspace(*ends) for ends in zip(low, high, cells + 1, strict=True)]
     nodes = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
     flat = nodes.reshape(-1, len(low)).astype(jnp.result_type(float))
-    values = in_blocks(lambda rows: _values(mdf, rows), flat, BLOCK)
+    values = over_points(_first, manifold.mdf, flat, BLOCK)
     return low, (high - low) / cells, values.reshape(nodes.shape[:-1])
 
 
-def level_mesh(mdf: MDF, box: Box, resolution: int) -> Mesh:
-    """Segments or triangles of {F = 0} in the box, by marching squares or cubes; empty where F has one sign."""
-    low, spacing, values = grid_values(mdf, box, resolution)
+def level_mesh(manifold: Manifold, resolution: int) -> Mesh:
+    """Segments or triangles of M, by marching squares or cubes; empty where F has one sign."""
+    low, spacing, values = grid_values(manifold, resolution)
     dimension = len(low)
     values = np.where(values == 0, np.finfo(values.dtype).tiny, values)  # no vertex on a node: meshes stay manifold
     if not ((values > 0).any() and (values < 0).any()):
@@ -78,6 +77,5 @@ def simplex_volumes(mesh: Mesh) -> np.ndarray:
     return np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
 
 
-@jax.jit
-def _values(mdf, points):
-    return jax.vmap(lambda x: mdf(x)[0])(points)
+def _first(mdf, x):
+    return mdf(x)[0]

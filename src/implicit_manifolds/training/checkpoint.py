@@ -59,10 +59,10 @@ def save_tree(path: Path, tree) -> None:
         saver.save(path.absolute(), flatten(tree))
 
 
-def load_tree(path: Path, template):
-    """Read what `save_tree` wrote into the structure of `template`. Raises ValueError if it does not fit."""
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """What `save_tree` wrote: arrays by name, which `unflatten` puts into a template."""
     with _orbax().StandardCheckpointer() as loader:
-        return unflatten(template, loader.restore(path.absolute()))
+        return {name: np.asarray(array) for name, array in loader.restore(path.absolute()).items()}
 
 
 def _manager(directory: Path):

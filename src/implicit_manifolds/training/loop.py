@@ -17,6 +17,7 @@ from .._types import RandomKey
 from ..errors import TrainingDiverged
 from ..networks.normalization import power_iteration
 from . import checkpoint
+from .config import TrainingConfig
 from .objective import Objective
 
 MAX_BATCHES_PER_ROUND = 50
@@ -130,9 +131,9 @@ def _host_draws(key: RandomKey, first: int, size: int, num_points: int, shape: t
     return orders, keys
 
 
-def _between(objective, state: TrainingState, round_index: int) -> TrainingState:
+def _refreshed(objective, state: TrainingState, round_index: int) -> TrainingState:
     key = jax.random.fold_in(state.key, round_index)
-    return state._replace(memory=objective.between(key, state.model, state.memory))
+    return state._replace(memory=objective.refresh(key, state.model, state.memory))
 
 
 def batches_per_round(num_points: int, batch_size: int) -> int:
@@ -193,7 +194,7 @@ def train(
         bar.update(done * batches)
         for first, chunk in chunk_sizes(done, rounds, size):
             started = time.perf_counter()
-            state = _between(objective, state, first)
+            state = _refreshed(objective, state, first)
             orders, words = _host_draws(state.key, first, size, count, (batches, batch_size))
             state, terms = _train_chunk(objective, optimizer, state, data, orders, words, chunk, mesh)
             terms = {term: np.asarray(values)[:chunk] for term, values in terms.items()}
@@ -204,17 +205,25 @@ def train(
             bar.update(chunk * batches)
             if checkpoint_dir is not None:
                 checkpoint.save(checkpoint_dir, first + chunk, state, rows)
-    state = _between(objective, state, rounds)
+    state = _refreshed(objective, state, rounds)
     terms = {term: np.concatenate([row[term] for row in rows]) for term in rows[0]}
     return state, History(batches * np.arange(1, rounds + 1), terms, terms.pop(SECONDS))
 
 
 def train_afresh(
-    name: str, key: RandomKey, model, objective: Objective, data, config, *, progress, checkpoint_dir, mesh=None
-):
+    name: str,
+    key: RandomKey,
+    model,
+    objective: Objective,
+    data,
+    config: TrainingConfig,
+    *,
+    progress: bool = False,
+    checkpoint_dir: Path | None = None,
+    mesh: Mesh | None = None,
+) -> tuple[TrainingState, History]:
     """Train `model` from its first update with the Adam, batches and steps of `config`, as `train` does."""
-    clip_norm = getattr(config, "clip_norm", None)
-    optimizer = adam(config.learning_rate, config.num_steps if config.decay else None, clip_norm)
+    optimizer = adam(config.learning_rate, config.num_steps if config.decay else None, config.clip_norm)
     return train(
         objective,
         optimizer,

@@ -1,7 +1,7 @@
 """What a model is trained for: a loss with a source of negatives and a memory, or a loss alone."""
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,54 +13,44 @@ Terms = tuple[Scalar, dict[str, Scalar]]
 """A loss and its named terms, unweighted."""
 
 
-@runtime_checkable
-class Objective(Protocol):
-    """What a model is trained for; a pytree, so that its arrays travel through jit as arguments."""
+class Objective:
+    """What a model is trained for: a pytree, so that its arrays travel through jit as arguments.
+
+    A subclass has a `loss`, and whatever else differs from an objective without negatives and memory.
+    """
 
     def initial_memory(self, key: RandomKey, model) -> Any:
         """The memory before the first update; called on the host, once."""
-        ...
+        return ()
 
     def sample(self, key: RandomKey, model, memory, batch_size: int) -> tuple[Any, Any]:
         """Negatives for one update, and the memory (a replay buffer, say) that goes on to the next."""
-        ...
-
-    def loss(self, key: RandomKey, model, batch, negatives) -> tuple[Scalar, dict[str, Scalar]]:
-        """The loss of a batch (batch, n), and the named terms to report."""
-        ...
-
-    def between(self, key: RandomKey, model, memory) -> Any:
-        """The memory to go on with; called on the host before each chunk of updates and after the last."""
-        ...
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class LossObjective:
-    """A loss of model and data alone: function(key, model, batch) gives it with its terms; a callable pytree."""
-
-    function: Any
-
-    def initial_memory(self, key: RandomKey, model) -> tuple[()]:
-        """Nothing."""
-        return ()
-
-    def sample(self, key: RandomKey, model, memory, batch_size: int):
-        """No negatives."""
         return (), memory
 
-    def loss(self, key: RandomKey, model, batch, negatives):
-        """The function's."""
-        return self.function(key, model, batch)
+    def loss(self, key: RandomKey, model, batch, negatives) -> Terms:
+        """The loss of a batch (batch, n), and the named terms to report."""
+        raise TypeError(f"{type(self).__name__} has no loss; define one")
 
-    def between(self, key: RandomKey, model, memory):
-        """Nothing."""
+    def refresh(self, key: RandomKey, model, memory) -> Any:
+        """The memory to go on with; called on the host before each chunk of updates and after the last."""
         return memory
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class RestartsObjective:
+class LossObjective(Objective):
+    """A loss of model and data alone: function(key, model, batch) gives it with its terms; a callable pytree."""
+
+    function: Any
+
+    def loss(self, key: RandomKey, model, batch, negatives) -> Terms:
+        """The function's."""
+        return self.function(key, model, batch)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class RestartsObjective(Objective):
     """Several models trained side by side for one objective, each with its own memory and chains.
 
     Models and memories are stacked along a leading axis. The loss is the sum over members, so gradients are
@@ -84,7 +74,3 @@ class RestartsObjective:
         """Summed loss, mean terms."""
         losses, terms = jax.vmap(lambda m, x: self.member.loss(key, m, batch, x))(model, negatives)
         return jnp.sum(losses), jax.tree.map(jnp.mean, terms)
-
-    def between(self, key: RandomKey, model, memory):
-        """The memory as it is."""
-        return memory

@@ -7,87 +7,67 @@ inverse is the volume that y stands for. What no chart covers is missed, so cove
 """
 
 import math
-from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-from .._loops import in_blocks
-from .._random import Box, host_generator
+from .._loops import over_points
+from .._random import host_generator
 from .._types import MDF, Float, Int, RandomKey
 from ..manifold.multipliers import quasi_newton
 from ..manifold.tangent import linearize, lower_solve
+from .manifold import Atlas, Manifold
 from .pools import SETS, Pool, PoolSource
 
-BLOCK = 4096
 
-
-class Atlas(NamedTuple):
-    """Charts of M and how often each is drawn from.
-
-    bases (b, n) on M; normals (b, k, n), orthonormal rows; radii (b,) of the tangent discs; probabilities (b,), which
-    sum to 1. uncovered: share of M that no chart covers. inconsistent: share of overlaps in which one chart
-    does not find the point of another. Both are estimates.
-    """
-
-    bases: Float[np.ndarray, "b n"]
-    normals: Float[np.ndarray, "b k n"]
-    radii: Float[np.ndarray, " b"]
-    probabilities: Float[np.ndarray, " b"]
-    uncovered: float = 0.0
-    inconsistent: float = 0.0
-
-
-def draw(key: RandomKey, mdf: MDF, atlas: Atlas, box: Box, count: int) -> Pool:
-    """Weighted points of M in the box from at most `count` draws, of which those that do not lift are lost.
+def draw_pool(key: RandomKey, manifold: Manifold, count: int) -> Pool:
+    """Weighted points of M from at most `count` draws of its charts, of which those that do not lift are lost.
 
     The pool's weights make it uniform; it is densest where the atlas' probabilities are. Standard errors come from 16
     sets, in each of which charts are drawn evenly (systematic sampling).
     """
-    random, per_set = host_generator(key), max(count // SETS, 1)
+    random, per_set, atlas = host_generator(key), max(count // SETS, 1), charts_of(manifold)
     ends = np.cumsum(atlas.probabilities)
     comb = (np.arange(per_set) + random.random((SETS, 1))) / per_set
     chart = np.minimum(np.searchsorted(ends, comb.ravel() * ends[-1]), len(ends) - 1)
-    points, normals, lifted = _lift_at_random(random, mdf, atlas, chart)
-    low, high = (np.asarray(bound) for bound in box)
-    kept = np.flatnonzero(lifted & np.all((points >= low) & (points <= high), axis=1))
+    points, normals, lifted = lift_at_random(random, manifold.mdf, atlas, chart)
+    kept = np.flatnonzero(lifted & manifold.box.on_host().contains(points))
     points, normals = points[kept], normals[kept]
     density = density_of(atlas, points, normals)
     groups = np.repeat(np.arange(SETS), per_set)[kept]
-    return Pool(points, 1 / (SETS * per_set * density), groups, SETS, 0, atlas.inconsistent)
+    return Pool(points, 1 / (SETS * per_set * density), groups, SETS, 0, float(atlas.inconsistent))
 
 
 def density_of(atlas: Atlas, points: Float[np.ndarray, "c n"], normals: Float[np.ndarray, "c k n"]):
-    """The density (c,) by volume of M with which `draw` meets points of M, given their orthonormal normals."""
+    """The density (c,) by volume of M with which `draw_pool` meets points of M, given their orthonormal normals."""
     density = np.zeros(len(points))
-    for point, chart in _overlaps(atlas, points):
-        value, inside = _disc_density(atlas, chart, points[point], normals[point])
+    for point, chart in overlaps(atlas, points):
+        value, inside = disc_density(atlas, chart, points[point], normals[point])
         density += np.bincount(point, atlas.probabilities[chart] * value * inside, minlength=len(points))
     return density
 
 
-def _lift_at_random(random, mdf, atlas: Atlas, chart: Int[np.ndarray, " c"]):
+def lift_at_random(random, mdf, atlas: Atlas, chart: Int[np.ndarray, " c"]):
     """A point of each given chart, (c, n), its normals (c, k, n), and whether it was found within the chart (c,)."""
     bases, normals = atlas.bases[chart], atlas.normals[chart]
     dimension = bases.shape[1] - normals.shape[1]
-    direction = _tangential(normals, random.normal(size=bases.shape))
+    direction = tangential(normals, random.normal(size=bases.shape))
     radius = atlas.radii[chart] * np.sqrt(random.beta(dimension / 2, 2, len(chart)))
     step = direction * (radius / np.linalg.norm(direction, axis=1))[:, None]
-    points, found, converged = _lift(mdf, bases, bases + step.astype(bases.dtype))
-    inside = _disc_density(atlas, chart, points, found)[1]
+    points, found, converged = lift(mdf, bases, bases + step.astype(bases.dtype))
+    inside = disc_density(atlas, chart, points, found)[1]
     return points, found, converged & inside
 
 
-def _tangential(normals, vectors):
+def tangential(normals, vectors):
     """What of vectors (c, n) is tangent, given orthonormal normals (c, k, n)."""
     return vectors - np.einsum("ckn,ck->cn", normals, np.einsum("ckn,cn->ck", normals, vectors))
 
 
-def _disc_density(atlas: Atlas, chart, points, normals):
+def disc_density(atlas: Atlas, chart, points, normals):
     """The density by volume at points of M of a draw from the given charts (c,), and whether they lie within them (c,).
 
     On the host or in JAX, as the points are.
@@ -114,15 +94,22 @@ def _dots(a, b):
 
 def normals_at(mdf: MDF, points: Float[np.ndarray, "c n"]) -> Float[np.ndarray, "c k n"]:
     """Orthonormal normals of M at its points (c, n); NaN where J loses rank."""
-    return _lift(mdf, points, points)[1]
+    return lift(mdf, points, points)[1]
 
 
-def pool_source(mdf: MDF, atlas: Atlas, box: Box) -> PoolSource:
-    """Fresh pools of {F = 0} in the box, as `draw` makes them."""
-    return PoolSource(lambda key, count: draw(key, mdf, atlas, box, count))
+def pool_source(manifold: Manifold) -> PoolSource:
+    """Fresh pools of M, as `draw_pool` makes them."""
+    return PoolSource(lambda key, count: draw_pool(key, manifold, count))
 
 
-def _overlaps(atlas: Atlas, points):
+def charts_of(manifold: Manifold) -> Atlas:
+    """The manifold's atlas. Raises ValueError where it has none."""
+    if manifold.atlas is None:
+        raise ValueError("the manifold has no charts; `cover` makes them")
+    return manifold.atlas
+
+
+def overlaps(atlas: Atlas, points):
     """Blocks of (point, chart) indices of all pairs near enough for the chart to hold the point."""
     reach = atlas.radii * math.sqrt(1 + HEIGHT**2)
     tree = KDTree(points)
@@ -135,23 +122,19 @@ def _overlaps(atlas: Atlas, points):
             yield np.concatenate(found).astype(int), np.repeat(charts, counts[charts])
 
 
-def _lift(mdf, bases, starts):
+def lift(mdf, bases, starts):
     """Zeros (c, n) of F along the normals of the bases, orthonormal normals there (c, k, n), and convergence (c,)."""
-    size = bases.shape[1]
-    joined = np.concatenate([bases, starts], axis=1).astype(jnp.result_type(float))
-    return in_blocks(lambda block: _lift_block(mdf, block[:, :size], block[:, size:]), joined, BLOCK)
+    rows = tuple(np.asarray(points, jnp.result_type(float)) for points in (bases, starts))
+    return over_points(_lifted, mdf, rows)
 
 
-@jax.jit
-def _lift_block(mdf, bases, starts):
-    def one(base, start):
-        found = quasi_newton(mdf, linearize(mdf, base, dense=True), start)
-        at = linearize(mdf, found.position, dense=True)
-        # Where the search failed it may have ended anywhere.
-        position = jnp.where(found.converged, found.position, base)
-        return position, lower_solve(at.gram_factor, at.jacobian), found.converged
-
-    return jax.vmap(one)(bases, starts)
+def _lifted(mdf, row):
+    base, start = row
+    found = quasi_newton(mdf, linearize(mdf, base, dense=True), start)
+    at = linearize(mdf, found.position, dense=True)
+    # Where the search failed it may have ended anywhere.
+    position = jnp.where(found.converged, found.position, base)
+    return position, lower_solve(at.gram_factor, at.jacobian), found.converged
 
 
 def components(atlas: Atlas) -> Int[np.ndarray, " b"]:
@@ -161,8 +144,8 @@ def components(atlas: Atlas) -> Int[np.ndarray, " b"]:
     connected components.
     """
     pairs = [np.empty((2, 0), int)]
-    for base, chart in _overlaps(atlas, atlas.bases):
-        inside = _disc_density(atlas, chart, atlas.bases[base], atlas.normals[base])[1]
+    for base, chart in overlaps(atlas, atlas.bases):
+        inside = disc_density(atlas, chart, atlas.bases[base], atlas.normals[base])[1]
         pairs.append(np.stack([base[inside], chart[inside]]))
     size = len(atlas.bases)
     joined = np.concatenate(pairs, axis=1)

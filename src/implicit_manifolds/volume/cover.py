@@ -3,21 +3,22 @@
 import jax
 import numpy as np
 
-from .._random import Box, derived_keys, host_generator
-from .._types import MDF, Bool, Float, RandomKey
+from .._random import derived_keys, host_generator
+from .._types import MDF, Array, Bool, Float, RandomKey
 from .atlas import (
-    Atlas,
-    _disc_density,
-    _lift,
-    _lift_at_random,
-    _overlaps,
-    _tangential,
+    charts_of,
     density_of,
-    draw,
+    disc_density,
+    draw_pool,
+    lift,
+    lift_at_random,
     neighbour_distance,
     normals_at,
+    overlaps,
+    tangential,
 )
 from .lines import pool_of_size
+from .manifold import Atlas, Manifold
 from .pools import Pool
 
 TRIALS = 4
@@ -27,41 +28,44 @@ SPREADS = 3
 MAX_TRIALS = 8192
 
 
-def cover(key: RandomKey, mdf: MDF, box: Box, seen: Float[np.ndarray, "points n"]) -> Atlas:
-    """An atlas of {F = 0} in the box, evenly spread.
+def cover(key: RandomKey, manifold: Manifold, seen: Float[np.ndarray | Array, "points n"] | None = None) -> Manifold:
+    """The manifold with an atlas, evenly spread over it.
 
-    One constraint: charts stand where random lines cross M, so all of it is found. Several: they spread from the points
-    `seen` (N, n), which lie on M, and a component that has none of these is missed. Raises ArithmeticError where
-    nothing is found.
+    One constraint: charts stand where random lines cross M, so all of it is found. Several: they spread from points on
+    M, its anchors or `seen` (N, n), and a component that has none of these is missed. Raises ArithmeticError where
+    nothing is found, ValueError where several constraints come without points.
     """
-    codimension = jax.eval_shape(mdf, box[0]).shape[0]
-    dimension = len(box[0]) - codimension
+    mdf, codimension, dimension = manifold.mdf, manifold.codimension, manifold.dimension
     size = min(FEWEST * 2 ** (dimension - 1), MOST)
     random, first_key, *keys = host_generator(key), *derived_keys(key, SPREADS + 2)
     if codimension == 1:
-        points = _uniform(random, pool_of_size(first_key, mdf, box, 4 * size), 2 * size)
+        points = _uniform(random, pool_of_size(first_key, manifold, 4 * size), 2 * size)
     else:
-        points = seen[random.permutation(len(seen))]
+        seen = manifold.anchors if seen is None else seen
+        if seen is None or len(seen) == 0:
+            raise ValueError("charts of several constraints spread from known points; give the manifold anchors")
+        points = np.asarray(seen)[random.permutation(len(seen))]
         for spread_key in keys[:SPREADS]:
             atlas = _even_atlas(spread_key, mdf, points[:size])
-            pool = draw(spread_key, mdf, atlas, box, 10 * size)
+            pool = draw_pool(spread_key, manifold.charted(atlas), 10 * size)
             points = _uniform(random, pool, 2 * size)
     atlas = _even_atlas(keys[-1], mdf, points[:size])
     others = points[size:]
     missed = density_of(atlas, others, normals_at(mdf, others)) == 0
-    return atlas._replace(uncovered=float(missed.mean()) if len(others) else 0.0)
+    return manifold.charted(atlas._replace(uncovered=float(missed.mean()) if len(others) else 0.0))
 
 
-def focused(key: RandomKey, mdf: MDF, atlas: Atlas, bases, probabilities, radii) -> Atlas:
-    """The atlas with half of its draws moved to further charts, with the given `probabilities` (b,) and radii (b,)."""
+def focused(key: RandomKey, manifold: Manifold, bases, probabilities, radii) -> Manifold:
+    """Half of its atlas's draws moved to further charts, with the given `probabilities` (b,) and radii (b,)."""
+    atlas = charts_of(manifold)
     joined = make_atlas(
         key,
-        mdf,
+        manifold.mdf,
         np.concatenate([atlas.bases, bases]),
         np.concatenate([atlas.probabilities, probabilities]) / 2,
         np.concatenate([atlas.radii, radii]),
     )
-    return joined._replace(uncovered=atlas.uncovered)
+    return manifold.charted(joined._replace(uncovered=atlas.uncovered))
 
 
 def _even_atlas(key, mdf, points) -> Atlas:
@@ -111,16 +115,16 @@ def _faults(random, mdf, atlas: Atlas) -> tuple[Bool[np.ndarray, " b"], float]:
     size = len(atlas.bases)
     trials = min(max(MAX_TRIALS // size, 1), TRIALS)
     chart = np.tile(np.arange(size), trials)
-    points, normals, lifted = _lift_at_random(random, mdf, atlas, chart)
+    points, normals, lifted = lift_at_random(random, mdf, atlas, chart)
     failed = np.bincount(chart, ~lifted, minlength=size) > trials / 4
     points, normals = points[lifted], normals[lifted]
     wrong, total = 0, 0
-    for point, other in _overlaps(atlas, points):
-        inside = _disc_density(atlas, other, points[point], normals[point])[1]
+    for point, other in overlaps(atlas, points):
+        inside = disc_density(atlas, other, points[point], normals[point])[1]
         point, other = point[inside], other[inside]
         base = atlas.bases[other]
-        along = _tangential(atlas.normals[other], points[point] - base)
-        found, _, converged = _lift(mdf, base, base + along)
+        along = tangential(atlas.normals[other], points[point] - base)
+        found, _, converged = lift(mdf, base, base + along)
         missed = ~converged | (np.linalg.norm(found - points[point], axis=1) > 1e-2 * atlas.radii[other])
         failed |= np.bincount(other, missed, minlength=size) > 0
         wrong, total = wrong + missed.sum(), total + len(point)

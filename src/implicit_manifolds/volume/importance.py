@@ -1,50 +1,62 @@
 """Independent draws of exp(-E) and its integral from points of known volume: importance sampling."""
 
-from typing import NamedTuple
+from collections.abc import Callable
 
 import jax
 import numpy as np
 
-from .._loops import in_blocks
+from .._loops import over_points, value
 from .._random import host_generator
 from .._types import Array, Energy, Float, Int, RandomKey
-from .pools import PoolSource, log_integral
+from .pools import Estimate, PoolSource, log_integral
 
-BLOCK = 4096
 MAX_POOL = 1_000_000
+FEWEST_CANDIDATES, LEAST_EFFECTIVE_SIZE = 4096, 500
+"""Of a pool that even one point is taken from: from few candidates of uneven weights the law comes out flattened."""
 NORMALIZER_ERROR = 0.003
 MIN_NORMALIZER_DRAWS, MAX_NORMALIZER_DRAWS = 2**15, 2**20
-
-
-class LogNormalizer(NamedTuple):
-    """log Z, Z the integral of exp(-E) over M in the box by its volume, and the standard error of the estimate."""
-
-    value: float
-    standard_error: float
 
 
 def resampled(
     key: RandomKey, source: PoolSource, energy: Energy, count: int
 ) -> tuple[Float[np.ndarray, "count n"], float]:
-    """`count` of a fresh pool's points, each kept once at most and with probability proportional to V exp(-E).
+    """`count` points of the density exp(-E) on M, drawn by `resample` from pools of the source; and its effective size.
 
-    Returns them with the effective size of the pool, (Σw)²/Σw².
+    Raises ArithmeticError as `resample` does.
+    """
 
-    The pool grows until no point would have to be kept twice and its effective size is three times `count`. At
-    `MAX_POOL` it stops; points that still weigh more than one are kept for certain, and the density is flattened there.
+    def candidates(key, size):
+        pool = source.draw(key, size)
+        # Weights are volumes over the number of draws, which differs between pools.
+        return pool.points, np.log(size * pool.weights) - energies_at(energy, pool.points)
+
+    return resample(key, candidates, count)
+
+
+def resample(
+    key: RandomKey, candidates: Callable[[RandomKey, int], tuple[np.ndarray, np.ndarray]], count: int
+) -> tuple[Float[np.ndarray, "count n"], float]:
+    """`count` of fresh candidates, each kept once at most and with probability proportional to its weight.
+
+    candidates(key, size) gives about `size` points (a, n) and the logs of their weights (a,). Returns what is kept with
+    the effective size of all candidates, (Σw)²/Σw² (Madow 1949 by `kept_once`).
+
+    More are drawn until no point would have to be kept twice and the effective size is three times `count`, and until
+    both are large enough for one draw to have the law: the law of a draw does not depend on how many others are asked
+    for. At `MAX_POOL` it stops; points that still weigh more than one are kept for certain, and the density is
+    flattened there. Raises ArithmeticError where candidates are fewer than `count`.
     """
     points: list[np.ndarray] = []
     logs: list[np.ndarray] = []
-    size = 5 * count
+    size = max(5 * count, FEWEST_CANDIDATES)
     while True:
-        pool = source.draw(jax.random.fold_in(key, len(points)), size)
-        points.append(pool.points)
-        # Weights are volumes over the number of draws, which differs between pools.
-        logs.append(np.log(size * pool.weights) - energies_at(energy, pool.points))
+        found, log_weights = candidates(jax.random.fold_in(key, len(points)), size)
+        points.append(found)
+        logs.append(log_weights)
         joined = np.concatenate(logs)
         weights = np.exp(joined - joined.max())
         effective_size = float(weights.sum() ** 2 / (weights**2).sum())
-        lack = max(count / weights.sum(), 3 * count / effective_size)
+        lack = max(count / weights.sum(), max(3 * count, LEAST_EFFECTIVE_SIZE) / effective_size)
         if lack <= 1 or len(weights) >= MAX_POOL:
             break
         size = min(int(1.2 * len(weights) * (lack - 1)) + count, MAX_POOL)
@@ -70,9 +82,7 @@ def kept_once(key: RandomKey, weights: Float[np.ndarray, " a"], count: int) -> I
     return random.permutation(order[np.searchsorted(ends, teeth)])
 
 
-def log_normalizer(
-    key: RandomKey, source: PoolSource, energy: Energy, target: float = NORMALIZER_ERROR
-) -> LogNormalizer:
+def log_normalizer(key: RandomKey, source: PoolSource, energy: Energy, target: float = NORMALIZER_ERROR) -> Estimate:
     """Log of the integral of exp(-E) over M, from fresh pools until its standard error is at most `target`.
 
     In the units of the pools, with respect to Riemannian volume. Gives up at 2²⁰ draws and reports the error reached.
@@ -82,15 +92,10 @@ def log_normalizer(
         pool = source.draw(jax.random.fold_in(key, draws), draws)
         found = log_integral(pool, -energies_at(energy, pool.points))
         if found.standard_error <= target or draws >= MAX_NORMALIZER_DRAWS:
-            return LogNormalizer(*found)
+            return found
         draws *= 2
 
 
 def energies_at(energy: Energy, points: Float[Array | np.ndarray, "points n"]) -> Float[np.ndarray, " points"]:
     """E at standardised points (N, n), in double for the sums that follow."""
-    return in_blocks(lambda rows: _energies(energy, rows), points, BLOCK).astype(np.float64)
-
-
-@jax.jit
-def _energies(energy, points):
-    return jax.vmap(energy)(points)
+    return over_points(value, energy, points).astype(np.float64)

@@ -14,8 +14,9 @@ from scipy.special import ndtri
 from scipy.stats.qmc import Sobol
 
 from .._loops import in_blocks
-from .._random import Box, host_generator
-from .._types import MDF, Array, Float, Int, RandomKey
+from .._random import host_generator
+from .._types import Array, Float, Int, RandomKey
+from .manifold import Manifold
 from .pools import SETS, Pool, combined
 
 LINES = 4096
@@ -25,8 +26,8 @@ MAX_LINES = 2**17
 ILLINOIS_STEPS = 16
 
 
-def uniform_pool(key: RandomKey, mdf: MDF, box: Box, num_lines: int, cells: int | None = None) -> Pool:
-    """Points of {F = 0} in the box (low, high), one constraint, from `num_lines` random lines or up to twice as many.
+def uniform_pool(key: RandomKey, manifold: Manifold, num_lines: int, cells: int | None = None) -> Pool:
+    """Points of M, one constraint, from `num_lines` random lines or up to twice as many.
 
     Lines come as 16 sets of a power of two. Points are weighted: half of the lines are from the ball around the box,
     half from the one as wide as its longest side.
@@ -36,8 +37,8 @@ def uniform_pool(key: RandomKey, mdf: MDF, box: Box, num_lines: int, cells: int 
     bracketed and refined to the dtype. Any n; the share of lines that meet M falls as (size of M / size of
     the box)^(n-1), so n up to about 10. Raises ValueError for more than one constraint.
     """
-    low, high = (np.asarray(bound, np.float64) for bound in jax.device_get(box))
-    if jax.eval_shape(mdf, jax.ShapeDtypeStruct(low.shape, jnp.result_type(float))).shape != (1,):
+    low, high = (np.asarray(bound, np.float64) for bound in manifold.box.on_host())
+    if manifold.codimension != 1:
         raise ValueError("random lines serve one constraint; this function has another number")
     random, per_set = host_generator(key), 2 ** math.ceil(math.log2(max(num_lines / SETS / 2, 1)))
     # Half of the lines keep to where a manifold mostly is; in ten dimensions hardly any other meets it.
@@ -45,7 +46,7 @@ def uniform_pool(key: RandomKey, mdf: MDF, box: Box, num_lines: int, cells: int 
     chords = [random_chords(random, low, high, radius, per_set) for _ in range(SETS) for radius in radii]
     groups = np.repeat(np.arange(2 * SETS) // 2, [len(origins) for origins, _, _ in chords])
     origins, spans, offsets = map(np.concatenate, zip(*chords, strict=True))
-    search = _Search(mdf, origins, spans)
+    search = _Search(manifold.mdf, origins, spans)
     rows, left = search.brackets()
     doubt = math.inf
     while search.cells < (cells or MAX_CELLS):
@@ -61,7 +62,7 @@ def uniform_pool(key: RandomKey, mdf: MDF, box: Box, num_lines: int, cells: int 
     return Pool(search.roots(rows, left), weights, groups[rows], SETS, search.cells, doubt)
 
 
-def pool_of_size(key: RandomKey, mdf: MDF, box: Box, size: int) -> Pool:
+def pool_of_size(key: RandomKey, manifold: Manifold, size: int) -> Pool:
     """A pool of at least `size` points, from as many lines as that takes, at least `size`.
 
     Raises ArithmeticError where 100 · size lines do not meet M that often.
@@ -74,7 +75,7 @@ def pool_of_size(key: RandomKey, mdf: MDF, box: Box, size: int) -> Pool:
         # A tenth more than the share of crossings so far asks for.
         wanted = size if not pools else int(1.1 * (size - found) * lines / max(found, 1)) + SETS
         wanted = min(wanted, MAX_LINES)
-        pools.append(uniform_pool(jax.random.fold_in(key, len(pools)), mdf, box, wanted))
+        pools.append(uniform_pool(jax.random.fold_in(key, len(pools)), manifold, wanted))
         lines, found = lines + wanted, found + len(pools[-1].points)
     return combined(pools)
 
@@ -149,8 +150,9 @@ class _Search:
         ends = np.stack([left, left + 1], axis=1).astype(origins.dtype) / self.cells
         size = origins.shape[1]
         joined = np.concatenate([origins, spans, ends], axis=1)
-        split = lambda block: (block[:, :size], block[:, size : 2 * size], block[:, 2 * size :])  # noqa: E731
-        return in_blocks(lambda block: _block_roots(self.mdf, *split(block)), joined, LINES)
+        return in_blocks(
+            lambda block: _block_roots(self.mdf, *jnp.split(block, (size, 2 * size), axis=1)), joined, LINES
+        )
 
 
 @jax.jit

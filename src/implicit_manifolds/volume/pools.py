@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats.qmc import Sobol
 
-from .._random import Box, host_generator
+from .._random import host_generator
 from .._types import Float, Int, RandomKey
+from ..box import Box
 
 SETS = 16
 """Independent sets that lines and charts are drawn in, for standard errors."""
@@ -70,30 +71,30 @@ def box_source(box: Box) -> PoolSource:
     return PoolSource(draw)
 
 
-class Integral(NamedTuple):
-    """An integral over M and the standard error of its estimate."""
+class Estimate(NamedTuple):
+    """A number, such as an integral over M or log Z, and its standard error."""
 
     value: float
     standard_error: float
 
 
-def integrate(pool: Pool, values: Float[np.ndarray, " c"]) -> Integral:
+def integrate(pool: Pool, values: Float[np.ndarray, " c"]) -> Estimate:
     """The integral over M of a function with `values` (c,) at the pool's points; standard error by groups."""
     terms = pool.weights * np.asarray(values, np.float64) * pool.num_groups
     totals = np.bincount(pool.groups, terms, minlength=pool.num_groups)
-    return Integral(float(totals.mean()), float(totals.std(ddof=1) / math.sqrt(pool.num_groups)))
+    return Estimate(float(totals.mean()), float(totals.std(ddof=1) / math.sqrt(pool.num_groups)))
 
 
-def volume(pool: Pool) -> Integral:
+def volume(pool: Pool) -> Estimate:
     """The m-dimensional volume of M in the box (length of a curve, area of a surface)."""
     return integrate(pool, np.ones(len(pool.points)))
 
 
-def log_integral(pool: Pool, logarithms: Float[np.ndarray, " c"]) -> Integral:
+def log_integral(pool: Pool, logarithms: Float[np.ndarray, " c"]) -> Estimate:
     """Log of the integral over M of exp(`logarithms`) (c,), and its standard error by the delta method."""
     top = logarithms.max()
     found = integrate(pool, np.exp(logarithms - top))
-    return Integral(top + math.log(found.value), found.standard_error / found.value)
+    return Estimate(top + math.log(found.value), found.standard_error / found.value)
 
 
 def combined(pools: Sequence[Pool]) -> Pool:

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 from .._types import MDF, Array, Float, Int, RandomKey, Scalar
 from ..manifold.multipliers import quasi_newton
 from ..manifold.tangent import Linearization, linearize, lower_solve
-from .atlas import Atlas, _disc_density
+from .atlas import Atlas, disc_density
 
 
 def draw_one(key: RandomKey, mdf: MDF, atlas: Atlas) -> tuple[Linearization, Scalar]:
-    """One draw as `draw` makes them, inside jit, with log of its density by volume; -inf where it did not lift."""
+    """One draw as `draw_pool` makes them, inside jit, with log of its density by volume; -inf where it did not lift."""
     chart_key, direction_key, radius_key = jax.random.split(key, 3)
     chart = _chosen(chart_key, jnp.asarray(atlas.probabilities))
     base, normals, radius = atlas.bases[chart], atlas.normals[chart], atlas.radii[chart]
@@ -52,5 +52,5 @@ def density_terms(atlas: Atlas, at: Linearization) -> Float[Array, " b"]:
     normals = lower_solve(jnp.asarray(at.gram_factor), jnp.asarray(at.jacobian))
     size = len(atlas.bases)
     points = jnp.broadcast_to(at.position, (size, *at.position.shape))
-    value, within = _disc_density(atlas, slice(None), points, jnp.broadcast_to(normals, (size, *normals.shape)))
+    value, within = disc_density(atlas, slice(None), points, jnp.broadcast_to(normals, (size, *normals.shape)))
     return jnp.where(within, atlas.probabilities * value, 0)

@@ -1,0 +1,95 @@
+"""Chains shared among processes with `jax.distributed`: the example to copy for several machines.
+
+`python -m experiments.distributed_chains` starts two processes on this machine, each with two simulated devices, and
+samples a von Mises–Fisher law on the sphere with the chains spread over all four. On several machines start one
+process on each, with the address of the first as `--coordinator` and its own `--process-id`.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+import tyro
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the example.
+
+    processes: how many there are. process_id: which one this is; None starts all of them here. coordinator: address and
+    port of process 0. devices: simulated devices of each process. chains: of all processes together. out: where process
+    0 saves the draws, as .npy.
+    """
+
+    processes: int = 2
+    process_id: int | None = None
+    coordinator: str | None = None
+    devices: int = 2
+    chains: int = 64
+    out: Path | None = None
+
+
+def main(options: Options) -> int:
+    """Start the processes, or be one of them; the exit code is not 0 where any failed."""
+    if options.process_id is not None:
+        return sample(options)
+    port = _free_port()
+    arguments = [sys.executable, "-m", "experiments.distributed_chains", *sys.argv[1:]]
+    workers = [
+        subprocess.Popen([*arguments, "--coordinator", f"localhost:{port}", "--process-id", str(number)])
+        for number in range(options.processes)
+    ]
+    return max(abs(worker.wait()) for worker in workers)
+
+
+def sample(options: Options) -> int:
+    """Run this process' share of the chains; every process gets all results, process 0 reports them."""
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.config.update("jax_num_cpu_devices", options.devices)
+    if options.processes > 1:
+        jax.distributed.initialize(options.coordinator, options.processes, options.process_id)
+    from implicit_manifolds.mcmc import run, summary
+
+    mesh = jax.make_mesh((jax.device_count(),), ("chains",))
+    sampler, key, starts = problem(options.chains)
+    chains = run(key, sampler, starts, 50, num_warmup=100, mesh=mesh)
+    if options.process_id == 0:
+        print(
+            f"{jax.process_count()} processes, {jax.device_count()} devices, step size {chains.sampler.step_size:.3f}"
+        )
+        print(summary(chains))
+        if options.out is not None:
+            np.save(options.out, chains.positions)
+    return 0
+
+
+def problem(chains: int):
+    """Sampler, key and starts (chains, 3) on the sphere, the same in every process."""
+    from implicit_manifolds.manifold.analytic import sphere
+    from implicit_manifolds.mcmc import ConstrainedHMC
+
+    angle = np.linspace(0, 2 * np.pi, chains, endpoint=False)
+    starts = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1).astype(np.float32)
+    energy = jax.tree_util.Partial(towards, np.asarray([0.0, 0.0, 3.0], np.float32))
+    return ConstrainedHMC(sphere(1.0), energy, num_steps=3), jax.random.key(0), starts
+
+
+def towards(direction, x):
+    """E(x) = -direction · x, the energy of von Mises–Fisher."""
+    return -x @ direction
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    sys.exit(main(tyro.cli(Options)))

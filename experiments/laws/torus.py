@@ -1,0 +1,28 @@
+"""A sine-bivariate von Mises law on a torus of radii 3 and 1, 2,000 points, its density known."""
+
+import numpy as np
+
+from experiments.common.problem import Law, OriginalGrid, Problem, fresh_data
+from experiments.common.run import command
+from experiments.paper.fig6_amino_acids import distance_to_torus
+from implicit_manifolds import FitConfig
+from implicit_manifolds.datasets.synthetic import sine_torus, sine_torus_density
+from implicit_manifolds.plot import plot_surface
+
+
+def problem(seed: int) -> Problem:
+    """Fresh data of a seed; truth from other streams of it."""
+    data = fresh_data(Law(sine_torus, lambda points: np.log(sine_torus_density(points))), seed, 2000)
+    return Problem(
+        "torus",
+        distance=distance_to_torus,
+        original=OriginalGrid(np.array([[-4.1, 4.1], [-4.1, 4.1], [-1.3, 1.3]]), 30, data["test"]),
+        presets={"default": FitConfig()},
+        draw=lambda model, drawn: plot_surface(model, title="A sine law on a learned torus"),
+        **data,
+        volume=12 * np.pi**2,
+    )
+
+
+if __name__ == "__main__":
+    command(lambda options: problem(options.seed))

@@ -1,0 +1,41 @@
+"""Boxes: where a level set counts as the manifold."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ._types import Array, Bool, Float, Vector
+
+
+class Box(NamedTuple):
+    """The points x with low ≤ x ≤ high, each (n,), on the host or in JAX."""
+
+    low: Vector | Float[np.ndarray, " n"]
+    high: Vector | Float[np.ndarray, " n"]
+
+    def contains(self, points: Float[Array | np.ndarray, "*batch n"]) -> Bool[Array | np.ndarray, "*batch"]:
+        """Whether points (..., n) lie in the box, (...); what is not finite does not."""
+        return ((points >= self.low) & (points <= self.high)).all(axis=-1)  # type: ignore[return-value]
+
+    def clip(self, points: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
+        """The nearest points of the box to points (..., n)."""
+        return jnp.clip(points, self.low, self.high)
+
+    def on_host(self) -> "Box":
+        """The same box as NumPy arrays."""
+        return Box(*jax.device_get(tuple(self)))
+
+
+def box_around(points: Float[Array | np.ndarray, "points n"], margin: float) -> Box:
+    """The bounding box of points (N, n) widened on each side by `margin` times its largest extent."""
+    low, high = np.asarray(points).min(axis=0), np.asarray(points).max(axis=0)
+    widening = margin * (high - low).max()
+    return Box(jnp.asarray(low - widening), jnp.asarray(high + widening))
+
+
+def uniform_in_box(random: np.random.Generator, box: Box, count: int) -> Float[np.ndarray, "count n"]:
+    """Uniform points of the box, (count, n), in its dtype."""
+    low, high = (np.asarray(bound) for bound in box)
+    return random.uniform(low, high, (count, len(low))).astype(low.dtype)

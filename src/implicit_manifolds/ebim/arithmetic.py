@@ -1,0 +1,70 @@
+"""Arithmetic of fitted models: moved in space, and intersected with each other (Ross et al. 2023, §3.1)."""
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+
+from .._random import derived_keys
+from .._types import RandomKey, Scalar, Vector
+from ..box import Box
+from ..manifold.algebra import intersection, pull_back
+from ..points import check_points
+from ..volume.atlas import pool_source
+from ..volume.cover import cover
+from ..volume.importance import log_normalizer
+from ..volume.manifold import Manifold
+from .anchors import points_on_manifold
+from .model import EBIM
+from .survey import has_pools
+
+
+def translate(model: EBIM, offset) -> EBIM:
+    """The model moved by `offset` (n,), in data units: manifold, density and charts as one. Raises InputError."""
+    offset = check_points(np.reshape(offset, (1, -1)), dimension=model.manifold.ambient_dimension)[0]
+    return replace(model, scaling=replace(model.scaling, shift=np.asarray(model.scaling.shift, np.float64) + offset))
+
+
+def intersect(key: RandomKey, first: EBIM, second: EBIM) -> EBIM:
+    """Where the manifolds of two models meet, with the product of their densities: energies add.
+
+    In the units of the first, its constraints those of both. Normalised where points of known volume can be had; else
+    samples are ends of chains. Raises ArithmeticError where the manifolds do not meet within both boxes.
+    """
+    anchor_key, cover_key, normalizer_key = derived_keys(key, 3)
+    mine, (theirs, their_energy) = first.manifold, _in_units_of(first, second)
+    mdf = intersection(mine.mdf, theirs.mdf)
+    box = Box(jnp.maximum(mine.box.low, theirs.box.low), jnp.minimum(mine.box.high, theirs.box.high))
+    near = jnp.concatenate([jnp.asarray(part.anchors) for part in (mine, theirs) if part.anchors is not None])
+    anchors, starts = points_on_manifold(anchor_key, mdf, near, box, len(near))
+    meeting = Manifold(mdf, box, anchors)
+    energy = Partial(_summed, (first.energy, their_energy))
+    if not has_pools(meeting.ambient_dimension, meeting.codimension):
+        return replace(first, manifold=meeting, energy=energy, log_normalizer=None)
+    meeting = cover(cover_key, meeting, np.concatenate([anchors, starts]))
+    normalizer = log_normalizer(normalizer_key, pool_source(meeting), energy)
+    return replace(first, manifold=meeting, energy=energy, log_normalizer=normalizer)
+
+
+def _in_units_of(first: EBIM, second: EBIM) -> tuple[Manifold, Partial]:
+    """The second model's manifold, without charts, and energy as functions of the first's standardised points."""
+    scale = float(first.scaling.scale) / float(second.scaling.scale)
+    apart = np.asarray(first.scaling.shift, np.float64) - np.asarray(second.scaling.shift, np.float64)
+    known, dtype = second.manifold, jnp.asarray(second.manifold.box.low).dtype
+    there = Partial(_affine, jnp.asarray(scale, dtype), jnp.asarray(apart / float(second.scaling.scale), dtype))
+    back = lambda points: (jnp.asarray(points) - there.args[1]) / there.args[0]
+    box, anchors = Box(*map(back, known.box)), None if known.anchors is None else back(known.anchors)
+    return Manifold(pull_back(known.mdf, there), box, anchors), Partial(_composed, second.energy, there)
+
+
+def _affine(scale, shift, x: Vector) -> Vector:
+    return scale * x + shift
+
+
+def _composed(outer, inner, x: Vector) -> Scalar:
+    return outer(inner(x))
+
+
+def _summed(energies, x: Vector) -> Scalar:
+    return sum(energy(x) for energy in energies)

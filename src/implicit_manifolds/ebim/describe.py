@@ -1,0 +1,104 @@
+"""What the networks and energies of a model are, in words and numbers that JSON holds, and templates made from them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from ..errors import InputError
+from ..networks.energy import FourierEnergy
+from ..networks.mixtures import EnergyMixture, PiecewiseMixture
+from ..networks.mlp import MLP, EnergyMLP
+from ..networks.normalization import SpectralLinear
+from .kernels import KernelEnergy
+
+
+def described(part: Any) -> dict[str, Any]:
+    """The kind and the sizes of a network or an energy. Raises InputError for a kind that is not known."""
+    for kind, (types, sizes, _) in KINDS.items():
+        if type(part) is types:
+            return {"kind": kind, **sizes(part)}
+    raise InputError(f"a {type(part).__name__} cannot be saved; models of {', '.join(KINDS)} can")
+
+
+def template_of(description: dict[str, Any]) -> Any:
+    """A network or an energy of the described sizes; its numbers mean nothing."""
+    return KINDS[description["kind"]][2](**{name: size for name, size in description.items() if name != "kind"})
+
+
+def _mlp_sizes(network: MLP) -> dict[str, Any]:
+    shapes = [layer.kernel.shape for layer in network.layers]
+    return {
+        "sizes": [shapes[0][0], *(outputs for _, outputs in shapes)],
+        "spectral_norm": isinstance(network.layers[0], SpectralLinear),
+    }
+
+
+def _mlp(sizes, spectral_norm) -> MLP:
+    return MLP(sizes, spectral_norm=spectral_norm, rngs=nnx.Rngs(0))
+
+
+def _energy_mlp(sizes, spectral_norm) -> EnergyMLP:
+    return EnergyMLP(sizes[:-1], spectral_norm=spectral_norm, rngs=nnx.Rngs(0))
+
+
+def _fourier_sizes(energy: FourierEnergy) -> dict[str, Any]:
+    features, dimension = energy.frequencies[...].shape
+    return {"dimension": dimension, "hidden": _mlp_sizes(energy.network)["sizes"][1:-1], "features": features}
+
+
+def _fourier(dimension, hidden, features) -> FourierEnergy:
+    return FourierEnergy(dimension, hidden, features, (1.0,), rngs=nnx.Rngs(0))
+
+
+def _kernel_sizes(energy: KernelEnergy) -> dict[str, Any]:
+    rows, centres = energy.bandwidths.shape
+    return {"rows": rows, "centres": centres, "ambient": energy.centres.shape[1], "dimension": energy.dimension}
+
+
+def _kernel(rows, centres, ambient, dimension) -> KernelEnergy:
+    return KernelEnergy(jnp.zeros((centres, ambient)), jnp.zeros((rows, centres)), jnp.zeros(rows), dimension)
+
+
+def _stacked_sizes(members) -> dict[str, Any]:
+    """Of energies stacked along a leading axis."""
+    count = jax.tree.leaves(members)[0].shape[0]
+    return {"count": count, "member": described(jax.tree.map(lambda leaf: leaf[0], members))}
+
+
+def _stacked(count, member):
+    return jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape)), template_of(member))
+
+
+def _mixture_sizes(energy: EnergyMixture) -> dict[str, Any]:
+    kernel = None if energy.kernel is None else described(energy.kernel)
+    return _stacked_sizes(energy.members) | {"kernel": kernel}
+
+
+def _mixture(count, member, kernel) -> EnergyMixture:
+    weights = jnp.zeros(count + (kernel is not None))
+    return EnergyMixture(_stacked(count, member), None if kernel is None else template_of(kernel), weights)
+
+
+def _piecewise_sizes(energy: PiecewiseMixture) -> dict[str, Any]:
+    bases, dimension = energy.bases.shape
+    parts = energy.log_weights.shape[0]
+    return _stacked_sizes(energy.members) | {"parts": parts, "bases": bases, "dimension": dimension}
+
+
+def _piecewise(count, member, parts, bases, dimension) -> PiecewiseMixture:
+    points, owners = jnp.zeros((bases, dimension)), jnp.zeros(bases, int)
+    return PiecewiseMixture(_stacked(count, member), points, owners, jnp.zeros((parts, count)))
+
+
+KINDS: dict[str, tuple[type, Callable[[Any], dict[str, Any]], Callable[..., Any]]] = {
+    "mlp": (MLP, _mlp_sizes, _mlp),
+    "energy mlp": (EnergyMLP, lambda energy: _mlp_sizes(energy.network), _energy_mlp),
+    "fourier": (FourierEnergy, _fourier_sizes, _fourier),
+    "kernel": (KernelEnergy, _kernel_sizes, _kernel),
+    "mixture": (EnergyMixture, _mixture_sizes, _mixture),
+    "piecewise": (PiecewiseMixture, _piecewise_sizes, _piecewise),
+}
+"""Of each kind its type, what gives its sizes, and what makes one of them."""

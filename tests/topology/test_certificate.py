@@ -1,0 +1,123 @@
+"""Components, genus and stray parts of level sets whose topology is known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.tree_util import Partial
+
+from implicit_manifolds import Box, Manifold
+from implicit_manifolds.manifold.analytic import circle_in_space, clifford_torus, sphere, torus
+from implicit_manifolds.topology.certificate import describe, topology
+from implicit_manifolds.topology.homology import betti_numbers
+from implicit_manifolds.volume.cover import cover
+
+
+def box(*half):
+    half = jnp.asarray(half)
+    return Box(-half, half)
+
+
+def _balls(shift, x):
+    return (jnp.sum((x - shift) ** 2, keepdims=True) - 1) * (jnp.sum((x + shift) ** 2) - 0.25)
+
+
+def _double_torus(x):
+    u = x[0] ** 2
+    return ((u * (1 - u) - x[1] ** 2) ** 2 + x[2] ** 2 - 0.01)[None]
+
+
+def two(dimension):
+    return Partial(_balls, jnp.eye(dimension)[0] * 1.5)
+
+
+@pytest.mark.parametrize(
+    ("mdf", "region", "point", "betti", "said"),
+    [
+        (sphere(1.0), box(1.5, 1.3), [1.0, 0.0], (1, 1), "1 component, closed; "),
+        (sphere(1.0), box(1.5, 0.9), [1.0, 0.0], (2, 0), "2 components, open at the box; "),
+        (sphere(1.0), box(1.5, 1.3, 1.4), [1.0, 0.0, 0.0], (1, 0, 1), "1 component, genus 0 (sphere); "),
+        (sphere(1.0), box(1.5, 1.3, 0.9), [1.0, 0.0, 0.0], (1, 0, 0), "1 component, open at the box; "),
+        (torus(), box(4.5, 4.4, 1.4), [4.0, 0.0, 0.0], (1, 2, 1), "1 component, genus 1 (torus); "),
+        (Partial(_double_torus), box(1.3, 0.8, 0.3), [1.0, 0.0, 0.1], (1, 4, 1), "1 component, genus 2; "),
+        (sphere(9.0), box(1.0, 1.0), [1.0, 0.0], (0, 0), "0 components"),
+    ],
+)
+def test_betti_numbers_are_those_of_the_known_sets(mdf, region, point, betti, said):
+    found = topology(Manifold(mdf, region, np.asarray([point])))
+    assert found.betti == betti
+    assert found.settled
+    assert describe(found).startswith(said)
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_a_component_without_data_is_stray_and_its_share_is_told(dimension):
+    region = box(*[2.8] + [1.3] * (dimension - 1))
+    large = np.eye(dimension)[[0]] * 2.5
+    found = topology(Manifold(two(dimension), region, large))
+    small_share = 0.5 ** (dimension - 1) / (1 + 0.5 ** (dimension - 1))
+    assert [part.data_share for part in found.components] == [1.0, 0.0]
+    assert found.components[1].volume_share == pytest.approx(small_share, abs=0.01)
+    assert "1 stray" in describe(found)
+    both = topology(Manifold(two(dimension), region, np.concatenate([large, -np.eye(dimension)[[0]]])))
+    assert "no stray components" in describe(both)
+
+
+def test_without_anchors_no_component_is_called_stray():
+    assert "no stray components" in describe(topology(Manifold(two(2), box(2.8, 1.3))))
+
+
+def test_the_ratio_of_singular_values_sees_a_zero_set_near_a_fold():
+    mdf = Partial(lambda x: (x[:1] ** 2 + 0.01 * x[1:] ** 2) - 1)
+    flat = topology(Manifold(mdf, box(1.5, 11.0), np.asarray([[1.0, 0.0]])))
+    assert flat.singular_ratio == pytest.approx(0.1, rel=0.05)  # ‖∇F‖ is 2 at (1, 0) and 0.2 at (0, 10)
+
+
+def test_what_differs_at_every_resolution_is_not_called_settled(monkeypatch):
+    monkeypatch.setattr("implicit_manifolds.topology.certificate.RESOLUTIONS", {2: (2, 64)})
+    found = topology(Manifold(two(2), box(2.8, 1.3), np.asarray([[2.5, 0.0]])))
+    assert not found.settled
+    assert "not settled" in describe(found)
+
+
+def spread(mdf, region, seen):
+    return cover(jax.random.key(0), Manifold(mdf, region, np.asarray(seen, np.float32)))
+
+
+def test_curves_in_space_need_no_homology():
+    angle = np.random.default_rng(0).uniform(0, 2 * np.pi, 600)
+    ring = np.column_stack([np.cos(angle), np.sin(angle), 0 * angle])
+    for half, betti, said in ((1.5, (1, 1), "1 component, closed; "), (0.9, (2, 0), "2 components, open at the box; ")):
+        region = box(1.5, half, 1.0)
+        inside = ring[np.abs(ring[:, 1]) < half]
+        found = topology(spread(circle_in_space(), region, inside))
+        assert found.betti == betti
+        assert describe(found).startswith(said)
+    assert found.singular_ratio == pytest.approx(0.5, abs=0.01)  # J has rows of length 2 and 1
+
+
+def test_persistent_homology_finds_the_flat_torus_in_four_dimensions():
+    pytest.importorskip("gudhi")
+    mdf, region = clifford_torus(1.0, 0.5), box(1.2, 1.2, 0.7, 0.7)
+    angle = np.random.default_rng(0).uniform(0, 2 * np.pi, (2, 500))
+    seen = np.column_stack([np.cos(angle[0]), np.sin(angle[0]), np.cos(angle[1]) / 2, np.sin(angle[1]) / 2])
+    found = topology(spread(mdf, region, seen))
+    assert found.betti == (1, 2, 1)
+    assert found.settled
+    assert describe(found).startswith("1 component, genus 1 (torus); ")
+
+
+def test_betti_numbers_of_points_that_fill_known_sets():
+    pytest.importorskip("gudhi")
+    random = np.random.default_rng(1)
+    points = random.normal(size=(5000, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    assert betti_numbers(points, 2) == ((1, 0, 1), True)
+    angle = random.uniform(0, 2 * np.pi, 3000)
+    assert betti_numbers(np.column_stack([np.cos(angle), np.sin(angle)]), 1) == ((1, 1), True)
+
+
+def test_without_charts_other_dimensions_are_refused():
+    for mdf, region in ((circle_in_space(), box(1.5, 1.5, 1.5)), (sphere(1.0), box(*[1.5] * 4))):
+        with pytest.raises(ValueError, match="charts"):
+            topology(Manifold(mdf, region))
