@@ -23,8 +23,8 @@ from implicit_manifolds.ebim.manifold import fit_manifold
 from implicit_manifolds.ebim.score_matching import ScoreMatchingConfig, fit_score_matching
 from implicit_manifolds.ebim.survey import survey
 from implicit_manifolds.scaling import standardization
-from implicit_manifolds.volume.atlas import pool_source
-from implicit_manifolds.volume.importance import energies_at, log_normalizer
+from implicit_manifolds.volumes.atlas import pool_source
+from implicit_manifolds.volumes.importance import energies_at, log_normalizer
 
 TARGET = 2.00
 

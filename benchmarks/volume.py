@@ -20,9 +20,9 @@ from scipy.spatial import KDTree
 
 from implicit_manifolds import Box, Manifold
 from implicit_manifolds.manifold.analytic import circle_in_space, clifford_torus, torus_point, trefoil
-from implicit_manifolds.volume.atlas import draw_pool
-from implicit_manifolds.volume.cover import cover
-from implicit_manifolds.volume.pools import volume
+from implicit_manifolds.volumes.atlas import draw_pool
+from implicit_manifolds.volumes.cover import cover
+from implicit_manifolds.volumes.pools import volume
 
 SPREAD = 3.0  # of the Gaussians about points of M, in kernel widths σ / ‖J‖
 

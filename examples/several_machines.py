@@ -1,6 +1,6 @@
 """Chains shared among processes with `jax.distributed`: the example to copy for several machines.
 
-`python -m experiments.distributed_chains` starts two processes on this machine, each with two simulated devices, and
+`python -m examples.several_machines` starts two processes on this machine, each with two simulated devices, and
 samples a von Mises–Fisher law on the sphere with the chains spread over all four. On several machines start one
 process on each, with the address of the first as `--coordinator` and its own `--process-id`.
 """
@@ -39,7 +39,7 @@ def main(options: Options) -> int:
     if options.process_id is not None:
         return sample(options)
     port = _free_port()
-    arguments = [sys.executable, "-m", "experiments.distributed_chains", *sys.argv[1:]]
+    arguments = [sys.executable, "-m", "examples.several_machines", *sys.argv[1:]]
     workers = [
         subprocess.Popen([*arguments, "--coordinator", f"localhost:{port}", "--process-id", str(number)])
         for number in range(options.processes)
@@ -56,7 +56,7 @@ def sample(options: Options) -> int:
     from implicit_manifolds.mcmc import run, summary
 
     mesh = jax.make_mesh((jax.device_count(),), ("chains",))
-    sampler, key, starts = problem(options.chains)
+    key, sampler, starts = problem(options.chains)
     chains = run(key, sampler, starts, 50, num_warmup=100, mesh=mesh)
     if options.process_id == 0:
         print(
@@ -69,14 +69,14 @@ def sample(options: Options) -> int:
 
 
 def problem(chains: int):
-    """Sampler, key and starts (chains, 3) on the sphere, the same in every process."""
+    """Key, sampler and starts (chains, 3) on the sphere, the same in every process."""
     from implicit_manifolds.manifold.analytic import sphere
     from implicit_manifolds.mcmc import ConstrainedHMC
 
     angle = np.linspace(0, 2 * np.pi, chains, endpoint=False)
     starts = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1).astype(np.float32)
     energy = jax.tree_util.Partial(towards, np.asarray([0.0, 0.0, 3.0], np.float32))
-    return ConstrainedHMC(sphere(1.0), energy, num_steps=3), jax.random.key(0), starts
+    return jax.random.key(0), ConstrainedHMC(sphere(1.0), energy, num_steps=3), starts
 
 
 def towards(direction, x):

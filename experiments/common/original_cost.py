@@ -6,7 +6,7 @@ import numpy as np
 from experiments.common.problem import OriginalGrid
 from implicit_manifolds import EBIM
 from implicit_manifolds.ebim.anchors import points_on_manifold
-from implicit_manifolds.volume.importance import energies_at
+from implicit_manifolds.volumes.importance import energies_at
 
 SPREAD = 4000
 """Points all over a learned manifold."""

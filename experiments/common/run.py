@@ -18,7 +18,7 @@ from implicit_manifolds.ebim.fit import EnergyLoss
 from implicit_manifolds.ebim.model import Method, Samples
 from implicit_manifolds.errors import InputError
 from implicit_manifolds.plot import plot_history
-from implicit_manifolds.volume.lines import uniform_pool
+from implicit_manifolds.volumes.lines import uniform_pool
 
 NUM_SAMPLES = 10_000
 VOLUME_LINES = 100_000

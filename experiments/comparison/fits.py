@@ -28,7 +28,7 @@ from implicit_manifolds.baselines import AutoencoderConfig, FlowConfig, LatentEn
 from implicit_manifolds.baselines.latents import EnergyLatent
 from implicit_manifolds.baselines.model import code_size
 from implicit_manifolds.box import box_around
-from implicit_manifolds.volume.pools import box_source
+from implicit_manifolds.volumes.pools import box_source
 
 PROBLEMS: dict[str, Callable[[int], Problem]] = {
     "von_mises": von_mises.problem,

@@ -13,8 +13,8 @@ from scipy.spatial import KDTree
 from experiments.common.problem import Law, Problem, fresh_data
 from implicit_manifolds import Box, FitConfig, Manifold
 from implicit_manifolds.manifold.projection import nearest_point
-from implicit_manifolds.volume.lines import uniform_pool
-from implicit_manifolds.volume.pools import volume
+from implicit_manifolds.volumes.lines import uniform_pool
+from implicit_manifolds.volumes.pools import volume
 
 RADIUS, TUBE = 2.0, 1.0
 """Of the torus, and of the one that the trefoil winds around."""

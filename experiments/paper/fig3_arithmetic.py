@@ -18,7 +18,7 @@ from experiments.paper.hyperparameters import preset
 from implicit_manifolds import EBIM, FitConfig, fit, intersect, sample, save, translate
 from implicit_manifolds.datasets.synthetic import projected_normal_sphere
 from implicit_manifolds.plot.style import density_scale
-from implicit_manifolds.volume.importance import energies_at
+from implicit_manifolds.volumes.importance import energies_at
 
 COUNT = 1000
 PAPER = preset(

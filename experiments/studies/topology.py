@@ -12,6 +12,7 @@ import numpy as np
 from experiments.common.markdown import table_header, table_row
 from experiments.common.places import RESULTS
 from implicit_manifolds import Manifold
+from implicit_manifolds.certificate.topology import describe, topology
 from implicit_manifolds.datasets.proteins import load_dihedral, torus_embedding
 from implicit_manifolds.datasets.splits import split
 from implicit_manifolds.datasets.synthetic import (
@@ -23,7 +24,6 @@ from implicit_manifolds.datasets.synthetic import (
 from implicit_manifolds.ebim.fit import FitConfig
 from implicit_manifolds.ebim.manifold import fit_manifold
 from implicit_manifolds.scaling import standardization
-from implicit_manifolds.topology.certificate import describe, topology
 
 CASES = {
     "circle": (lambda seed: von_mises_circle(np.random.default_rng([seed, 0]), 1000), (1, 1), 20),

@@ -4,6 +4,8 @@ from . import baselines as baselines
 from . import manifold as manifold
 from . import mcmc as mcmc
 from .box import Box as Box
+from .certificate.topology import describe as describe
+from .certificate.topology import topology as topology
 from .ebim.arithmetic import intersect as intersect
 from .ebim.arithmetic import translate as translate
 from .ebim.contrastive import EnergyConfig as EnergyConfig
@@ -20,9 +22,7 @@ from .ebim.storage import load as load
 from .ebim.storage import save as save
 from .errors import InputError as InputError
 from .errors import TrainingDiverged as TrainingDiverged
-from .topology.certificate import describe as describe
-from .topology.certificate import topology as topology
-from .volume.atlas import draw_pool as draw_pool
-from .volume.cover import cover as cover
-from .volume.manifold import Manifold as Manifold
-from .volume.pools import volume as volume
+from .volumes.atlas import draw_pool as draw_pool
+from .volumes.cover import cover as cover
+from .volumes.manifold import Manifold as Manifold
+from .volumes.pools import volume as volume

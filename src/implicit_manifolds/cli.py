@@ -12,13 +12,13 @@ import jax
 import numpy as np
 import tyro
 
+from .certificate.topology import describe, topology
 from .ebim import storage
 from .ebim.fit import FitConfig, fit
 from .ebim.model import EBIM, Method, log_density, nearest_points, sample
 from .errors import InputError, TrainingDiverged
 from .plot.model import plot_model
 from .points import check_points, read_points
-from .topology.certificate import describe, topology
 
 PathArgument = Annotated[Path, tyro.conf.Positional]
 

@@ -15,8 +15,8 @@ from implicit_manifolds.ebim.kernels import KernelEnergy, kernel_source
 from implicit_manifolds.networks.flows import Flow
 from implicit_manifolds.networks.residual import ResidualMLP
 from implicit_manifolds.scaling import Scaling
-from implicit_manifolds.volume.importance import Estimate, energies_at
-from implicit_manifolds.volume.pools import box_source, log_integral, volume
+from implicit_manifolds.volumes.importance import Estimate, energies_at
+from implicit_manifolds.volumes.pools import box_source, log_integral, volume
 
 SCALING = Scaling(np.array([1.0, -2.0, 0.5]), 3.0)
 

@@ -22,8 +22,8 @@ from implicit_manifolds.ebim.conditional import (
 from implicit_manifolds.ebim.model import ChainScales
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.scaling import Scaling
-from implicit_manifolds.volume.cover import cover
-from implicit_manifolds.volume.pools import Estimate
+from implicit_manifolds.volumes.cover import cover
+from implicit_manifolds.volumes.pools import Estimate
 
 KAPPA, RADIUS = 1.5, 3.0
 BOX = Box(jnp.full(2, -1.4), jnp.full(2, 1.4))
@@ -113,7 +113,7 @@ def test_all_pairs_are_what_each_is_alone():
     tilt = Tilt(2, 1, ConditionalConfig(features=4, width=8, blocks=1), rngs=nnx.Rngs(0))
     points, contexts = jnp.asarray([[0.1, 0.2], [1.0, -1.0]]), jnp.asarray([[0.5], [-2.0], [0.0]])
     pairs = [[float(tilt(x, c)) for c in contexts] for x in points]
-    np.testing.assert_allclose(tilt.refresh(points, contexts), pairs, rtol=1e-5)
+    np.testing.assert_allclose(tilt.pairs(points, contexts), pairs, rtol=1e-5)
 
 
 def test_what_cannot_be_fitted_is_refused():

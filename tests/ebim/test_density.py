@@ -15,10 +15,10 @@ from implicit_manifolds import EBIM, Box, FitConfig, InputError, Manifold, fit, 
 from implicit_manifolds.ebim.model import ChainScales
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.scaling import Scaling
-from implicit_manifolds.volume.atlas import pool_source
-from implicit_manifolds.volume.cover import cover
-from implicit_manifolds.volume.importance import kept_once, log_normalizer
-from implicit_manifolds.volume.pools import Estimate
+from implicit_manifolds.volumes.atlas import pool_source
+from implicit_manifolds.volumes.cover import cover
+from implicit_manifolds.volumes.importance import kept_once, log_normalizer
+from implicit_manifolds.volumes.pools import Estimate
 
 KAPPA = 2.0
 BOX = Box(jnp.full(2, -1.4), jnp.full(2, 1.4))

@@ -23,9 +23,9 @@ from implicit_manifolds.ebim.survey import Survey
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.networks.mixtures import EnergyMixture, PiecewiseMixture
 from implicit_manifolds.training.loop import train_afresh
-from implicit_manifolds.volume.atlas import pool_source
-from implicit_manifolds.volume.cover import cover
-from implicit_manifolds.volume.pools import Pool, PoolSource
+from implicit_manifolds.volumes.atlas import pool_source
+from implicit_manifolds.volumes.cover import cover
+from implicit_manifolds.volumes.pools import Pool, PoolSource
 
 BOX = Box(jnp.full(2, -1.4), jnp.full(2, 1.4))
 QUICK = LikelihoodConfig(hidden=(16,), features=8, members=2, num_steps=200, pool_size=1000, held_out=4000)

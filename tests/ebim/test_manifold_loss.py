@@ -26,7 +26,7 @@ def loss_of(build, dtype, negatives=NEGATIVES, **options):
     mdf = build.affine_map(ROWS, np.zeros(len(ROWS)), dtype)
     points = jnp.asarray(POINTS, dtype)
     negatives = None if negatives is None else jnp.asarray(negatives, dtype)
-    return jax.jit(functools.partial(manifold_loss, **options))(mdf, points, negatives, jax.random.key(0))
+    return jax.jit(functools.partial(manifold_loss, **options))(jax.random.key(0), mdf, points, negatives)
 
 
 @pytest.mark.parametrize(("norm", "negative_norm"), [("l1", "l2"), ("l2", "l2-squared"), ("l2-squared", "l1")])

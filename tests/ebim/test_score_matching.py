@@ -11,9 +11,9 @@ from implicit_manifolds import Box, Manifold, ScoreMatchingConfig
 from implicit_manifolds.ebim.score_matching import fit_score_matching, score_matching_loss
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.manifold.tangent import linearize, tangent_projection
-from implicit_manifolds.volume.atlas import pool_source
-from implicit_manifolds.volume.cover import cover
-from implicit_manifolds.volume.importance import log_normalizer
+from implicit_manifolds.volumes.atlas import pool_source
+from implicit_manifolds.volumes.cover import cover
+from implicit_manifolds.volumes.importance import log_normalizer
 
 BOX = Box(jnp.asarray([-2.9, -1.3]), jnp.asarray([2.9, 1.3]))
 QUICK = ScoreMatchingConfig(hidden=(16,), features=8, members=2, num_steps=400)

@@ -18,8 +18,8 @@ from implicit_manifolds.networks.energy import FourierEnergy
 from implicit_manifolds.networks.mixtures import EnergyMixture, PiecewiseMixture
 from implicit_manifolds.networks.mlp import MLP, EnergyMLP
 from implicit_manifolds.scaling import Scaling
-from implicit_manifolds.volume.manifold import Atlas
-from implicit_manifolds.volume.pools import Estimate
+from implicit_manifolds.volumes.manifold import Atlas
+from implicit_manifolds.volumes.pools import Estimate
 
 OLD = Path(__file__).parents[1] / "data" / "model-0.1.0"
 """Made by version 0.1.0: a circle of radius 3 about (10, 0), hidden widths of 8, kernels in its energy."""

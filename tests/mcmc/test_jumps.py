@@ -12,10 +12,10 @@ from implicit_manifolds.manifold.algebra import translate, union
 from implicit_manifolds.manifold.analytic import clifford_torus, sphere
 from implicit_manifolds.manifold.tangent import linearize
 from implicit_manifolds.mcmc import ConstrainedHMC, run
-from implicit_manifolds.volume.atlas import density_of, draw_pool, normals_at
-from implicit_manifolds.volume.cover import cover
-from implicit_manifolds.volume.manifold import Atlas
-from implicit_manifolds.volume.proposals import density_terms, draw_one
+from implicit_manifolds.volumes.atlas import density_of, draw_pool, normals_at
+from implicit_manifolds.volumes.cover import cover
+from implicit_manifolds.volumes.manifold import Atlas
+from implicit_manifolds.volumes.proposals import density_terms, draw_one
 
 BOX = Box(jnp.asarray([-2.0, -2.0]), jnp.asarray([5.0, 2.0]))
 

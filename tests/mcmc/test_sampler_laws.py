@@ -63,7 +63,7 @@ def ring_law(angle):
 def von_mises(noise_scale=0.1, drift_scale=None, start_concentration=CONCENTRATION, chains=CHAINS):
     angle = np.random.default_rng(0).vonmises(0.0, start_concentration, size=chains)
     energy = Partial(_linear, jnp.asarray([-CONCENTRATION, 0.0]))
-    sampler = ConstrainedLangevin(sphere(1.0), energy, noise_scale, step_size)
+    sampler = ConstrainedLangevin(sphere(1.0), energy, noise_scale, drift_scale)
     position, info, residual = finish(sampler, np.stack([np.cos(angle), np.sin(angle)], axis=1))
     return np.arctan2(position[:, 1], position[:, 0]), info, residual
 

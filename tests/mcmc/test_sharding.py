@@ -8,8 +8,8 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from experiments.distributed_chains import problem
 
+from examples.several_machines import problem
 from implicit_manifolds.mcmc import run
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +19,7 @@ import sys
 import jax, numpy as np
 jax.config.update("jax_num_cpu_devices", 8)
 from jax.sharding import Mesh
-from experiments.distributed_chains import problem
+from examples.several_machines import problem
 from implicit_manifolds.mcmc import run
 for count in (8, 1):
     mesh = jax.make_mesh((count,), ("chains",), devices=jax.devices()[:count])
@@ -46,7 +46,7 @@ def test_eight_devices_and_one_give_the_numbers_of_a_run_without_a_mesh(tmp_path
 
 
 def test_two_processes_of_two_devices_give_them_too(tmp_path, alone):
-    launch("-m", "experiments.distributed_chains", "--out", str(tmp_path / "draws.npy"))
+    launch("-m", "examples.several_machines", "--out", str(tmp_path / "draws.npy"))
     np.testing.assert_array_equal(np.load(tmp_path / "draws.npy"), alone)
 
 
@@ -58,4 +58,4 @@ def test_chains_that_devices_cannot_share_evenly_are_refused():
     from implicit_manifolds.mcmc.chains import _spread_states
 
     with pytest.raises(ValueError, match="64 chains cannot be shared evenly among 3 devices"):
-        _spread_states(problem(64)[0], problem(64)[2], None, Three())
+        _spread_states(*problem(64), Three())

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
+from implicit_manifolds import Box
 from implicit_manifolds.manifold.analytic import torus, torus_point
 from implicit_manifolds.mcmc import uniform_chains
 
@@ -22,6 +23,6 @@ def test_chains_without_energy_end_uniform_by_area():
 
 
 def test_chains_keep_to_the_bounds():
-    bounds = jnp.asarray([0.0, -2.0, -2.0]), jnp.full(3, 2.0)
+    box = Box(jnp.asarray([0.0, -2.0, -2.0]), jnp.full(3, 2.0))
     starts = torus_point(jnp.zeros(100), jnp.zeros(100), 1.0, 0.5)
-    assert (uniform_chains(jax.random.key(0), torus(1.0, 0.5), starts, 50, 0.2, bounds)[:, 0] >= 0).all()
+    assert (uniform_chains(jax.random.key(0), torus(1.0, 0.5), starts, 50, 0.2, box)[:, 0] >= 0).all()

@@ -189,7 +189,7 @@ def test_the_figure_of_a_model_follows_its_shape(monkeypatch, mdf, half, panels)
     def two_draws(key, model, count):
         return Samples(np.eye(3)[:2], np.zeros(2), np.ones(2, bool), "chains", None, 1.0)
 
-    monkeypatch.setattr("implicit_manifolds.ebim.sample", two_draws)
+    monkeypatch.setattr("implicit_manifolds.plot.model.sample", two_draws)
     figure = plot_model(jax.random.key(0), model_of(mdf, half), np.eye(len(half)))
     assert len(figure.axes) == panels
 

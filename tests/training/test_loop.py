@@ -93,7 +93,7 @@ SCRIPT = """
 import sys, jax, numpy as np
 from pathlib import Path
 from implicit_manifolds import EnergyConfig, FitConfig, LikelihoodConfig, ManifoldConfig
-from implicit_manifolds.fit import fit
+from implicit_manifolds import fit
 from implicit_manifolds.training.checkpoint import flatten
 angle = np.random.default_rng(0).uniform(0, 2 * np.pi, 100)
 points = np.column_stack([np.cos(angle), np.sin(angle)])

@@ -15,8 +15,8 @@ from ..ebim.contrastive import EnergyConfig, fit_contrastive
 from ..ebim.kernels import FoldDensities, KernelEnergy, fold_densities, kernel_energy, kernel_source, mixture_weights
 from ..ebim.likelihood import LikelihoodConfig, fit_likelihood
 from ..training.loop import History
-from ..volume.importance import log_normalizer
-from ..volume.pools import PoolSource
+from ..volumes.importance import log_normalizer
+from ..volumes.pools import PoolSource
 from .latents import EnergyLatent
 
 

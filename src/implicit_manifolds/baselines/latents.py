@@ -11,8 +11,8 @@ from .._types import Array, Energy, Float, RandomKey, Scalar
 from ..box import Box
 from ..ebim.kernels import KernelEnergy, kernel_source
 from ..networks.flows import Context, Flow
-from ..volume.importance import resampled
-from ..volume.pools import Estimate, box_source
+from ..volumes.importance import resampled
+from ..volumes.pools import Estimate, box_source
 from .autoencoders import Code
 
 

@@ -20,7 +20,7 @@ from ..training import replay_buffer
 from ..training.config import TrainingConfig
 from ..training.loop import train_afresh
 from ..training.objective import LossObjective, Objective
-from ..volume.importance import log_normalizer
+from ..volumes.importance import log_normalizer
 from .autoencoder_ebm import AutoencoderConfig
 from .autoencoders import Code, Identity, Network, perceptrons, reconstruction
 from .latent_energy import kernel_near

@@ -11,10 +11,10 @@ from .._types import RandomKey, Scalar, Vector
 from ..box import Box
 from ..manifold.algebra import intersection, pull_back
 from ..points import check_points
-from ..volume.atlas import pool_source
-from ..volume.cover import cover
-from ..volume.importance import log_normalizer
-from ..volume.manifold import Manifold
+from ..volumes.atlas import pool_source
+from ..volumes.cover import cover
+from ..volumes.importance import log_normalizer
+from ..volumes.manifold import Manifold
 from .anchors import points_on_manifold
 from .model import EBIM
 from .survey import has_pools

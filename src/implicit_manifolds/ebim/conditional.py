@@ -20,7 +20,7 @@ from ..points import check_points
 from ..training.config import TrainingConfig
 from ..training.loop import History, train_afresh
 from ..training.objective import Objective
-from ..volume.importance import resample
+from ..volumes.importance import resample
 from .model import EBIM, log_density, nearest_points, sample
 
 Context = Float[Array, " c"]

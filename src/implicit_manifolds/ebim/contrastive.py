@@ -23,7 +23,7 @@ from ..training import replay_buffer
 from ..training.config import TrainingConfig
 from ..training.loop import History, train_afresh
 from ..training.objective import Objective, Terms
-from ..volume.manifold import Manifold
+from ..volumes.manifold import Manifold
 
 
 @dataclass(frozen=True, kw_only=True)

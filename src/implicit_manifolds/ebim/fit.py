@@ -16,9 +16,9 @@ from ..points import check_training_points
 from ..scaling import standardization
 from ..training import checkpoint
 from ..training.loop import History
-from ..volume.atlas import pool_source
-from ..volume.importance import log_normalizer
-from ..volume.manifold import Manifold
+from ..volumes.atlas import pool_source
+from ..volumes.importance import log_normalizer
+from ..volumes.manifold import Manifold
 from .anchors import points_on_manifold, shuffled
 from .contrastive import EnergyConfig, fit_contrastive
 from .kernels import FoldDensities

@@ -11,8 +11,8 @@ from .._loops import over_points, value
 from .._random import host_generator
 from .._types import Array, Float, Int, RandomKey, Scalar, Vector
 from ..box import Box
-from ..volume.atlas import neighbour_distance
-from ..volume.pools import Pool, PoolSource, box_source
+from ..volumes.atlas import neighbour_distance
+from ..volumes.pools import Pool, PoolSource, box_source
 from .members import FoldedPoints, folds
 
 NEIGHBOUR = 3

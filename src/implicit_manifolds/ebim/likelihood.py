@@ -14,8 +14,8 @@ from .._types import Array, Energy, Float, RandomKey
 from ..networks.mixtures import EnergyMixture
 from ..training.loop import History, train_afresh
 from ..training.objective import Objective, Terms
-from ..volume.importance import MIN_NORMALIZER_DRAWS, energies_at
-from ..volume.pools import Pool, PoolSource, log_integral
+from ..volumes.importance import MIN_NORMALIZER_DRAWS, energies_at
+from ..volumes.pools import Pool, PoolSource, log_integral
 from .kernels import FoldDensities, kernel_energy, mixture_weights
 from .members import (
     Best,

@@ -18,10 +18,10 @@ from ..mcmc.outcome import Reason
 from ..mcmc.run import run
 from ..points import check_points
 from ..scaling import Scaling
-from ..volume.atlas import pool_source
-from ..volume.importance import energies_at, resampled
-from ..volume.manifold import Manifold
-from ..volume.pools import Estimate
+from ..volumes.atlas import pool_source
+from ..volumes.importance import energies_at, resampled
+from ..volumes.manifold import Manifold
+from ..volumes.pools import Estimate
 
 Method = Literal["importance", "chains"]
 MAX_CHAINS = 10_000

@@ -15,10 +15,10 @@ from ..networks.energy import FourierEnergy
 from ..networks.mixtures import PiecewiseMixture
 from ..training.loop import History, train_afresh
 from ..training.objective import Objective, Terms
-from ..volume.atlas import components, draw_pool, part_of
-from ..volume.importance import MIN_NORMALIZER_DRAWS
-from ..volume.manifold import Atlas, Manifold
-from ..volume.pools import Pool, log_integral
+from ..volumes.atlas import components, draw_pool, part_of
+from ..volumes.importance import MIN_NORMALIZER_DRAWS
+from ..volumes.manifold import Atlas, Manifold
+from ..volumes.pools import Pool, log_integral
 from .members import (
     Best,
     FoldedPoints,

@@ -14,8 +14,8 @@ from ..box import Box
 from ..errors import InputError
 from ..scaling import Scaling
 from ..training.checkpoint import load_arrays, save_tree, unflatten
-from ..volume.manifold import Atlas, Manifold
-from ..volume.pools import Estimate
+from ..volumes.manifold import Atlas, Manifold
+from ..volumes.pools import Estimate
 from .describe import described, template_of
 from .fit import FitConfig
 from .legacy import from_format_3

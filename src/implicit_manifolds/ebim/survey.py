@@ -8,9 +8,9 @@ import numpy as np
 
 from .._random import derived_keys, host_generator
 from .._types import RandomKey
-from ..volume.atlas import charts_of
-from ..volume.cover import cover, focused
-from ..volume.manifold import Manifold
+from ..volumes.atlas import charts_of
+from ..volumes.cover import cover, focused
+from ..volumes.manifold import Manifold
 from .kernels import (
     LEAST_WEIGHT,
     MAX_CENTRES,

@@ -10,7 +10,7 @@ from .._types import MDF, Array, Energy, Int, RandomKey, Scalar, Vector, select
 from ..box import Box
 from ..choices import Choices
 from ..manifold.multipliers import MultiplierSolver, quasi_newton
-from ..volume.manifold import Atlas
+from ..volumes.manifold import Atlas
 from .jumps import jump
 from .outcome import Reason, all_finite, inside
 from .phase_space import (

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 
 from .._types import MDF, RandomKey, Scalar, select
-from ..volume.manifold import Atlas
-from ..volume.proposals import draw_one, lifts_back
+from ..volumes.manifold import Atlas
+from ..volumes.proposals import draw_one, lifts_back
 from .outcome import all_finite, inside
 from .phase_space import PhasePoint, phase_point, reverse_tolerance, tangent_normal
 

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from skimage.measure import find_contours
 
 from .._types import Float
+from ..certificate import mesh
 from ..ebim.model import EBIM
 from ..errors import InputError
 from ..points import check_points
-from ..topology import mesh
-from ..volume.importance import energies_at
+from ..volumes.importance import energies_at
 from .style import DATA_COLOR, add_density_bar, blank_figure, coordinate, density_scale, thinned
 
 NO_ZEROS = "F has one sign on the grid over the model's box, so there is no level set to draw; train longer"

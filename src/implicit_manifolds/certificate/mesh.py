@@ -8,7 +8,7 @@ from skimage.measure import find_contours, marching_cubes
 
 from .._loops import over_points
 from .._types import Float, Int
-from ..volume.manifold import Manifold
+from ..volumes.manifold import Manifold
 
 BLOCK = 2**15
 

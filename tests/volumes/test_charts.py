@@ -13,9 +13,9 @@ from scipy import stats
 
 from implicit_manifolds import Box, Manifold
 from implicit_manifolds.manifold.analytic import circle_in_space, clifford_torus, sphere, torus, torus_point, trefoil
-from implicit_manifolds.volume.atlas import components, density_of, draw_pool, neighbour_distance, normals_at
-from implicit_manifolds.volume.cover import cover, focused, make_atlas
-from implicit_manifolds.volume.pools import combined, integrate, volume
+from implicit_manifolds.volumes.atlas import components, density_of, draw_pool, neighbour_distance, normals_at
+from implicit_manifolds.volumes.cover import cover, focused, make_atlas
+from implicit_manifolds.volumes.pools import combined, integrate, volume
 
 
 def box(*half):

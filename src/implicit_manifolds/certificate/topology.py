@@ -13,8 +13,8 @@ from scipy.spatial import KDTree
 
 from .._loops import over_points
 from ..box import Box
-from ..volume.atlas import charts_of, components, draw_pool, part_of
-from ..volume.manifold import Manifold
+from ..volumes.atlas import charts_of, components, draw_pool, part_of
+from ..volumes.manifold import Manifold
 from .homology import betti_numbers
 from .mesh import Mesh, genus_of, is_closed, level_mesh, simplex_volumes
 

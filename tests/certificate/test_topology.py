@@ -7,10 +7,10 @@ import pytest
 from jax.tree_util import Partial
 
 from implicit_manifolds import Box, Manifold
+from implicit_manifolds.certificate.homology import betti_numbers
+from implicit_manifolds.certificate.topology import describe, topology
 from implicit_manifolds.manifold.analytic import circle_in_space, clifford_torus, sphere, torus
-from implicit_manifolds.topology.certificate import describe, topology
-from implicit_manifolds.topology.homology import betti_numbers
-from implicit_manifolds.volume.cover import cover
+from implicit_manifolds.volumes.cover import cover
 
 
 def box(*half):
@@ -74,7 +74,7 @@ def test_the_ratio_of_singular_values_sees_a_zero_set_near_a_fold():
 
 
 def test_what_differs_at_every_resolution_is_not_called_settled(monkeypatch):
-    monkeypatch.setattr("implicit_manifolds.topology.certificate.RESOLUTIONS", {2: (2, 64)})
+    monkeypatch.setattr("implicit_manifolds.certificate.topology.RESOLUTIONS", {2: (2, 64)})
     found = topology(Manifold(two(2), box(2.8, 1.3), np.asarray([[2.5, 0.0]])))
     assert not found.settled
     assert "not settled" in describe(found)

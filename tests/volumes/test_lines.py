@@ -13,8 +13,8 @@ from scipy.special import ellipe
 from implicit_manifolds import Box, Manifold
 from implicit_manifolds.manifold.algebra import translate
 from implicit_manifolds.manifold.analytic import circle_in_space, sphere, torus
-from implicit_manifolds.volume.lines import crossing_volume, pool_of_size, uniform_pool
-from implicit_manifolds.volume.pools import combined, integrate, volume
+from implicit_manifolds.volumes.lines import crossing_volume, pool_of_size, uniform_pool
+from implicit_manifolds.volumes.pools import combined, integrate, volume
 
 
 def _quadric(axes, x):
