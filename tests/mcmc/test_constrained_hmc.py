@@ -261,7 +261,7 @@ WIDE, NARROW = [[-9.0, -9.0], [9.0, 9.0]], [[0.9, -2.0], [2.0, 2.0]]
     [
         (3.0, 1e-4, WIDE, (0.0, 0.0), Reason.NOT_CONVERGED),
         (0.3, 1e-4, WIDE, (8.0, 0.0), Reason.ENERGY),
-        (0.5, 0.0, WIDE, (0.0, 0.0), Reason.NOT_REVERSIBLE),
+        (0.5, jnp.nan, WIDE, (0.0, 0.0), Reason.NOT_REVERSIBLE),  # no distance is within NaN
         (0.9, 1e-4, WIDE, (0.0, 0.1), Reason.NON_FINITE),
         (0.5, 1e-4, NARROW, (0.0, 0.0), Reason.OUT_OF_BOUNDS),
     ],

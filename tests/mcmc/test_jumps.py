@@ -97,12 +97,12 @@ def test_the_density_inside_jit_is_that_of_the_host_and_draws_follow_it(name, tw
     expected = density_of(atlas, points, normals_at(mdf, points))
     np.testing.assert_allclose(inside(mdf, single, jnp.asarray(points)), expected, rtol=2e-2)
     drawn = jax.jit(jax.vmap(draw_one, (0, None, None)))(jax.random.split(jax.random.key(2), 20_000), mdf, single)
-    logs = np.asarray(drawn[1])
+    logs = np.asarray(drawn.log_density)
     lifted = np.isfinite(logs)
     assert lifted.mean() > 0.95
     # The mean of 1/density over draws is the volume: 4π either way for the circles, 4π² for the flat torus.
     inverse = np.where(lifted, np.exp(-np.where(lifted, logs, 0)), 0)
     volume = 4 * np.pi if name == "two circles" else 4 * np.pi**2
     assert abs(inverse.mean() - volume) < 4 * inverse.std() / np.sqrt(len(inverse))
-    residual = jax.vmap(mdf)(drawn[0].position[lifted])
+    residual = jax.vmap(mdf)(drawn.linearization.position[lifted])
     assert np.abs(residual).max() < 1e-3

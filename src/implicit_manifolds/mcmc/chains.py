@@ -9,7 +9,7 @@ from .._devices import on_host, placed, replicated
 from .._types import Array, Float, Int, RandomKey
 from ..manifold.multipliers import residual_weights
 from .outcome import Reason
-from .phase_space import PhasePoint
+from .phase_space import PhasePoint, reverse_floor
 from .sampler import AdjustedSampler, Sampler
 
 OFF = 50
@@ -79,29 +79,37 @@ def start_chains(key: RandomKey, sampler: Sampler, positions, mesh: Mesh | None)
         raise ValueError("positions must be floating-point numbers of shape (chains, n)")
     states = _spread_states(key, sampler, positions, mesh)
     if isinstance(sampler, AdjustedSampler):
-        _refuse_starts(sampler.tolerance, *on_host(_start_faults(sampler, states)))
+        _refuse_starts(sampler, *on_host(_start_faults(sampler, states)))
     return states
 
 
 @jax.jit
 def _start_faults(sampler, states: PhasePoint):
-    """At each start: how far F is from zero in units of what counts as such, F's rounding, whether U is finite."""
+    """At each start, in this order: how far F is from zero in units of what counts as such, F's rounding, the least
+    distance that a reversed move can be held to, and whether U is finite.
+    """
 
     def one(state):
         at = state.linearization
         excess = jnp.linalg.norm(residual_weights(at, sampler.tolerance) * at.residual)
         reach = jnp.maximum(1, jnp.linalg.norm(at.position))
         rounding = jnp.finfo(reach.dtype).eps * reach * jnp.max(at.row_norms)
-        return excess, rounding, jnp.isfinite(state.potential)
+        return excess, rounding, reverse_floor(at, sampler.tolerance), jnp.isfinite(state.potential)
 
     return jax.vmap(one)(states)
 
 
-def _refuse_starts(tolerance, excess, rounding, finite) -> None:
+def _refuse_starts(sampler: AdjustedSampler, excess, rounding, floor, finite) -> None:
+    tolerance, reverse = sampler.tolerance, sampler.reverse_tolerance
     if tolerance is not None and tolerance < np.median(rounding):
         raise ValueError(
             f"the tolerance of {float(tolerance):.0e} is below the rounding of F in {rounding.dtype}, "
             f"{np.median(rounding):.0e}; leave it unset or turn on float64"
+        )
+    if reverse is not None and reverse < np.median(floor):
+        raise ValueError(
+            f"the reverse tolerance of {float(reverse):.0e} is below ten times what solves leave in {floor.dtype}, "
+            f"{np.median(floor):.0e}, and would bias the law; leave it unset"
         )
     off, infinite = np.flatnonzero(~(excess <= OFF)), np.flatnonzero(~finite)
     if len(off):

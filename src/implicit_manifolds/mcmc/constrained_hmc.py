@@ -65,8 +65,9 @@ class ConstrainedHMC(Choices):
     draws it afresh. One step with c = 0 is constrained MALA; use_gradient False leaves ∇U out of the proposal, the
     random walk of Zappa et al. (2018). measure "hausdorff" targets exp(-E) by the volume of M, "ambient" the ambient
     density exp(-E) conditioned on F(x) = 0, which is exp(-E) / √det G by that volume. tolerance bounds ‖F‖ (default:
-    what the dtype allows, by the gradient of each F_i), reverse_tolerance the distance at which a reversed step counts
-    as returned (default: 100 times the length that the tolerance on F allows, at most a tenth of the step).
+    what the dtype allows, by the gradient of each F_i), reverse_tolerance the distance at which a reversed step or jump
+    counts as returned: by default 100 times the length that the tolerance on F allows, at most a tenth of the step, and
+    never below ten times that length, which `run` refuses and a step raises to it: the law would be another.
     max_iterations caps each solve, for which all chains wait (default: 8, in float64 16).
     box: the law is restricted to it. atlas (of a manifold that `cover` charted): after each trajectory
     propose a fresh point of M from its charts, so that chains cross between components; exact, at a cost that grows

@@ -81,8 +81,19 @@ def iteration_cap(sampler: Any, at: Linearization) -> int:
 def reverse_tolerance(sampler: Any, at: Linearization, moved: Scalar) -> Any:
     """The distance at which a reversed move of length `moved` counts as returned to `at`.
 
-    At most a tenth of the move: where M is small, the tolerance would reach another sheet of it.
+    At most a tenth of the move, where none is given: where M is small, the tolerance would reach another sheet of it.
+    Never below `reverse_floor`.
     """
+    floor = reverse_floor(at, sampler.tolerance)
     if sampler.reverse_tolerance is not None:
-        return sampler.reverse_tolerance
-    return jnp.minimum(100 * jnp.max(1 / (residual_weights(at, sampler.tolerance) * at.row_norms)), 0.1 * moved)
+        return jnp.maximum(sampler.reverse_tolerance, floor)
+    return jnp.maximum(jnp.minimum(10 * floor, 0.1 * moved), floor)
+
+
+def reverse_floor(at: Linearization, tolerance: Any) -> Scalar:
+    """Ten times the length that a tolerance on ‖F‖ allows near `at`.
+
+    A solve leaves a point anywhere within one such length of M. A way back that is held to less than a few of them
+    fails by chance, and more often where F bends more, while the way there is taken as it comes: the law is another.
+    """
+    return 10 * jnp.max(1 / (residual_weights(at, tolerance) * at.row_norms))

@@ -23,10 +23,11 @@ class AdjustedSampler(Sampler, Protocol):
     """A sampler on {F = 0} whose Metropolis step makes the law exact, and which says so by `adjusted`.
 
     Its Info has an `acceptance_probability`, and `warm_up` can tune its `step_size`. tolerance: of ‖F‖ in its solves,
-    None for what the dtype allows.
+    None for what the dtype allows; reverse_tolerance: of reversed moves, None for one that fits.
     """
 
     adjusted: ClassVar[bool]
     mdf: Any
     step_size: Any
     tolerance: Any
+    reverse_tolerance: Any
