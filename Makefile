@@ -7,7 +7,7 @@ READY := .venv/ready
 .PHONY: demo test lint lock clean
 
 demo: $(READY)
-	$(BIN)/python -m experiments.von_mises_mixture --out runs/demo --replace
+	$(BIN)/python -m experiments.paper.fig4_two_circles --out runs/demo --replace
 
 test: $(READY)
 	$(BIN)/python -m pytest

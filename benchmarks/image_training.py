@@ -18,7 +18,8 @@ from experiments.common.command import main
 from experiments.common.markdown import replace_between_marks, table_header, table_row
 from experiments.common.places import DOCS
 from experiments.images.lenet import IMAGES
-from experiments.images.models import chains, constraints, image_energy, load_ebim
+from experiments.images.models import chains
+from experiments.images.networks import constraints, image_energy, load_ebim
 from experiments.images.noise import normal_noise
 from experiments.images.run import ImageOptions, stem
 from experiments.images.scales import SETTINGS, Scale

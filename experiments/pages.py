@@ -14,7 +14,8 @@ from experiments.common.places import DOCS, README
 from experiments.comparison import runs as comparison
 from experiments.comparison import tables as cells
 from experiments.images import tables as images
-from experiments.paper import table as paper
+from experiments.paper import runs as paper_runs
+from experiments.paper import tables as paper
 from experiments.studies import energy_losses, topology
 from implicit_manifolds.errors import InputError
 
@@ -30,9 +31,10 @@ class Table(NamedTuple):
 
 
 TABLES: dict[str, Table] = {
-    "results": Table(README, paper.results, paper.run_missing),
-    "arithmetic": Table(DOCS / "arithmetic.md", paper.arithmetic, paper.run_missing),
-    "amino acids": Table(DOCS / "amino_acids.md", paper.amino_acids, paper.run_missing),
+    "times": Table(INDEX, paper.times, paper_runs.run_missing),
+    "results": Table(README, paper.results, paper_runs.run_missing),
+    "arithmetic": Table(DOCS / "arithmetic.md", paper.arithmetic, paper_runs.run_missing),
+    "amino acids": Table(DOCS / "amino_acids.md", paper.amino_acids, paper_runs.run_missing),
     "energy losses": Table(DOCS / "energy_losses.md", energy_losses.table, energy_losses.run_missing),
     "topology": Table(DOCS / "guide.md", topology.table, topology.run_missing),
     "rivals": Table(README, cells.SUMMARY, comparison.run_missing),

@@ -15,7 +15,8 @@ import numpy as np
 
 from experiments.common.command import main
 from experiments.images.lenet import IMAGES
-from experiments.images.models import chains, load_ebim
+from experiments.images.models import chains
+from experiments.images.networks import load_ebim
 from experiments.images.noise import COMPONENTS, normal_noise
 from experiments.images.run import ImageOptions, made_by_images, stem
 from experiments.images.scales import SETTINGS, TOLERANCE, Scale
@@ -24,6 +25,7 @@ from implicit_manifolds.datasets.images import ImageData, load_images
 from implicit_manifolds.manifold.multipliers import gradient_descent
 from implicit_manifolds.manifold.scaled_chord import scaled_chord
 from implicit_manifolds.mcmc import run
+from implicit_manifolds.mcmc.constrained_langevin import ROUGHLY
 from implicit_manifolds.plot.images import plot_images
 
 SOLVERS = {"scaled chord": scaled_chord, "gradient descent": gradient_descent}
@@ -55,7 +57,14 @@ def run_chains(options: ChainOptions) -> list[dict[str, Any]]:
     walks: Any = chains(mdf, starts, settings).sampler(energy)
     every, lines = max(1, options.steps // (FRAMES - 1)), []
     for solver, scale in [(solver, scale) for solver in SOLVERS for scale in options.noise_scales]:
-        sampler = replace(walks, noise_scale=scale, solver=SOLVERS[solver], tolerance=TOLERANCE, max_iterations=None)
+        sampler = replace(
+            walks,
+            noise_scale=scale,
+            solver=SOLVERS[solver],
+            tolerance=TOLERANCE,
+            max_iterations=None,
+            tangent_tolerance=None if solver == "gradient descent" else ROUGHLY,
+        )
         run(jax.random.key(1), sampler, starts, 1, chunk_size=1)
         started = time.perf_counter()
         found = run(jax.random.key(1), sampler, starts, options.steps, chunk_size=1)

@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments.common.command import main
 from experiments.images.lenet import IMAGES
-from experiments.images.models import load_ebim
+from experiments.images.networks import load_ebim
 from experiments.images.run import ImageOptions, made_by_images, stem
 from experiments.images.scales import SETTINGS, TOLERANCE, Scale
 from experiments.images.zeros import BLOCK

@@ -5,15 +5,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
-from zipfile import BadZipFile
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax.tree_util import Partial
 
 from experiments.images.files import kept
+from experiments.images.networks import constraints, image_energy, pair
 from experiments.images.noise import COMPONENTS, normal_noise, spread
 from experiments.images.scales import LATENT, Settings, code_energy, mean_age
 from experiments.images.zeros import BLOCK, PIXELS, residuals, start_on, zeros_near
@@ -22,10 +21,8 @@ from implicit_manifolds._loops import in_blocks
 from implicit_manifolds._random import derived_keys
 from implicit_manifolds.baselines.autoencoder_ebm import train_networks
 from implicit_manifolds.baselines.autoencoders import (
-    Network,
     NetworkAutoencoder,
     codes_of,
-    perceptrons,
     standardized_codes,
 )
 from implicit_manifolds.baselines.normalized_autoencoder import (
@@ -37,15 +34,11 @@ from implicit_manifolds.baselines.normalized_autoencoder import (
 from implicit_manifolds.ebim.contrastive import ContrastiveObjective, fit_contrastive
 from implicit_manifolds.ebim.manifold import ManifoldObjective
 from implicit_manifolds.ebim.score_matching import score_matching_loss
-from implicit_manifolds.errors import InputError
 from implicit_manifolds.mcmc import Langevin, run
-from implicit_manifolds.networks.images import ImageDecoder, ImageEncoder, ImageEnergy, UNet
-from implicit_manifolds.networks.mlp import MLP, EnergyMLP
-from implicit_manifolds.networks.plane import FromPlane, start_as_plane
-from implicit_manifolds.networks.standardized import Standardized, standardized
+from implicit_manifolds.networks.plane import start_as_plane
+from implicit_manifolds.networks.standardized import standardized
 from implicit_manifolds.scaling import box_around
 from implicit_manifolds.training import checkpoint
-from implicit_manifolds.training.checkpoint import unflatten
 from implicit_manifolds.training.loop import History, train_afresh
 from implicit_manifolds.training.objective import LossObjective
 
@@ -162,7 +155,7 @@ def fit_autoencoder_energy(kl_weight: float | None, key, images, settings: Setti
     network_key, train_key, energy_key, start_key = derived_keys(key, 4)
     training = replace(settings.autoencoder, kl_weight=kl_weight)
     outputs = LATENT if kl_weight is None else 2 * LATENT
-    networks = NetworkAutoencoder(*_pair(network_key, settings, outputs), LATENT)
+    networks = NetworkAutoencoder(*pair(network_key, settings, outputs), LATENT)
     options = {name: stages.own[name] for name in ("progress", "checkpoint_dir")}
     networks, history = train_networks(train_key, networks, images, training, **options)
     autoencoder, codes = standardized_codes(networks, images)
@@ -189,7 +182,7 @@ def fit_normalized(key, images, settings: Settings, stages) -> ImageModel:
     The chains of images, which training has after those of codes, would add noise to all pixels.
     """
     network_key, pretrain_key, train_key = derived_keys(key, 3)
-    networks = BoundedAutoencoder(*_pair(network_key, settings, LATENT), LATENT)
+    networks = BoundedAutoencoder(*pair(network_key, settings, LATENT), LATENT)
     options = {name: stages.own[name] for name in ("progress", "checkpoint_dir")}
     networks, history = train_networks(pretrain_key, networks, images, settings.autoencoder, **options)
     # Squared errors under exp(-E) have a mean of T/2 in each of the directions off the manifold: as many as the data's.
@@ -263,45 +256,6 @@ def _projected(mdf):
 
 def _of_zeros(mdf, drawn, lost: float) -> dict[str, float]:
     return {"starts_lost": lost, "residual_max": float(residuals(mdf, drawn).max())}
-
-
-def constraints(key, settings: Settings) -> MLP | UNet:
-    """The network of 768 constraints at a scale, not trained."""
-    if settings.hidden is None:
-        return UNet(spectral_norm=False, rngs=nnx.Rngs(key))
-    return MLP([PIXELS, *settings.hidden, PIXELS - LATENT], rngs=nnx.Rngs(key))
-
-
-def load_ebim(stem: Path, settings: Settings):
-    """F and E of the EBIM whose files begin with `stem`. Raises InputError where there are none, or of another size."""
-    key = jax.random.key(0)
-    flat = FromPlane(constraints(key, settings), jnp.zeros((PIXELS, LATENT)), jnp.zeros(PIXELS))
-    loaded = []
-    plain = Standardized(image_energy(key, settings), jnp.zeros(PIXELS), jnp.ones(()))
-    for name, network in (("mdf", flat), ("energy", plain)):
-        path = stem.parent / f"{stem.name}-{name}.npz"
-        if not path.exists():
-            raise InputError(f"{path} does not exist; make it with python -m experiments.images.run --model ebim")
-        try:
-            with np.load(path) as arrays:
-                loaded.append(unflatten(network, dict(arrays)))
-        except (ValueError, BadZipFile) as error:
-            raise InputError(f"{path} is damaged or of another scale; make it anew with --replace") from error
-    return tuple(loaded)
-
-
-def image_energy(key, settings: Settings) -> EnergyMLP | ImageEnergy:
-    """The energy of images at a scale, not trained."""
-    if settings.hidden is None:
-        return ImageEnergy(rngs=nnx.Rngs(key))
-    return EnergyMLP([PIXELS, *settings.energy_hidden], rngs=nnx.Rngs(key))
-
-
-def _pair(key, settings: Settings, outputs: int) -> tuple[Network, Network]:
-    if settings.hidden is not None:
-        return perceptrons(key, PIXELS, LATENT, settings.hidden, outputs)
-    encoder_key, decoder_key = derived_keys(key, 2)
-    return ImageEncoder(outputs, rngs=nnx.Rngs(encoder_key)), ImageDecoder(LATENT, rngs=nnx.Rngs(decoder_key))
 
 
 @jax.jit

@@ -4,10 +4,17 @@ import numpy as np
 
 from experiments.common.problem import Law, OriginalGrid, Problem, fresh_data
 from experiments.common.run import command
-from experiments.paper.fig6_amino_acids import distance_to_torus
 from implicit_manifolds import FitConfig
 from implicit_manifolds.datasets.synthetic import sine_torus, sine_torus_density
 from implicit_manifolds.plot import plot_surface
+
+RADIUS, TUBE = 3.0, 1.0
+
+
+def distance_to_torus(points: np.ndarray) -> np.ndarray:
+    """Distance of points (N, 3) from the torus of `torus_embedding`, (N,)."""
+    ring = np.hypot(points[:, 0], points[:, 1]) - RADIUS
+    return np.abs(np.hypot(ring, points[:, 2]) - TUBE)
 
 
 def problem(seed: int) -> Problem:

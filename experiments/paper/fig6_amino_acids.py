@@ -13,13 +13,13 @@ from scipy.special import i0e
 from experiments.common.kernels import two_bandwidths
 from experiments.common.problem import OriginalGrid, Problem, disjoint_pair
 from experiments.common.run import Options, command
+from experiments.laws.torus import RADIUS, TUBE, distance_to_torus
 from experiments.paper.hyperparameters import preset
 from implicit_manifolds import FitConfig
 from implicit_manifolds.datasets.proteins import load_dihedral, torus_embedding
 from implicit_manifolds.datasets.splits import split
 from implicit_manifolds.plot import plot_surface
 
-RADIUS, TUBE = 3.0, 1.0
 PAPER = preset(
     hidden=(8, 8),
     box=(4.1, 4.1, 2.7),
@@ -36,12 +36,6 @@ PAPER = preset(
     gradient_clip=0.03,
     energy_buffer=1000,
 )
-
-
-def distance_to_torus(points: np.ndarray) -> np.ndarray:
-    """Distance of points (N, 3) from the torus of `torus_embedding`, (N,)."""
-    ring = np.hypot(points[:, 0], points[:, 1]) - RADIUS
-    return np.abs(np.hypot(ring, points[:, 2]) - TUBE)
 
 
 CONCENTRATIONS = np.geomspace(1.0, 3000.0, 12)

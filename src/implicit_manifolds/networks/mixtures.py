@@ -6,8 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._types import Array, Float, Int, Scalar, Vector
-from ..ebim.kernels import KernelEnergy
+from .._types import Array, Energy, Float, Int, Scalar, Vector
 
 
 @jax.tree_util.register_dataclass
@@ -20,7 +19,7 @@ class EnergyMixture:
     """
 
     members: Any
-    kernel: KernelEnergy | None
+    kernel: Energy | None
     log_weights: Float[Array, " members"]
 
     def __call__(self, x: Vector) -> Scalar:

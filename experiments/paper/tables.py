@@ -1,25 +1,15 @@
-"""The tables of the README, of Fig. 3 and of the twenty amino acids: what runs they need, and what they say.
+"""The tables of the README, of Fig. 3, of the twenty amino acids, and of what each run cost."""
 
-`python -m experiments.pages --only results arithmetic "amino acids"` writes them, with `--run` after what is missing.
-"""
-
-import json
-from collections import Counter, defaultdict
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from collections import Counter
+from typing import Any
 
 import numpy as np
 
 from experiments.common.markdown import table_header, table_row
-from experiments.common.places import RESULTS, TITLES
-from experiments.common.run import Options, run_problem
-from experiments.paper import fig3_arithmetic
-from experiments.paper.problems import OTHER_AMINO_ACIDS, PROBLEMS
+from experiments.common.places import TITLES
+from experiments.paper.problems import OTHER_AMINO_ACIDS
+from experiments.paper.runs import read
 
-SEEDS = {"von_mises": 3}
-"""Of the default preset; all others have five."""
-PAPER = ("von_mises", "von_mises_mixture", "floods", "amino_acids")
-"""What has a preset `paper`, run once."""
 COLUMNS = {
     "W1": ("w1", ".2g"),
     "W1 of perfect samples": ("w1_floor", ".2g"),
@@ -31,49 +21,6 @@ COLUMNS = {
     "CPU seconds": ("cpu_seconds_total", ".0f"),
 }
 ARITHMETIC = ("w1", "w1_floor", "samples_to_truth_mean", "samples_to_truth_max", "nll_excess")
-Preset = Literal["default", "paper"]
-
-
-class Run(NamedTuple):
-    """One run: name of the experiment, preset, seed."""
-
-    name: str
-    preset: Preset
-    seed: int
-
-
-def wanted() -> list[Run]:
-    """All runs of these tables, the seeds of one experiment together, so that the first of them compiles for all."""
-    runs = [Run(name, "default", seed) for name in PROBLEMS for seed in range(SEEDS.get(name, 5))]
-    runs += [Run("manifold_arithmetic", preset, 0) for preset in ("default", "paper")]
-    runs += [Run(name, "paper", 0) for name in PAPER]
-    return runs + [Run(name, "default", 0) for name in OTHER_AMINO_ACIDS]
-
-
-def path_of(run: Run) -> Path:
-    """The file of a run's metrics."""
-    return RESULTS / f"{run.name}-{run.preset}-seed{run.seed}.json"
-
-
-def run_missing() -> None:
-    """Run what has no file yet, and keep its metrics."""
-    for run in wanted():
-        if not path_of(run).exists():
-            options = Options(seed=run.seed, preset=run.preset, replace=True)
-            if run.name == "manifold_arithmetic":
-                found = fig3_arithmetic.run(options)
-            else:
-                found = run_problem((PROBLEMS | OTHER_AMINO_ACIDS)[run.name](run.seed), options)
-            path_of(run).write_text(json.dumps(found, indent=1) + "\n")
-
-
-def read() -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """Metrics of finished runs by experiment and preset."""
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for run in wanted():
-        if path_of(run).exists():
-            groups[run.name, run.preset].append(json.loads(path_of(run).read_text()))
-    return groups
 
 
 def results() -> str:
@@ -110,6 +57,17 @@ def amino_acids() -> str:
             said = ", ".join(f"{kind} ({count})" if len(kinds) > 1 else kind for kind, count in kinds.most_common())
             numbers = (_median(group, metric, ".2f") for metric in ("nll_test", "nll_kernel"))
             lines.append(table_row(name[-1], str(len(group)), *numbers, said))
+    return "\n".join(lines)
+
+
+def times() -> str:
+    """Markdown: median CPU seconds of fit and samples of each experiment, and the greatest, which compiles."""
+    lines = table_header("experiment", "preset", "runs", "CPU seconds, median", "greatest")
+    for (name, preset), group in read().items():
+        if name not in OTHER_AMINO_ACIDS:
+            seconds = [run["cpu_seconds_total"] for run in group]
+            title = TITLES.get(name, name.replace("_", " "))
+            lines.append(table_row(title, preset, str(len(group)), f"{np.median(seconds):.0f}", f"{max(seconds):.0f}"))
     return "\n".join(lines)
 
 

@@ -13,13 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.images import arithmetic as image_arithmetic
-from experiments.images import chains as image_chains
-from experiments.images import detection as image_ood
-from experiments.images import isometry as image_isometry
-from experiments.images import models as image_models
+from experiments.images import arithmetic, chains, detection, isometry, models, tables
 from experiments.images import run as images
-from experiments.images import tables as image_tables
 from experiments.images.files import kept
 from experiments.images.models import Model, fit_image_model
 from experiments.images.noise import normal_noise
@@ -28,14 +23,6 @@ from implicit_manifolds import InputError
 from implicit_manifolds.datasets.images import load_images
 from implicit_manifolds.manifold.projection import nearest_point, project
 from implicit_manifolds.training import checkpoint
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _offline_data():
-    beside = Path(__file__).parent.parent.parent / "shared" / "data"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IMPLICIT_MANIFOLDS_DATA", os.environ.get("IMPLICIT_MANIFOLDS_DATA", str(beside)))
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +104,7 @@ def test_a_run_stopped_in_the_midst_of_its_energy_or_sampling_ends_as_if_it_neve
         with pytest.raises(KeyboardInterrupt):
             images.run_images(resumed)
     with monkeypatch.context() as patch:
-        patch.setattr(image_models, "start_on", interrupted)  # all starts, of training and of samples, were kept
+        patch.setattr(models, "start_on", interrupted)  # all starts, of training and of samples, were kept
         metrics = images.run_images(resumed)
     assert metrics["frechet_lenet"] == whole["frechet_lenet"]
     assert metrics["frechet_lenet_of_projected"] == whole["frechet_lenet_of_projected"]
@@ -157,7 +144,7 @@ def test_work_is_kept_once_it_is_whole(tmp_path):
 
 def test_images_that_do_not_belong_are_told_by_a_trained_model(ebim):
     options, _ = ebim
-    table = image_ood.run_ood(image_ood.OodOptions("mnist", "smoke", 0, options.out, count=100))
+    table = detection.run_ood(detection.OodOptions("mnist", "smoke", 0, options.out, count=100))
     assert set(table) == {"fashion_mnist", "turned", "noisy", "lost"}
     assert table["fashion_mnist"]["distance"] > 0.8
     assert table["fashion_mnist"]["nearest"] > 0.8
@@ -168,9 +155,9 @@ def test_an_image_without_a_zero_spoils_no_score_of_the_others():
     random = np.random.default_rng(0)
     names = ("sampson", "distance", "nearest", "energy")
     found, typical = ({name: random.normal(size=50) for name in names} for _ in range(2))
-    expected = image_ood.combined(found, typical)
+    expected = detection.combined(found, typical)
     typical["distance"] = np.append(typical["distance"], np.inf)
-    for name, values in image_ood.combined(found, typical).items():
+    for name, values in detection.combined(found, typical).items():
         np.testing.assert_array_equal(values, expected[name])
 
 
@@ -179,7 +166,7 @@ def test_steps_along_tangents_come_near_the_nearest_zero():
     ellipsoid = jax.tree_util.Partial(lambda axes, x: jnp.sum((x / axes) ** 2, keepdims=True) - 1, axes)
     for x in jax.random.normal(jax.random.key(0), (5, 4)) + axes:
         zero = project(ellipsoid, x, TOLERANCE).position
-        first, last = (jnp.linalg.norm(y - x) for y in (zero, image_ood.nearer(ellipsoid, x, zero)))
+        first, last = (jnp.linalg.norm(y - x) for y in (zero, detection.nearer(ellipsoid, x, zero)))
         least = nearest_point(ellipsoid, x).distance
         assert least - 1e-3 <= last <= first
         assert last - least < 0.1 * (first - least) + 1e-3
@@ -187,7 +174,7 @@ def test_steps_along_tangents_come_near_the_nearest_zero():
 
 def test_chains_walk_by_either_solver_and_say_what_became_of_their_steps(ebim):
     options, _ = ebim
-    lines = image_chains.run_chains(image_chains.ChainOptions("mnist", "smoke", 0, options.out, 8, 4, (0.05,)))
+    lines = chains.run_chains(chains.ChainOptions("mnist", "smoke", 0, options.out, 8, 4, (0.05,)))
     assert [line["solver"] for line in lines] == ["scaled chord", "gradient descent"]
     for line in lines:
         assert line["accepted"] > 0.9
@@ -200,7 +187,7 @@ EIGHT = """
 import sys
 import jax, numpy as np
 jax.config.update("jax_num_cpu_devices", 8)
-from tests.test_images import short_manifold
+from tests.experiments.test_images import short_manifold
 np.savetxt(sys.argv[1], short_manifold())
 """
 
@@ -214,7 +201,7 @@ def short_manifold():
 
 
 def test_eight_devices_learn_the_manifold_that_one_does(tmp_path):
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root), "JAX_PLATFORMS": "cpu"}
     words = [sys.executable, "-c", EIGHT, str(tmp_path / "terms.txt")]
     subprocess.run(words, cwd=root, env=environment, check=True, timeout=300)
@@ -239,36 +226,34 @@ def test_conjugate_gradients_end_after_as_many_steps_as_there_are_different_eige
     matrix = np.zeros((40, 50), np.float32)
     matrix[np.arange(40), np.arange(40)] = np.repeat([1.0, 2.0, 3.0, 4.0], 10)
     mdf = jax.tree_util.Partial(lambda matrix, x: matrix @ x, matrix)
-    found = image_isometry.iterations(mdf, np.ones((3, 50), np.float32))
+    found = isometry.iterations(mdf, np.ones((3, 50), np.float32))
     assert ((found >= 4) & (found <= 5)).all()  # four but for rounding
 
 
 def test_a_run_that_diverges_stops_no_others_and_is_named_at_the_end(tmp_path, monkeypatch):
-    page, tried = tmp_path / "page.md", []
-    names = ("isometry", "geometry", "samples", "lengths", "chains", "arithmetic", "ood", "images")
-    page.write_text("".join(f"<!-- {name}: x -->\n<!-- end of {name} -->\n" for name in names))
+    tried: list[str] = []
 
     def diverge(options):
         tried.append(options.model)
         raise ArithmeticError("not finite")
 
     monkeypatch.setattr(images, "run_images", diverge)
-    monkeypatch.setattr(image_arithmetic, "run_arithmetic", lambda options: None)
-    monkeypatch.setattr(image_isometry, "run_isometry", lambda options: None)
+    monkeypatch.setattr(arithmetic, "run_arithmetic", lambda options: None)
+    monkeypatch.setattr(isometry, "run_isometry", lambda options: None)
     with pytest.raises(ArithmeticError, match="mnist-nae-smoke-seed0: not finite"):
-        image_tables.image_tables(image_tables.ImageTableOptions("smoke", 1, tmp_path, page, page))
+        tables.run_missing("smoke", 1, tmp_path, tmp_path)
     assert len(tried) == 2 * len(get_args(Model))
-    assert "No run yet." in page.read_text()
+    assert {text() for text in tables.tables_of(tmp_path).values()} == {"No run yet."}
 
 
 def test_a_missing_model_is_named(tmp_path):
     with pytest.raises(InputError, match=r"experiments\.images"):
-        image_ood.run_ood(image_ood.OodOptions("mnist", "smoke", 7, tmp_path))
+        detection.run_ood(detection.OodOptions("mnist", "smoke", 7, tmp_path))
 
 
 def test_unions_and_intersections_of_digit_manifolds_are_sampled_and_their_residuals_reported(tmp_path):
-    options = image_arithmetic.ArithmeticOptions("smoke", 0, tmp_path, samples=50)
-    metrics = image_arithmetic.run_arithmetic(options)
+    options = arithmetic.ArithmeticOptions("smoke", 0, tmp_path, samples=50)
+    metrics = arithmetic.run_arithmetic(options)
     for name in ("1 and 4", "4 and 7", "union", "intersection"):
         assert sum(metrics[name]["digits"]) == pytest.approx(1)
     # On their own manifold chains reach its zeros; on both at once they cannot.
@@ -278,9 +263,6 @@ def test_unions_and_intersections_of_digit_manifolds_are_sampled_and_their_resid
 
 
 def test_the_tables_take_medians_over_seeds_and_show_spectra_of_manifolds_alone(tmp_path):
-    page = tmp_path / "page.md"
-    names = ("isometry", "geometry", "samples", "lengths", "chains", "arithmetic", "ood", "images")
-    page.write_text("".join(f"<!-- {name}: x -->\n<!-- end of {name} -->\n" for name in names))
     run = {"data": "mnist", "scale": "reduced", "precision": 0.5, "recall": 0.25, "train_distance": 2.0}
     spectrum = {"least": 0.3, "5%": 0.9, "median": 1.0, "95%": 1.1, "largest": 1.2}
     spectra = {"singular_values": spectrum, "singular_values_of_samples": spectrum | {"least": 0.2}}
@@ -306,9 +288,9 @@ def test_the_tables_take_medians_over_seeds_and_show_spectra_of_manifolds_alone(
     union = {"digits": [0, 0.5, 0, 0, 0.25, 0, 0, 0.125, 0.125, 0], "residual": sizes}
     sums = {"scale": "reduced", "seed": 0, "union": union, "data of digit 4": {"residual": sizes}}
     (tmp_path / "arithmetic-reduced-seed0.json").write_text(json.dumps(sums))
-    image_tables.image_tables(image_tables.ImageTableOptions("reduced", 0, tmp_path, page, page))
-    geometry, rest = page.read_text().split("<!-- end of geometry -->")
-    samples, rest = rest.split("<!-- end of samples -->")
+    texts = {name: text() for name, text in tables.tables_of(tmp_path).items()}
+    geometry, samples = texts["geometry"], texts["samples"]
+    rest = "\n".join([*texts.values(), tables.summary(tables.read(tmp_path), "reduced")])
     assert "| mnist | reduced | EBIM | 3 | 0.30 | 0.90 |" in geometry
     assert "normalised" not in geometry
     assert "| mnist | reduced | EBIM | 3 | 2.0 (1.0 to 3.0) | - | - | 0.50 |" in samples

@@ -1,16 +1,15 @@
-"""The comparison with rivals: a cell is judged and written, missing cells are run once, tables come from files."""
+"""The comparison with baselines: a cell is judged and written, missing cells are run once, tables come from files."""
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from experiments.common import judging
-from experiments.comparison import fits as rivals
-from experiments.comparison import polynomial, sinusoid
-from experiments.comparison import runs as tables
+from experiments.comparison import fits, polynomial, runs, sinusoid, tables
 from experiments.laws import shapes
 from implicit_manifolds import fit
 from implicit_manifolds.baselines.autoencoder_ebm import AutoencoderConfig, fit_autoencoder_ebm
@@ -28,14 +27,14 @@ def perfect(key, problem):
         return NearestPoints(points / np.linalg.norm(points, axis=1, keepdims=True), distance, np.isfinite(distance))
 
     draw = lambda key, count: problem.law.draw(np.random.default_rng(5), count)
-    return judging.Judged(draw, problem.law.log_density, nearest)
+    return judging.Candidate(draw, problem.law.log_density, nearest)
 
 
 def test_a_perfect_model_scores_the_floor_and_no_distance(tmp_path, monkeypatch):
-    monkeypatch.setitem(rivals.FITS, "ebim", perfect)
-    options = rivals.CellOptions("von_mises", "ebim", 3, tmp_path)
-    cell = rivals.run_cell(options)
-    assert json.loads(rivals.path_of(options).read_text()) == cell
+    monkeypatch.setitem(fits.FITS, "ebim", perfect)
+    options = fits.CellOptions("von_mises", "ebim", 3, tmp_path)
+    cell = fits.run_cell(options)
+    assert json.loads(fits.path_of(options).read_text()) == cell
     assert cell["w1"] == pytest.approx(cell["w1_floor"], rel=0.3)
     assert abs(cell["mmd"]) < 2e-3
     for name in ("train_to_model_max", "test_to_model_max", "samples_to_truth_max"):
@@ -47,13 +46,13 @@ def test_a_perfect_model_scores_the_floor_and_no_distance(tmp_path, monkeypatch)
 
 
 def test_an_ebim_and_a_rival_fill_the_same_cell(tmp_path, monkeypatch, quick):
-    monkeypatch.setattr(rivals, "fit", lambda key, points, codimension, config: fit(key, points, codimension, quick))
-    monkeypatch.setattr(judging, "NUM_SAMPLES", 2000)
+    monkeypatch.setattr(fits, "fit", lambda key, points, codimension, config: fit(key, points, codimension, quick))
+    monkeypatch.setattr(fits, "metrics", partial(judging.metrics, num_samples=2000))
     monkeypatch.setattr(judging, "ENTROPY_POINTS", 2000)
     networks = AutoencoderConfig(hidden=(16,), num_steps=100)
-    energy = LatentEnergyConfig(replace(quick.likelihood, kernel=False))
-    monkeypatch.setitem(rivals.FITS, "ae_ebm", rivals._rival(fit_autoencoder_ebm, networks, energy))
-    cells = [rivals.run_cell(rivals.CellOptions("von_mises", model, 0, tmp_path)) for model in ("ebim", "ae_ebm")]
+    energy = LatentEnergyConfig(likelihood=replace(quick.likelihood, kernel=False))
+    monkeypatch.setitem(fits.FITS, "ae_ebm", fits._rival(fit_autoencoder_ebm, networks, energy))
+    cells = [fits.run_cell(fits.CellOptions("von_mises", model, 0, tmp_path)) for model in ("ebim", "ae_ebm")]
     assert set(cells[0]) == set(cells[1])
     assert np.isfinite([value for cell in cells for value in cell.values() if isinstance(value, float)]).all()
     assert cells[0]["train_to_model_mean"] < 0.1
@@ -74,54 +73,45 @@ def cell(model, seed, w1):
     return {"data": "von_mises_mixture", "model": model, "seed": seed, **numbers}
 
 
-@pytest.fixture
-def page(tmp_path):
-    """A page with the marks that tables go between."""
-    path = tmp_path / "page.md"
-    names = ("laws", "distances", "topology", "polynomial", "sinusoid", "ablations", "miniboone", "cost", "rivals")
-    path.write_text("".join(f"<!-- {name}: x -->\n<!-- end of {name} -->\n" for name in names))
-    return path
+def test_only_missing_cells_are_run_and_tables_say_what_the_files_say(tmp_path, monkeypatch):
+    ran: list[tuple[str, int]] = []
+    seeds = [2]
 
-
-def test_only_missing_cells_are_run_and_the_page_says_what_the_files_say(tmp_path, monkeypatch, page):
-    ran = []
-
-    def wanted(options):
+    def wanted():
+        models = ("ebim", "fif")
         return [
-            rivals.CellOptions("von_mises_mixture", model, seed, tmp_path)
-            for seed in range(options.seeds)
-            for model in ("ebim", "fif")
+            fits.CellOptions("von_mises_mixture", model, seed, tmp_path) for seed in range(*seeds) for model in models
         ]
 
     def run_cell(options):
         ran.append((options.model, options.seed))
         w1 = 0.1 + 0.01 * options.seed + (0.05 + 0.002 * options.seed) * (options.model == "fif")
-        rivals.path_of(options).write_text(json.dumps(cell(options.model, options.seed, w1)))
+        fits.path_of(options).write_text(json.dumps(cell(options.model, options.seed, w1)))
 
-    monkeypatch.setattr(tables, "wanted", wanted)
-    monkeypatch.setattr(rivals, "run_cell", run_cell)
-    options = tables.TableOptions(2, 0, tmp_path, page, page)
-    tables.tables(options)
-    tables.tables(replace(options, seeds=3))
+    monkeypatch.setattr(runs, "wanted", wanted)
+    monkeypatch.setattr(fits, "run_cell", run_cell)
+    for seeds[0] in (2, 3):
+        runs.run_missing()
     assert ran == [(model, seed) for seed in range(3) for model in ("ebim", "fif")]
-    line, _, summary = [line for line in page.read_text().splitlines() if "free-form" in line]
+    cells = tables.read(tmp_path)
+    line = next(line for line in tables.laws(cells).splitlines() if "free-form" in line)
     # Differences .050, .052, .054: mean .052, t(.975, 2) = 4.303 times .002/√3 is .005.
     assert "| 3 | 0.162 (0.150 to 0.174) | 1.62 | +0.052 ± 0.005 |" in line
+    summary = next(line for line in tables.summary(cells).splitlines() if "free-form" in line)
     assert summary.startswith("| free-form injective flow | 3 | 1.62 |  |  |")
 
 
 def test_every_wanted_cell_has_a_file_of_its_own():
-    cells = tables.wanted(tables.TableOptions())
-    assert len({tables.MODULES[type(cell)].path_of(cell) for cell in cells}) == len(cells)
+    cells = runs.wanted()
+    assert len({runs.MODULES[type(cell)].path_of(cell) for cell in cells}) == len(cells)
 
 
-def test_short_cells_of_flows_fill_their_tables(tmp_path, page):
+def test_short_cells_of_flows_fill_their_tables(tmp_path):
     polynomial.run_cell(polynomial.PolynomialOptions("fif", 0, tmp_path, points=2000, steps=100))
     sinusoid.run_cell(sinusoid.SinusoidOptions("fif", 30.0, 0, tmp_path, steps=200))
-    tables.tables(tables.TableOptions(0, 0, tmp_path, page, page))
-    lines = page.read_text().splitlines()
-    assert len([line for line in lines if line.startswith("| free-form injective flow | 1 |")]) == 1
-    assert len([line for line in lines if line.startswith("| free-form, β = 30 | 1 | 0 |")]) == 1
+    cells = tables.read(tmp_path)
+    assert "\n| free-form injective flow | 1 |" in tables.polynomials(cells)
+    assert "\n| free-form, β = 30 | 1 | 0 |" in tables.sinusoids(cells)
 
 
 def test_the_truth_scores_best_on_the_polynomial_surface():
@@ -130,7 +120,7 @@ def test_the_truth_scores_best_on_the_polynomial_surface():
         off = np.abs(vertical_offset(points)) > 1e-6
         return np.where(off[:, None], -np.inf, rows)
 
-    judged = polynomial.Judged(
+    judged = polynomial.ConditionalCandidate(
         lambda key, count: polynomial_surface(np.random.default_rng(3), np.zeros(count)), log_densities, lambda x: x
     )
     found = polynomial.metrics(judged, None, 0)

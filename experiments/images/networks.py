@@ -1,0 +1,63 @@
+"""Networks of the image models at each scale, not trained, and those of an EBIM from its files."""
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from experiments.images.scales import LATENT, Settings
+from experiments.images.zeros import PIXELS
+from implicit_manifolds._random import derived_keys
+from implicit_manifolds.baselines.autoencoders import (
+    Network,
+    perceptrons,
+)
+from implicit_manifolds.errors import InputError
+from implicit_manifolds.networks.images import ImageDecoder, ImageEncoder, ImageEnergy, UNet
+from implicit_manifolds.networks.mlp import MLP, EnergyMLP
+from implicit_manifolds.networks.plane import FromPlane
+from implicit_manifolds.networks.standardized import Standardized
+from implicit_manifolds.training.checkpoint import unflatten
+
+
+def constraints(key, settings: Settings) -> MLP | UNet:
+    """The network of 768 constraints at a scale, not trained."""
+    if settings.hidden is None:
+        return UNet(spectral_norm=False, rngs=nnx.Rngs(key))
+    return MLP([PIXELS, *settings.hidden, PIXELS - LATENT], rngs=nnx.Rngs(key))
+
+
+def load_ebim(stem: Path, settings: Settings):
+    """F and E of the EBIM whose files begin with `stem`. Raises InputError where there are none, or of another size."""
+    key = jax.random.key(0)
+    flat = FromPlane(constraints(key, settings), jnp.zeros((PIXELS, LATENT)), jnp.zeros(PIXELS))
+    loaded = []
+    plain = Standardized(image_energy(key, settings), jnp.zeros(PIXELS), jnp.ones(()))
+    for name, network in (("mdf", flat), ("energy", plain)):
+        path = stem.parent / f"{stem.name}-{name}.npz"
+        if not path.exists():
+            raise InputError(f"{path} does not exist; make it with python -m experiments.images.run --model ebim")
+        try:
+            with np.load(path) as arrays:
+                loaded.append(unflatten(network, dict(arrays)))
+        except (ValueError, BadZipFile) as error:
+            raise InputError(f"{path} is damaged or of another scale; make it anew with --replace") from error
+    return tuple(loaded)
+
+
+def image_energy(key, settings: Settings) -> EnergyMLP | ImageEnergy:
+    """The energy of images at a scale, not trained."""
+    if settings.hidden is None:
+        return ImageEnergy(rngs=nnx.Rngs(key))
+    return EnergyMLP([PIXELS, *settings.energy_hidden], rngs=nnx.Rngs(key))
+
+
+def pair(key, settings: Settings, outputs: int) -> tuple[Network, Network]:
+    """An encoder with so many outputs, and a decoder, at a scale, not trained."""
+    if settings.hidden is not None:
+        return perceptrons(key, PIXELS, LATENT, settings.hidden, outputs)
+    encoder_key, decoder_key = derived_keys(key, 2)
+    return ImageEncoder(outputs, rngs=nnx.Rngs(encoder_key)), ImageDecoder(LATENT, rngs=nnx.Rngs(decoder_key))
