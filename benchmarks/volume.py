@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -99,7 +100,7 @@ def main(options: Options) -> None:
     for name, (mdf, half, seen, exact) in cases().items():
         seen = seen.astype(np.float32)
         manifold = cover(jax.random.key(0), Manifold(mdf, Box(-jnp.asarray(half), jnp.asarray(half))), seen)
-        estimators = {"charts": partial(by_charts, manifold, options.draws)}
+        estimators: dict[str, Any] = {"charts": partial(by_charts, manifold, options.draws)}
         for width in options.widths:
             estimators[f"coarea, σ = {width}"] = lambda i, f=mdf, s=seen, w=width: coarea(
                 np.random.default_rng(i), f, s, w, options.draws

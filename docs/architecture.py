@@ -124,12 +124,20 @@ def picture():
     for room, sources in arrows().items():
         for source in sources & set(shown):
             if room in shown:
-                style = {"arrowstyle": "-|>", "color": "0.6", "shrinkA": 16, "shrinkB": 16, "linewidth": 0.9}
+                style = {"arrowstyle": "-|>", "color": "0.6", "shrinkA": 18, "shrinkB": 24, "linewidth": 0.9}
                 axes.annotate("", places[source], places[room], arrowprops=style)
     for room, (x, y) in places.items():
         files, lines = lines_of(room)
         box = {"boxstyle": "round,pad=0.45", "facecolor": "#e8eef7", "edgecolor": "#45638c"}
-        axes.text(x, y, f"{room}\n{files} files, {lines:,} lines", ha="center", va="center", fontsize=9, bbox=box)
+        axes.text(
+            x,
+            y,
+            f"{room}\n{files} file{'s' * (files > 1)}, {lines:,} lines",
+            ha="center",
+            va="center",
+            fontsize=9,
+            bbox=box,
+        )
     axes.set(xlim=(0, 1), ylim=(min(floors) - 0.5, max(floors) + 0.5))
     return figure
 

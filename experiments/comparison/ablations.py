@@ -14,11 +14,11 @@ import jax
 import numpy as np
 from flax import nnx
 
+from experiments.common.cells import CELLS, cell_path, write_cell
 from experiments.common.command import main
 from experiments.common.judging import Candidate, metrics
 from experiments.common.problem import Problem
 from experiments.comparison import fits
-from experiments.comparison.cells import CELLS, cell_path, write_cell
 from experiments.paper import fig4_two_circles as von_mises_mixture
 from implicit_manifolds import EnergyConfig, FitConfig, ManifoldConfig
 from implicit_manifolds.baselines import AutoencoderConfig, fit_autoencoder_ebm

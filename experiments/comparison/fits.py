@@ -13,11 +13,11 @@ from typing import Any, Literal, get_args
 import jax
 import jax.numpy as jnp
 
+from experiments.common.cells import CELLS, cell_path, write_cell
 from experiments.common.command import main
 from experiments.common.judging import Candidate, candidate_of, metrics
 from experiments.common.original_cost import SPREAD
 from experiments.common.problem import Problem
-from experiments.comparison.cells import CELLS, cell_path, write_cell
 from experiments.laws import flow_data, projected_normals, shapes
 from experiments.paper import fig1_circle as von_mises
 from experiments.paper import fig4_two_circles as von_mises_mixture

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
+from experiments.common.cells import CELLS, cell_path, write_cell
 from experiments.common.command import main
-from experiments.comparison.cells import CELLS, cell_path, write_cell
 from implicit_manifolds import baselines
 from implicit_manifolds.baselines import FlowConfig, FreeFormConfig
 from implicit_manifolds.datasets.miniboone import load_miniboone

@@ -14,8 +14,8 @@ import jax
 import numpy as np
 from scipy.special import logsumexp
 
+from experiments.common.cells import CELLS, cell_path, write_cell
 from experiments.common.command import main
-from experiments.comparison.cells import CELLS, cell_path, write_cell
 from implicit_manifolds import FitConfig, LikelihoodConfig, ManifoldConfig, baselines, fit, nearest_points
 from implicit_manifolds.baselines import FlowConfig, FreeFormConfig, PushforwardFit
 from implicit_manifolds.datasets.polynomial import polynomial_log_density, polynomial_surface, vertical_offset

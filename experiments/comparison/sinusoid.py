@@ -12,8 +12,8 @@ import jax
 import numpy as np
 from scipy.spatial import KDTree
 
+from experiments.common.cells import CELLS, cell_path, write_cell
 from experiments.common.command import main
-from experiments.comparison.cells import CELLS, cell_path, write_cell
 from implicit_manifolds import TrainingDiverged, baselines
 from implicit_manifolds.baselines import FlowConfig, FreeFormConfig
 from implicit_manifolds.datasets.synthetic import sinusoid, sinusoid_log_density, sinusoid_point

@@ -10,11 +10,11 @@ from typing import Any, get_args
 import numpy as np
 from scipy.stats import t as student
 
+from experiments.common.cells import CELLS
 from experiments.common.markdown import median_and_range, table_header, table_row
 from experiments.common.places import TITLES
 from experiments.comparison import ablations, polynomial
 from experiments.comparison import miniboone as tabular
-from experiments.comparison.cells import CELLS
 from experiments.comparison.fits import Data, Model
 from experiments.laws import shapes
 

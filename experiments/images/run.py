@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.common.cells import made_by
 from experiments.common.command import claim_file, main
-from experiments.comparison.cells import made_by
 from experiments.images.fid import check_weights, fid
 from experiments.images.files import kept, save_whole
 from experiments.images.lenet import IMAGES, lenet_features, load_lenet

@@ -9,11 +9,12 @@ import pytest
 from flax import nnx
 from jax.tree_util import Partial
 from scipy import stats
-from scipy.special import i0
+from scipy.special import i0, ive
 
 from implicit_manifolds import EBIM, Box, InputError, Manifold
 from implicit_manifolds.ebim.conditional import (
     ConditionalConfig,
+    ConditionalEBIM,
     Tilt,
     fit_conditional,
     log_density_given,
@@ -114,6 +115,25 @@ def test_all_pairs_are_what_each_is_alone():
     points, contexts = jnp.asarray([[0.1, 0.2], [1.0, -1.0]]), jnp.asarray([[0.5], [-2.0], [0.0]])
     pairs = [[float(tilt(x, c)) for c in contexts] for x in points]
     np.testing.assert_allclose(tilt.pairs(points, contexts), pairs, rtol=1e-5)
+
+
+class _Towards(Tilt):
+    """D(x, θ) = -50 cos(x - θ)."""
+
+    def __init__(self):
+        pass
+
+    def __call__(self, x, context):
+        return -50 * (x[0] * jnp.cos(context[0]) + x[1] * jnp.sin(context[0]))
+
+
+def test_one_sample_given_a_context_has_the_law_of_many():
+    model = ConditionalEBIM(uniform_circle(), _Towards(), np.zeros(1), np.ones(1), np.zeros((1, 2)))
+    points = np.concatenate([sample_given(jax.random.key(seed), model, 1, [0.5]) for seed in range(60)])
+    angle = np.arctan2(points[:, 1], points[:, 0] - 5.0)
+    falls_short = 1 - np.cos(angle - 0.5)
+    # Von Mises of concentration 50; from few candidates a draw fell short 1.83 times as far. z = 4.
+    assert abs(falls_short.mean() - (1 - ive(1, 50.0) / ive(0, 50.0))) < 4 * falls_short.std() / np.sqrt(60)
 
 
 def test_what_cannot_be_fitted_is_refused():

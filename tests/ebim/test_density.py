@@ -11,7 +11,18 @@ from jax.tree_util import Partial
 from scipy import stats
 from scipy.special import i0
 
-from implicit_manifolds import EBIM, Box, FitConfig, InputError, Manifold, fit, log_density, sample
+from implicit_manifolds import (
+    EBIM,
+    Box,
+    FitConfig,
+    InputError,
+    Manifold,
+    fit,
+    intersect,
+    log_density,
+    sample,
+    translate,
+)
 from implicit_manifolds.ebim.model import ChainScales
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.scaling import Scaling
@@ -79,6 +90,44 @@ def test_independent_samples_follow_the_law_and_none_is_used_twice():
     angle = np.arctan2(drawn.points[:, 1], drawn.points[:, 0])
     assert stats.kstest(angle, stats.vonmises(KAPPA).cdf).pvalue > 1e-3
     assert len(np.unique(drawn.points, axis=0)) == 2000
+
+
+def test_models_move_as_one_and_their_points_keep_their_weights():
+    model = von_mises(2.0, (10.0, 0.0))
+    moved = translate(model, [0.0, 5.0])
+    drawn = sample(jax.random.key(0), moved, 2000)
+    angle = np.arctan2(drawn.points[:, 1] - 5.0, drawn.points[:, 0] - 10.0)
+    assert stats.kstest(angle, stats.vonmises(KAPPA).cdf).pvalue > 1e-3
+    points = sample(jax.random.key(1), model, 20).points
+    np.testing.assert_allclose(
+        log_density(moved, points + np.array([0.0, 5.0])).log_density, log_density(model, points).log_density, atol=1e-4
+    )
+    with pytest.raises(InputError, match="coordinates"):
+        translate(model, [1.0, 2.0, 3.0])
+
+
+def test_two_models_in_other_units_meet_where_both_vanish_with_their_energies_added():
+    def on_sphere(scale, centre, slope):
+        manifold = Manifold(sphere(1.0), Box(jnp.full(3, -1.5), jnp.full(3, 1.5)), jnp.asarray([[1.0, 0.0, 0.0]]))
+        return EBIM(
+            manifold, Partial(_tilted, jnp.asarray(slope)), Scaling(np.asarray(centre), scale), ChainScales(0.1)
+        )
+
+    # Unit spheres about (0, 0, ±1/2), one in units of 1 and one, twice as far, in units of 2 about (0, 0, 3/2).
+    small, large = on_sphere(1.0, [0.0, 0.0, -0.5], 1.0), on_sphere(2.0, [0.0, 0.0, 1.0], 1.0)
+    meeting = intersect(jax.random.key(0), small, large)
+    assert meeting.manifold.codimension == 2
+    drawn = sample(jax.random.key(1), meeting, 2000)
+    assert drawn.method == "importance"
+    np.testing.assert_allclose(np.linalg.norm(drawn.points - [0, 0, -0.5], axis=1), 1, atol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(drawn.points - [0, 0, 1.0], axis=1), 2, atol=1e-4)
+    # x² + y² = r² with energy -x - x/2: von Mises of concentration 3r/2.
+    height = 0.5 * (1 - 0.25 - (4 - 1.0)) / -1.5
+    radius = np.sqrt(1 - (height + 0.5) ** 2)
+    angle = np.arctan2(drawn.points[:, 1], drawn.points[:, 0])
+    assert stats.kstest(angle, stats.vonmises(1.5 * radius).cdf).pvalue > 1e-3
+    exact = stats.vonmises.logpdf(angle, 1.5 * radius) - np.log(radius)
+    np.testing.assert_allclose(log_density(meeting, drawn.points).log_density, exact, atol=0.02)
 
 
 def test_samples_cross_between_components_wherever_the_anchors_are():

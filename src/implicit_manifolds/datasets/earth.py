@@ -4,6 +4,7 @@ from typing import Literal
 
 import numpy as np
 
+from ..choices import check_choice
 from .download import fetch
 
 _HEADER_LINES = {"flood": 2, "fire": 1, "quakes_all": 4, "volerup": 2}
@@ -13,8 +14,10 @@ EarthData = Literal["flood", "fire", "quakes_all", "volerup"]
 def load_earth(name: EarthData) -> np.ndarray:
     """Unit vectors (N, 3) float64; N is 4875, 12809, 6120 and 827, repeated events included.
 
-    Raises DataUnavailable as `fetch` does. Source: Mathieu & Nickel 2020; files of oxcsml/riemannian-score-sde.
+    Raises InputError for another name, DataUnavailable as `fetch` does. Source: Mathieu & Nickel 2020; files of
+    oxcsml/riemannian-score-sde.
     """
+    check_choice("the data set", name, EarthData)
     path = fetch(f"earth/{name}.csv")
     return unit_vectors(np.genfromtxt(path, delimiter=",", skip_header=_HEADER_LINES[name]))
 

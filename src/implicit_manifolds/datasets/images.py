@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from ..choices import check_choice
 from .download import fetch
 
 ImageData = Literal["mnist", "fashion_mnist"]
@@ -17,8 +18,10 @@ _STEMS = {"train": "train", "test": "t10k"}
 def load_images(name: ImageData, split: Split = "train") -> tuple[np.ndarray, np.ndarray]:
     """Images (N, 784) float32 in [0, 1], rows of pixels from the top, and labels (N,) uint8; N is 60,000 or 10,000.
 
-    Raises DataUnavailable as `fetch` does. Sources: LeCun et al. 1998; Xiao et al. 2017.
+    Raises InputError for another name, DataUnavailable as `fetch` does. Sources: LeCun et al. 1998; Xiao et al. 2017.
     """
+    check_choice("the data set", name, ImageData)
+    check_choice("the part", split, Split)
     images, labels = (
         read_idx(fetch(f"{name}/{_STEMS[split]}-{part}-ubyte.gz")) for part in ("images-idx3", "labels-idx1")
     )

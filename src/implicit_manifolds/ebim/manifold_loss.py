@@ -6,12 +6,17 @@ import jax
 import jax.numpy as jnp
 
 from .._types import MDF, Array, Float, Number, RandomKey, Residual, Scalar, Vector
+from ..choices import check_choice
 
 ResidualNorm = Literal["l1", "l2", "l2-squared"]
 
 
 def residual_norm(residual: Residual, kind: ResidualNorm = "l2") -> Scalar:
-    """‖F‖ of one point in the named norm, (k,) -> (); the derivative of l2 at zero is zero, not NaN."""
+    """‖F‖ of one point in the named norm, (k,) -> (); the derivative of l2 at zero is zero, not NaN.
+
+    Raises InputError for a name that is none.
+    """
+    check_choice("the norm", kind, ResidualNorm)
     if kind == "l1":
         return jnp.sum(jnp.abs(residual))
     squared = jnp.sum(residual**2)

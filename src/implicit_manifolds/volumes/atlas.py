@@ -131,9 +131,9 @@ def lift(mdf, bases, starts):
 def _lifted(mdf, row):
     base, start = row
     found = quasi_newton(mdf, linearize(mdf, base, dense=True), start)
-    at = linearize(mdf, found.position, dense=True)
     # Where the search failed it may have ended anywhere.
     position = jnp.where(found.converged, found.position, base)
+    at = linearize(mdf, position, dense=True)
     return position, lower_solve(at.gram_factor, at.jacobian), found.converged
 
 
