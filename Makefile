@@ -1,15 +1,18 @@
-# make demo: learn the two-circle mixture and draw it.   make test: the whole test suite.
+# make demo: learn the two-circle mixture and draw it.   make test: the tests but the slowest.   make test-all: all.
 # Both need only make and a Python of 3.11 or later, which PYTHON names.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test test-all lint lock clean
 
 demo: $(READY)
 	$(BIN)/python -m experiments.paper.fig4_two_circles --out runs/demo --replace
 
 test: $(READY)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(READY)
 	$(BIN)/python -m pytest
 
 lint: $(READY)
@@ -29,4 +32,4 @@ lock:
 	uv pip compile --quiet --universal --python-version 3.11 --extra test --no-header --no-annotate --no-emit-index-url pyproject.toml --output-file requirements.txt
 
 clean:
-	rm -rf .venv runs build
+	rm -rf .venv .cache runs build

@@ -2,6 +2,7 @@
 
 import os
 import types
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,16 @@ os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_cpu_parallel_codegen_split_count=1 --xla_backend_optimization_level=1"
     " --xla_llvm_disable_expensive_passes=true",
+)
+
+
+# Programs compiled by an earlier run are kept: a second run compiles next to nothing. Tests that start processes of
+# their own pass it on.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+jax.config.update(
+    "jax_persistent_cache_min_compile_time_secs", float(os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"])
 )
 
 

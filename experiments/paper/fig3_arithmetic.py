@@ -94,7 +94,7 @@ def draw(panels: dict[str, tuple[np.ndarray, list[EBIM]]]) -> Figure:
         axes.scatter(*points.T, c=density / density.max(), s=3, cmap=scale.cmap, norm=scale.norm)
         axes.set(title=title, xlabel="x₀", ylabel="x₁", zlabel="x₂")
         axes.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), zlim=(-1.5, 1.5))
-        axes.set_box_aspect((1, 1, 1))
+        axes.set_box_aspect((1, 1, 1), zoom=0.85)
     figure.colorbar(scale, ax=figure.axes, shrink=0.7, label="learned density, relative to its maximum")
     return figure
 

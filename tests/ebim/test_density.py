@@ -122,8 +122,7 @@ def test_two_models_in_other_units_meet_where_both_vanish_with_their_energies_ad
     np.testing.assert_allclose(np.linalg.norm(drawn.points - [0, 0, -0.5], axis=1), 1, atol=1e-4)
     np.testing.assert_allclose(np.linalg.norm(drawn.points - [0, 0, 1.0], axis=1), 2, atol=1e-4)
     # x² + y² = r² with energy -x - x/2: von Mises of concentration 3r/2.
-    height = 0.5 * (1 - 0.25 - (4 - 1.0)) / -1.5
-    radius = np.sqrt(1 - (height + 0.5) ** 2)
+    radius = np.sqrt(1 - ((1.5**2 + 1 - 4) / 3) ** 2)
     angle = np.arctan2(drawn.points[:, 1], drawn.points[:, 0])
     assert stats.kstest(angle, stats.vonmises(1.5 * radius).cdf).pvalue > 1e-3
     exact = stats.vonmises.logpdf(angle, 1.5 * radius) - np.log(radius)
