@@ -161,6 +161,7 @@ def test_points_of_another_dimension_are_refused(model, tmp_path, capsys):
     assert (code, "points have 3 coordinates, the model has 2" in said) == (2, True)
 
 
+@pytest.mark.slow
 def test_repeated_points_and_constant_columns_are_counted_and_kept(tmp_path, capsys, quick):
     flat = np.column_stack([ring(100), np.full(100, 7.0)])
     np.save(tmp_path / "flat.npy", np.concatenate([flat, flat[:3]]))

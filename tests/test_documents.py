@@ -26,6 +26,7 @@ def test_the_example_of_the_api_page_runs():
     assert run_blocks("docs/api.md")["chains"].num_steps == 200
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_sampling_page_run():
     assert run_blocks("docs/sampling.md")["draws"].shape == (5000, 2)
 

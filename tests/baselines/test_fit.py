@@ -43,6 +43,7 @@ FITS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FITS)
 def test_each_pushforward_model_reaches_the_entropy_of_an_arc_and_stays_on_it(name):
     found = FITS[name](jax.random.key(0))
@@ -63,6 +64,7 @@ def test_each_pushforward_model_reaches_the_entropy_of_an_arc_and_stays_on_it(na
         assert history.terms["loss"][-1] < history.terms["loss"][0]
 
 
+@pytest.mark.slow
 def test_an_inflated_flow_has_the_entropy_of_noisy_points_and_samples_without_the_noise():
     noise = 0.1
     random = np.random.default_rng(2)
@@ -75,6 +77,7 @@ def test_an_inflated_flow_has_the_entropy_of_noisy_points_and_samples_without_th
     assert np.abs(radii - RADIUS).mean() < noise / 2
 
 
+@pytest.mark.slow
 def test_a_normalised_autoencoder_puts_its_density_on_the_arc_and_knows_what_is_off_it():
     config = NormalizedAutoencoderConfig(num_steps=500, langevin_steps=5, latent_steps=5, buffer_size=1000)
     model = fit_normalized_autoencoder(
@@ -100,6 +103,7 @@ def ambient(name, key):
     return fit_ambient_ebm(key, gaussian(0, 2000), LIKELIHOOD if name == "likelihood" else CONTRASTIVE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["flow", "likelihood", "contrastive"])
 def test_ambient_models_reach_the_entropy_of_a_normal_law(name):
     model = ambient(name, jax.random.key(0)).model
@@ -131,6 +135,7 @@ def test_as_many_codes_as_coordinates_are_refused():
         fit_autoencoder_ebm(jax.random.key(0), TRAIN, 2)
 
 
+@pytest.mark.slow
 def test_a_flow_trained_by_transport_has_the_law_of_the_arc():
     config = replace(FLOW, schedule="transport", batch_size=200, num_steps=300)
     found = fit_manifold_flow(jax.random.key(0), TRAIN, 1, config)

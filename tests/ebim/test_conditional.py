@@ -56,6 +56,7 @@ def fitted():
     return fit_conditional(jax.random.key(0), uniform_circle(), points, theta[:, None], config)
 
 
+@pytest.mark.slow
 def test_the_density_is_the_true_one_given_each_context(fitted):
     model, history = fitted
     angle, thetas = np.linspace(-3, 3, 50), np.array([10.2, 11.0, 11.9])

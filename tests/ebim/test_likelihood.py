@@ -85,6 +85,7 @@ def test_a_fit_comes_near_the_true_density_of_von_mises():
     assert history.terms["loss"][-1] < history.terms["loss"][0]
 
 
+@pytest.mark.slow
 def test_kernels_are_mixed_in_where_held_out_points_ask_for_them():
     # Points that come in tight pairs: no smooth energy sees that.
     angle = np.random.default_rng(0).vonmises(0.0, 2.0, 201)  # odd: pairs are split by the folds
@@ -109,6 +110,7 @@ def test_equal_points_share_a_fold_and_folds_are_even():
     np.testing.assert_array_equal(np.bincount(fold[:60]), 12)
 
 
+@pytest.mark.slow
 def test_a_member_does_not_see_its_own_fold_and_its_best_parameters_are_kept():
     data = FoldedPoints(jnp.asarray(von_mises(0, 40)), jnp.asarray(np.arange(40) % 2))
     members = initial_members(jax.random.key(0), 2, replace(QUICK, hidden=(8,), features=4, bandwidths=(1.0,)))
@@ -132,6 +134,7 @@ def test_a_member_does_not_see_its_own_fold_and_its_best_parameters_are_kept():
     assert not np.array_equal(kept.pool.points, memory.pool.points)
 
 
+@pytest.mark.slow
 def test_a_fixed_pool_is_gamed_and_an_independent_one_shows_it():
     rich = replace(QUICK, hidden=(64,), features=64, bandwidths=(40.0,), pool_size=150, pool_batch=150, num_steps=600)
     points = von_mises(1, 100)

@@ -53,6 +53,7 @@ def test_the_divergence_is_the_derivative_of_the_projected_gradient():
     assert float(terms["square"]) == pytest.approx(float(jnp.sum(field(x) ** 2) / 2), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_its_minimum_among_von_mises_is_at_the_true_concentration():
     angle = np.random.default_rng(0).vonmises(0.5, 2.0, 20_000)
     points = jnp.asarray(np.column_stack([np.cos(angle), np.sin(angle)]), jnp.float32)
@@ -72,6 +73,7 @@ def _circles(x):
     return (jnp.sum((x - shift) ** 2, keepdims=True) - 1) * (jnp.sum((x + shift) ** 2) - 1)
 
 
+@pytest.mark.slow
 def test_shares_of_components_are_set_from_the_data_and_each_density_from_its_score():
     mdf, random = Partial(_circles), np.random.default_rng(0)
     side = np.where(random.random(1200) < 0.8, 1.5, -1.5)

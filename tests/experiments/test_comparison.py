@@ -45,6 +45,7 @@ def test_a_perfect_model_scores_the_floor_and_no_distance(tmp_path, monkeypatch)
     assert cell["nll_test"] == pytest.approx(1.266, abs=0.15)
 
 
+@pytest.mark.slow
 def test_an_ebim_and_a_rival_fill_the_same_cell(tmp_path, monkeypatch, quick):
     monkeypatch.setattr(fits, "fit", lambda key, points, codimension, config: fit(key, points, codimension, quick))
     monkeypatch.setattr(fits, "metrics", partial(judging.metrics, num_samples=2000))
@@ -106,6 +107,7 @@ def test_every_wanted_cell_has_a_file_of_its_own():
     assert len({runs.MODULES[type(cell)].path_of(cell) for cell in cells}) == len(cells)
 
 
+@pytest.mark.slow
 def test_short_cells_of_flows_fill_their_tables(tmp_path):
     polynomial.run_cell(polynomial.PolynomialOptions("fif", 0, tmp_path, points=2000, steps=100))
     sinusoid.run_cell(sinusoid.SinusoidOptions("fif", 30.0, 0, tmp_path, steps=200))

@@ -55,6 +55,7 @@ def check_manifold(metrics):
     assert metrics["test_lost"] == metrics["starts_lost"] == 0
 
 
+@pytest.mark.slow
 def test_an_ebim_trains_samples_and_is_judged(ebim):
     options, metrics = ebim
     check(options, metrics)
@@ -64,6 +65,7 @@ def test_an_ebim_trains_samples_and_is_judged(ebim):
     assert metrics["energy_negative"][1] - metrics["energy_data"][1] > 0  # samples are told from data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [name for name in get_args(Model) if name != "ebim"])
 def test_every_other_model_does(model, tmp_path):
     options = images.ImageOptions(model=model, scale="smoke", out=tmp_path)
@@ -85,6 +87,7 @@ def parameters(options):
     return found
 
 
+@pytest.mark.slow
 def test_a_run_stopped_in_the_midst_of_its_energy_or_sampling_ends_as_if_it_never_was(ebim, tmp_path, monkeypatch):
     options, whole = ebim
     resumed = replace(options, out=tmp_path / "resumed", checkpoints=tmp_path / "checkpoints")
@@ -142,6 +145,7 @@ def test_work_is_kept_once_it_is_whole(tmp_path):
     assert list(directory.rglob("*.npz")) == [directory / "few" / "0.npz"]
 
 
+@pytest.mark.slow
 def test_images_that_do_not_belong_are_told_by_a_trained_model(ebim):
     options, _ = ebim
     table = detection.run_ood(detection.OodOptions("mnist", "smoke", 0, options.out, count=100))
@@ -172,6 +176,7 @@ def test_steps_along_tangents_come_near_the_nearest_zero():
         assert last - least < 0.1 * (first - least) + 1e-3
 
 
+@pytest.mark.slow
 def test_chains_walk_by_either_solver_and_say_what_became_of_their_steps(ebim):
     options, _ = ebim
     lines = chains.run_chains(chains.ChainOptions("mnist", "smoke", 0, options.out, 8, 4, (0.05,)))
@@ -200,6 +205,7 @@ def short_manifold():
     return fit_image_model("im", jax.random.key(0), data, settings).histories["manifold"].terms["data"]
 
 
+@pytest.mark.slow
 def test_eight_devices_learn_the_manifold_that_one_does(tmp_path):
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root), "JAX_PLATFORMS": "cpu"}
@@ -251,6 +257,7 @@ def test_a_missing_model_is_named(tmp_path):
         detection.run_ood(detection.OodOptions("mnist", "smoke", 7, tmp_path))
 
 
+@pytest.mark.slow
 def test_unions_and_intersections_of_digit_manifolds_are_sampled_and_their_residuals_reported(tmp_path):
     options = arithmetic.ArithmeticOptions("smoke", 0, tmp_path, samples=50)
     metrics = arithmetic.run_arithmetic(options)

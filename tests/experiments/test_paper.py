@@ -36,6 +36,7 @@ KEYS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_experiment_writes_metrics_figures_and_model_and_refuses_to_overwrite_others(tmp_path, monkeypatch, quick):
     monkeypatch.setattr(run, "NUM_SAMPLES", 1200)
     monkeypatch.setattr(judging, "ENTROPY_POINTS", 2000)
@@ -66,6 +67,7 @@ def test_what_a_stopped_run_left_can_be_replaced(tmp_path):
     assert not (out / "density.png").exists()
 
 
+@pytest.mark.slow
 def test_the_defaults_close_both_circles_of_the_mixture_and_sample_all_of_them():
     problem = fig4_two_circles.problem(0)
     model = fit(jax.random.key(0), problem.train, 1).model

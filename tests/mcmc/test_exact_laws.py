@@ -9,6 +9,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import scipy.integrate
 import scipy.special
 import scipy.stats
@@ -217,6 +218,7 @@ def _waves(strength, x):
     return -strength * (4 * x[0] ** 3 - 3 * x[0])  # -strength cos 3θ on the circle
 
 
+@pytest.mark.slow
 def test_geodesic_langevin_has_a_bias_of_higher_than_first_order_in_the_step():
     exact = float(scipy.special.i1(1) / scipy.special.i0(1))
     chains, rng, biases = 400_000, np.random.default_rng(0), []

@@ -39,12 +39,14 @@ def alone():
     return run(*problem(64), num_samples=50, num_warmup=100).positions
 
 
+@pytest.mark.slow
 def test_eight_devices_and_one_give_the_numbers_of_a_run_without_a_mesh(tmp_path, alone):
     launch("-c", EIGHT, str(tmp_path))
     for count in (8, 1):
         np.testing.assert_array_equal(np.load(tmp_path / f"{count}.npy"), alone)
 
 
+@pytest.mark.slow
 def test_two_processes_of_two_devices_give_them_too(tmp_path, alone):
     launch("-m", "examples.several_machines", "--out", str(tmp_path / "draws.npy"))
     np.testing.assert_array_equal(np.load(tmp_path / "draws.npy"), alone)

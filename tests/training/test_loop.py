@@ -125,6 +125,7 @@ def kill_when(process, folder: Path, wanted: int):
     assert process.wait() == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_a_killed_and_resumed_fit_gives_bit_identical_parameters(tmp_path):
     whole = launch("none", tmp_path / "whole.npz")
     folder = tmp_path / "checkpoints"
