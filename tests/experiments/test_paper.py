@@ -154,6 +154,7 @@ def test_the_true_intersection_and_union_lie_where_they_should_with_their_densit
         assert abs(inverse.mean() - size) < 5 * inverse.std() / len(points) ** 0.5
 
 
+@pytest.mark.slow
 def test_the_figure_of_arithmetic_samples_each_half_at_its_own_height(tmp_path, monkeypatch, quick):
     monkeypatch.setattr(fig3_arithmetic, "NUM_SAMPLES", 4000)
     monkeypatch.setattr(fig3_arithmetic, "PRESETS", {"default": quick})
