@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from implicit_manifolds.metrics.transport import disjoint_pair, original_cost, wasserstein1, wasserstein1_floor
+from experiments.common.problem import disjoint_pair
+from implicit_manifolds.metrics.transport import original_cost, wasserstein1, wasserstein1_floor
 
 
 def test_wasserstein_of_a_shifted_cloud_is_the_shift():
