@@ -198,7 +198,7 @@ def test_every_table_has_its_place_in_a_page():
         text = entry.page.read_text()
         assert text.count(f"<!-- {name}: made by `python -m experiments.pages` -->") == 1, name
         assert text.count(f"<!-- end of {name} -->") == 1, name
-    with pytest.raises(InputError, match="there is no table 'losses'; there are results, "):
+    with pytest.raises(InputError, match="there is no table 'losses'; there are times, results, "):
         pages.write(pages.Options(only=("losses",)))
 
 

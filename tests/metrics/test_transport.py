@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from experiments.common.original_cost import original_cost
 from experiments.common.problem import disjoint_pair
-from implicit_manifolds.metrics.transport import original_cost, wasserstein1, wasserstein1_floor
+from implicit_manifolds.metrics.transport import wasserstein1, wasserstein1_floor
 
 
 def test_wasserstein_of_a_shifted_cloud_is_the_shift():

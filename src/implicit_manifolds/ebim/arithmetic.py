@@ -19,6 +19,9 @@ from .anchors import points_on_manifold
 from .model import EBIM
 from .survey import has_pools
 
+STARTS = 1000
+"""Points of the box projected to where manifolds meet, so that no part is missed for want of anchors near it."""
+
 
 def translate(model: EBIM, offset) -> EBIM:
     """The model moved by `offset` (n,), in data units: manifold, density and charts as one. Raises InputError."""
@@ -37,7 +40,7 @@ def intersect(key: RandomKey, first: EBIM, second: EBIM) -> EBIM:
     mdf = intersection(mine.mdf, theirs.mdf)
     box = Box(jnp.maximum(mine.box.low, theirs.box.low), jnp.minimum(mine.box.high, theirs.box.high))
     near = jnp.concatenate([jnp.asarray(part.anchors) for part in (mine, theirs) if part.anchors is not None])
-    anchors, starts = points_on_manifold(anchor_key, mdf, near, box, len(near))
+    anchors, starts = points_on_manifold(anchor_key, mdf, near, box, STARTS)
     meeting = Manifold(mdf, box, anchors)
     energy = Partial(_summed, (first.energy, their_energy))
     if not has_pools(meeting.ambient_dimension, meeting.codimension):
