@@ -35,9 +35,9 @@ jax.config.update(
 )
 
 
-@pytest.fixture(params=["float32", "float64"])
+@pytest.fixture(params=["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def dtype(request):
-    """Run the test in both precisions; x64 is on for float64 alone."""
+    """Run the test in both precisions, the double one among the slow tests; x64 is on for float64 alone."""
     with jax.enable_x64(request.param == "float64"):
         yield jnp.dtype(request.param)
 

@@ -19,6 +19,7 @@ def run_blocks(document: str) -> dict:
     return names
 
 
+@pytest.mark.slow
 def test_the_example_of_the_readme_runs_in_fifteen_lines_and_finds_the_nearest_point():
     assert len([line for line in python_blocks("README.md")[0].splitlines() if line]) <= 15
     assert abs(run_blocks("README.md")["nearest"].distance[0] - 1) < 0.02

@@ -10,7 +10,12 @@ from ._types import Array, Bool, Float, Vector
 
 
 class Box(NamedTuple):
-    """The points x with low ≤ x ≤ high, each (n,), on the host or in JAX."""
+    """The points x with low ≤ x ≤ high, each (n,), on the host or in JAX.
+
+    >>> box = im.Box(jnp.zeros(2), jnp.ones(2))
+    >>> box.contains(jnp.array([[0.5, 0.5], [0.5, 2.0]])).tolist()
+    [True, False]
+    """
 
     low: Vector | Float[np.ndarray, " n"]
     high: Vector | Float[np.ndarray, " n"]

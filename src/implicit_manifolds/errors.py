@@ -2,7 +2,12 @@
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used; the message is one sentence that says what to do."""
+    """Something the user gave cannot be used; the message is one sentence that says what to do.
+
+    >>> im.nearest_points(model, [[1.0, 2.0, 3.0]])
+    Traceback (most recent call last):
+    implicit_manifolds.errors.InputError: ...
+    """
 
 
 class TrainingDiverged(ArithmeticError):

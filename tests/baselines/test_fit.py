@@ -119,6 +119,7 @@ def test_ambient_models_reach_the_entropy_of_a_normal_law(name):
     np.testing.assert_allclose(drawn.std(axis=0), [2.0, 0.5], rtol=slack * 0.15)
 
 
+@pytest.mark.slow
 def test_a_flow_of_a_context_learns_how_the_law_depends_on_it():
     random = np.random.default_rng(0)
     contexts = random.uniform(-1, 1, (3000, 1))

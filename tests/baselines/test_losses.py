@@ -55,6 +55,7 @@ def test_the_likelihood_gives_each_point_its_own_context(x64):
     assert np.isfinite(negative_log_likelihood(lambda x, c: x[0] if c is None else jnp.nan, jnp.asarray(POINTS))[0])
 
 
+@pytest.mark.slow
 def test_the_free_form_surrogate_has_the_gradient_of_the_log_volume_of_a_linear_map(x64):
     # One code: a single direction, so one probe is exact. d log |a| = a / |a|².
     row = np.array([[0.5, -1.0, 2.0]])
@@ -97,6 +98,7 @@ def test_free_form_reconstruction_is_of_the_noisy_points_and_summed_over_coordin
     np.testing.assert_allclose(loss, weight * terms["reconstruction"] + terms["prior"] - terms["volume"])
 
 
+@pytest.mark.slow
 def test_the_transport_loss_of_a_shift_is_half_its_square_and_pulls_samples_back(x64):
     key, shift = jax.random.key(0), jnp.asarray([0.7, -0.3])
     drawn = lambda key, at=0.0: jax.random.normal(key, (2,)) + at

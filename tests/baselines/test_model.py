@@ -64,6 +64,7 @@ def test_samples_have_the_law_of_the_density(x64):
     assert abs(standard[:, 2].mean() - 2) < 5 * 2 / 20_000**0.5
 
 
+@pytest.mark.slow
 def test_the_integral_of_an_ambient_flow_s_density_is_one(x64):
     flow = Flow(2, layers=3, bins=5, bound=3.0, width=16, linear=True, rngs=nnx.Rngs(0))
     model = Pushforward(Identity(2), FlowLatent(flow, 2), Scaling(np.zeros(2), 2.0))
@@ -107,6 +108,7 @@ def test_an_energy_in_a_box_is_normalised_sampled_and_nothing_outside(x64):
 
 
 @pytest.mark.parametrize("separate", [False, True])
+@pytest.mark.slow
 def test_an_m_flow_decodes_onto_the_slice_of_its_flow_and_a_code_comes_back(x64, separate):
     flow = Flow(3, layers=3, bins=5, bound=3.0, width=16, rngs=nnx.Rngs(0))
     encoder = ResidualMLP(3, 2, width=8, blocks=1, rngs=nnx.Rngs(1)) if separate else None

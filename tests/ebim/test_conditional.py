@@ -128,6 +128,7 @@ class _Towards(Tilt):
         return -50 * (x[0] * jnp.cos(context[0]) + x[1] * jnp.sin(context[0]))
 
 
+@pytest.mark.slow
 def test_one_sample_given_a_context_has_the_law_of_many():
     model = ConditionalEBIM(uniform_circle(), _Towards(), np.zeros(1), np.ones(1), np.zeros((1, 2)))
     points = np.concatenate([sample_given(jax.random.key(seed), model, 1, [0.5]) for seed in range(60)])

@@ -151,6 +151,7 @@ def test_the_isometry_penalty_is_added_at_the_scale_of_the_bound(build):
     np.testing.assert_allclose(loss, terms["data"] + terms["rank"] + 2 * terms["isometry"], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_penalty_may_be_taken_at_the_first_points_alone_and_the_data_term_at_all():
     mdf = Partial(lambda x: jnp.stack([jnp.sum(x**2) - 1, x[0] * x[1] + x[2]]))
     points, key = jnp.asarray(POINTS, jnp.float32), jax.random.key(0)

@@ -41,6 +41,7 @@ def _quadrics(x):
     return jnp.stack([jnp.sum(x**2) - 1, x[0] * x[1] + 0.3 * x[2] - 0.1 * x[3] ** 2])
 
 
+@pytest.mark.slow
 def test_the_divergence_is_the_derivative_of_the_projected_gradient():
     key, mdf = jax.random.key(3), Partial(_quadrics)
     x, slope = jax.random.normal(jax.random.key(4), (2, 4))

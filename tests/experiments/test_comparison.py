@@ -30,6 +30,7 @@ def perfect(key, problem):
     return judging.Candidate(draw, problem.law.log_density, nearest)
 
 
+@pytest.mark.slow
 def test_a_perfect_model_scores_the_floor_and_no_distance(tmp_path, monkeypatch):
     monkeypatch.setitem(fits.FITS, "ebim", perfect)
     options = fits.CellOptions("von_mises", "ebim", 3, tmp_path)
@@ -116,6 +117,7 @@ def test_short_cells_of_flows_fill_their_tables(tmp_path):
     assert "\n| free-form, β = 30 | 1 | 0 |" in tables.sinusoids(cells)
 
 
+@pytest.mark.slow
 def test_the_truth_scores_best_on_the_polynomial_surface():
     def log_densities(points, thetas):
         rows = polynomial.true_log_densities(points, thetas)

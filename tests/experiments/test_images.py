@@ -165,6 +165,7 @@ def test_an_image_without_a_zero_spoils_no_score_of_the_others():
         np.testing.assert_array_equal(values, expected[name])
 
 
+@pytest.mark.slow
 def test_steps_along_tangents_come_near_the_nearest_zero():
     axes = jnp.asarray([1.0, 2.0, 3.0, 4.0])
     ellipsoid = jax.tree_util.Partial(lambda axes, x: jnp.sum((x / axes) ** 2, keepdims=True) - 1, axes)

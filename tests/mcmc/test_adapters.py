@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+import pytest
 import scipy.stats
 from jax.tree_util import Partial
 from numpyro.infer.util import initialize_model
@@ -53,6 +54,7 @@ def test_chains_driven_by_blackjax_have_the_exact_law():
     assert scipy.stats.kstest(angle, scipy.stats.vonmises(2.0).cdf).pvalue > 1e-4
 
 
+@pytest.mark.slow
 def test_a_potential_of_numpyro_becomes_an_energy_in_one_line():
     def model(seen):
         centre = numpyro.sample("centre", dist.Normal(jnp.zeros(2), 2.0).to_event(1))

@@ -195,6 +195,7 @@ def z_of_mean_cosine(reverse_tolerance):
     return (cosine.mean() - 0.25) / (cosine.std() / np.sqrt(len(cosine))), shares
 
 
+@pytest.mark.slow
 def test_long_steps_on_the_torus_keep_the_law_only_if_those_that_cannot_be_undone_are_refused():
     honest, shares = z_of_mean_cosine(None)
     assert shares[Reason.NOT_REVERSIBLE] > 0.01

@@ -50,6 +50,7 @@ def test_chains_from_one_circle_end_on_both_in_the_shares_of_their_masses(two_ci
     assert 0.3 < chains.info.jump_probability.mean() < 0.9
 
 
+@pytest.mark.slow
 def test_charts_drawn_unevenly_change_no_share(two_circles):
     """Charts of the left circle are drawn from ten times as often; the density in the decision makes up for it."""
     mdf, atlas = two_circles
@@ -60,6 +61,7 @@ def test_charts_drawn_unevenly_change_no_share(two_circles):
     assert abs((chains.positions[0][:, 0] > 1.5).mean() - 0.5) < 4 * np.sqrt(0.25 / 4000)
 
 
+@pytest.mark.slow
 def test_charts_that_hold_points_of_another_sheet_move_no_mass():
     """Wide discs of an inner circle reach over the outer one, which their draws never lift to."""
     mdf = union(sphere(1.0), sphere(1.1))

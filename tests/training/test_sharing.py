@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 from implicit_manifolds import Box, EnergyConfig
@@ -44,6 +45,7 @@ def trained(mesh):
     return train_afresh("energy", jax.random.key(0), energy, objective, points, config, **options)[0].model
 
 
+@pytest.mark.slow
 def test_eight_devices_train_as_one_does_and_three_refuse(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", EIGHT, str(tmp_path / "model.npz")]

@@ -60,6 +60,16 @@ def topology(manifold: Manifold) -> Topology:
     One constraint in two or three dimensions: marching squares or cubes on ever finer grids until two agree. Else
     from an atlas: charts that overlap are one component, whose Betti numbers are counted on ever more landmarks; curves
     need no counting, surfaces and more the extra `homology` (ImportError). Raises ValueError where there is no atlas.
+
+    Arguments:
+        manifold: M in its box; with charts (`cover`) unless it is a level set in two or three dimensions.
+
+    Returns:
+        `Topology`: components with their Betti numbers and shares, and whether two resolutions agreed.
+
+    >>> found = im.topology(circle)
+    >>> found.betti, found.settled, found.components[0].closed
+    ((1, 1), True, True)
     """
     if manifold.codimension == 1 and manifold.ambient_dimension in RESOLUTIONS:
         return _of_meshes(manifold)
@@ -109,7 +119,17 @@ def _total(parts, dimension: int) -> tuple[int, ...]:
 
 
 def describe(found: Topology) -> str:
-    """One line: "1 component, genus 1 (torus); smallest over largest singular value 0.31; no stray components"."""
+    """One line: "1 component, genus 1 (torus); smallest over largest singular value 0.31; no stray components".
+
+    Arguments:
+        found: what `topology` gave.
+
+    Returns:
+        The sentence.
+
+    >>> im.describe(im.topology(circle))
+    '1 component, closed; smallest over largest singular value 1; no stray components'
+    """
     count = len(found.components)
     parts = [f"{count} component{'' if count == 1 else 's'}"]
     if count:

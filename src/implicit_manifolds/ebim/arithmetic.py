@@ -6,16 +6,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from .._random import derived_keys
+from .._random import derived_keys, host_generator
 from .._types import RandomKey, Scalar, Vector
-from ..box import Box
+from ..box import Box, uniform_in_box
 from ..manifold.algebra import intersection, pull_back
 from ..points import check_points
 from ..volumes.atlas import pool_source
 from ..volumes.cover import cover
 from ..volumes.importance import log_normalizer
 from ..volumes.manifold import Manifold
-from .anchors import points_on_manifold
+from .anchors import projected
 from .model import EBIM
 from .survey import has_pools
 
@@ -24,7 +24,19 @@ STARTS = 1000
 
 
 def translate(model: EBIM, offset) -> EBIM:
-    """The model moved by `offset` (n,), in data units: manifold, density and charts as one. Raises InputError."""
+    """The model moved by `offset` (n,), in data units: manifold, density and charts as one. Raises InputError.
+
+    Arguments:
+        model: a fitted model.
+        offset: (n,) in data units.
+
+    Returns:
+        The moved `EBIM`.
+
+    >>> moved = im.translate(model, [5.0, 0.0])
+    >>> im.sample(jax.random.key(0), moved, 500).points.mean(axis=0).round(0).tolist()
+    [5.0, 0.0]
+    """
     offset = check_points(np.reshape(offset, (1, -1)), dimension=model.manifold.ambient_dimension)[0]
     return replace(model, scaling=replace(model.scaling, shift=np.asarray(model.scaling.shift, np.float64) + offset))
 
@@ -34,18 +46,35 @@ def intersect(key: RandomKey, first: EBIM, second: EBIM) -> EBIM:
 
     In the units of the first, its constraints those of both. Normalised where points of known volume can be had; else
     samples are ends of chains. Raises ArithmeticError where the manifolds do not meet within both boxes.
+
+    Arguments:
+        key: a JAX random key, for the search for common points and the normaliser.
+        first: a model.
+        second: another of the same space.
+
+    Returns:
+        The `EBIM` of the common points, with the constraints of both.
+
+    >>> above = im.translate(ball, [0.0, 0.0, 1.0])
+    >>> meeting = im.intersect(jax.random.key(0), ball, above)  # two unit spheres
+    >>> points = im.sample(jax.random.key(1), meeting, 20).points
+    >>> bool(np.allclose(np.hypot(points[:, 0], points[:, 1]), np.sqrt(0.75), atol=1e-4))
+    True
     """
     anchor_key, cover_key, normalizer_key = derived_keys(key, 3)
     mine, (theirs, their_energy) = first.manifold, _in_units_of(first, second)
     mdf = intersection(mine.mdf, theirs.mdf)
     box = Box(jnp.maximum(mine.box.low, theirs.box.low), jnp.minimum(mine.box.high, theirs.box.high))
-    near = jnp.concatenate([jnp.asarray(part.anchors) for part in (mine, theirs) if part.anchors is not None])
-    anchors, starts = points_on_manifold(anchor_key, mdf, near, box, STARTS)
-    meeting = Manifold(mdf, box, anchors)
+    anywhere = uniform_in_box(host_generator(anchor_key), box.on_host(), STARTS)
+    near = [np.asarray(part.anchors) for part in (mine, theirs) if part.anchors is not None]
+    found, usable = projected(mdf, np.concatenate([*near, anywhere]), box)
+    if not usable.any():
+        raise ArithmeticError("the manifolds do not meet within the boxes of both models")
+    meeting = Manifold(mdf, box, jnp.asarray(found[usable]))
     energy = Partial(_summed, (first.energy, their_energy))
     if not has_pools(meeting.ambient_dimension, meeting.codimension):
         return replace(first, manifold=meeting, energy=energy, log_normalizer=None)
-    meeting = cover(cover_key, meeting, np.concatenate([anchors, starts]))
+    meeting = cover(cover_key, meeting)
     normalizer = log_normalizer(normalizer_key, pool_source(meeting), energy)
     return replace(first, manifold=meeting, energy=energy, log_normalizer=normalizer)
 

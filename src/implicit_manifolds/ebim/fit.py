@@ -34,7 +34,12 @@ EnergyLoss = Literal["likelihood", "contrastive", "score-matching"]
 
 @dataclass(frozen=True)
 class FitConfig(Choices):
-    """Everything `fit` can be told."""
+    """Everything `fit` can be told.
+
+    >>> config = im.FitConfig(energy_loss="contrastive")
+    >>> config.manifold.hidden
+    (64, 64, 64)
+    """
 
     manifold: ManifoldConfig = field(default_factory=ManifoldConfig)
     energy: EnergyConfig = field(default_factory=EnergyConfig)
@@ -69,6 +74,28 @@ def fit(
 
     codimension is k, the number of constraints, 1 ≤ k < n. With `checkpoint_dir` a run that was
     killed goes on, bit for bit. Raises InputError for points that cannot be used and TrainingDiverged.
+
+    Arguments:
+        key: a JAX random key; the same key gives the same model.
+        points: (N, n) training points in data units, N of at least a few hundred.
+        codimension: number of constraints k, so that the manifold has dimension n - k.
+        config: settings of both steps.
+        progress: print a line of the losses now and then.
+        checkpoint_dir: directory that a killed run goes on from.
+
+    Returns:
+        `Fit`: the model, the history of each step and the seconds each took.
+
+    >>> angle = np.random.default_rng(0).uniform(0, 2 * np.pi, 400)
+    >>> ring = np.column_stack([np.cos(angle), np.sin(angle)])
+    >>> config = im.FitConfig(
+    ...     im.ManifoldConfig(hidden=(16,), restarts=2, warmup_steps=500, num_steps=50),
+    ...     energy_loss="contrastive",
+    ...     energy=im.EnergyConfig(hidden=(8,), num_steps=20),
+    ... )
+    >>> found = im.fit(jax.random.key(0), ring, 1, config)
+    >>> found.model.manifold.dimension
+    1
     """
     points = check_training_points(points, codimension)
     pools = has_pools(points.shape[1], codimension)

@@ -46,6 +46,11 @@ class EBIM:
     manifold: F with its box, projected training points as anchors, where chains start, and charts where there are any
     to be had. energy: a callable pytree, (n,) -> (). scaling takes data units to standardised ones. chains: scales of
     training's. log_normalizer: log Z in standardised units, None without charts (Ross et al. 2023).
+
+    >>> model.manifold.codimension, model.manifold.ambient_dimension
+    (1, 2)
+    >>> float(model.energy(jnp.array([1.0, 0.0])))
+    0.0
     """
 
     manifold: Manifold
@@ -113,6 +118,24 @@ def sample(
     used once, and so crosses between components. "chains" are constrained Langevin chains of `num_steps` steps,
     which keep the data's share of each component: they start at the anchors, each used once before any is used
     again, and above `MAX_CHAINS` points every chain gives several, `num_steps` apart. `Samples` says which was used.
+
+    Arguments:
+        key: a JAX random key.
+        model: a fitted model.
+        count: how many points.
+        num_steps: steps of each chain, where chains are run.
+        method: "importance" or "chains"; what is best for the model unless given.
+        progress: print how far chains are.
+
+    Returns:
+        `Samples`: points (count, n) in data units, their distances from M, and how they were drawn.
+
+    Raises:
+        InputError: "importance" was asked of a model without charts, or the method has another name.
+
+    >>> drawn = im.sample(jax.random.key(0), model, 100)
+    >>> drawn.points.shape, bool(drawn.on_manifold.all()), drawn.method
+    ((100, 2), True, 'importance')
     """
     if method is not None:
         check_choice("method", method, Method)
@@ -149,7 +172,19 @@ def _chain_ends(key, model, count, num_steps, progress):
 
 
 def nearest_points(model: EBIM, points) -> NearestPoints:
-    """Nearest points of the learned manifold to `points` (N, n), in data units. Raises InputError."""
+    """Nearest points of the learned manifold to `points` (N, n), in data units. Raises InputError.
+
+    Arguments:
+        model: a fitted model.
+        points: (N, n) in data units.
+
+    Returns:
+        `NearestPoints`: points (N, n) of M, distances (N,) to them, and whether each search converged (N,).
+
+    >>> found = im.nearest_points(model, [[2.0, 0.0]])
+    >>> bool(np.allclose(found.points, [[1.0, 0.0]], atol=1e-5)), found.distance.round(3).tolist()
+    (True, [1.0])
+    """
     found = _nearest(model, points)
     scale = float(model.scaling.scale)
     return NearestPoints(model.scaling.restore(found.position), found.distance * scale, found.converged)
@@ -160,6 +195,17 @@ def log_density(model: EBIM, points) -> Densities:
 
     The density is with respect to the Riemannian volume of the learned M in its box, in data units: volume goes by
     scale^m under standardisation. It says nothing of how far a point is from M, so read both.
+
+    Arguments:
+        model: a fitted model.
+        points: (N, n) in data units, on M or near it.
+
+    Returns:
+        `Densities`: log p and E (N,) at the nearest points of M, the distances to them, and convergence.
+
+    >>> scored = im.log_density(model, [[0.0, 1.0]])  # uniform on a circle of length 2π
+    >>> bool(abs(scored.log_density[0] + np.log(2 * np.pi)) < 0.02)
+    True
     """
     found = _nearest(model, points)
     scale = float(model.scaling.scale)

@@ -35,6 +35,20 @@ def save(path: Path | str, model: EBIM, config: FitConfig | None = None, seed: i
 
     The directory describes its own shapes. config, seed: how the model was fitted, noted for the reader. Raises
     InputError where `path` exists, and for parts that have no description: functions somebody wrote down.
+
+    Arguments:
+        path: a directory that does not exist yet.
+        model: a fitted model.
+        config: settings it was fitted with, for the reader.
+        seed: seed it was fitted with, for the reader.
+
+    Returns:
+        None.
+
+    >>> im.save(folder / "ring", fitted)
+    >>> im.save(folder / "ring", fitted)
+    Traceback (most recent call last):
+    implicit_manifolds.errors.InputError: ...
     """
     path = Path(path)
     refuse_existing(path)
@@ -69,6 +83,16 @@ def load(path: Path | str) -> EBIM:
     """Read a model that `save` wrote. Raises InputError where it is missing, newer, or damaged.
 
     Its numbers have JAX's present precision, whatever they were saved in.
+
+    Arguments:
+        path: a directory that `save` wrote.
+
+    Returns:
+        The `EBIM`.
+
+    >>> im.save(folder / "other", fitted)
+    >>> im.load(folder / "other").manifold.dimension
+    1
     """
     path = Path(path)
     if not (path / "model.json").is_file():

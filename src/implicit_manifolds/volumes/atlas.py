@@ -28,6 +28,21 @@ def draw_pool(key: RandomKey, manifold: Manifold, count: int) -> Pool:
 
     The pool's weights make it uniform; it is densest where the atlas' probabilities are. Standard errors come from 16
     sets, in each of which charts are drawn evenly (systematic sampling).
+
+    Arguments:
+        key: a JAX random key.
+        manifold: M with charts, as `cover` gives it.
+        count: draws, of which those that do not lift are lost.
+
+    Returns:
+        `Pool`: points (c, n) with the volume that each stands for, (c,).
+
+    Raises:
+        ValueError: the manifold has no charts.
+
+    >>> pool = im.draw_pool(jax.random.key(1), im.cover(jax.random.key(0), circle), 10_000)
+    >>> bool(abs(pool.weights.sum() - 2 * np.pi) < 0.05)
+    True
     """
     random, per_set, atlas = host_generator(key), max(count // SETS, 1), charts_of(manifold)
     ends = np.cumsum(atlas.probabilities)

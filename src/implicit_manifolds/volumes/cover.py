@@ -34,6 +34,18 @@ def cover(key: RandomKey, manifold: Manifold, seen: Float[np.ndarray | Array, "p
     One constraint: charts stand where random lines cross M, so all of it is found. Several: they spread from points on
     M, its anchors or `seen` (N, n), and a component that has none of these is missed. Raises ArithmeticError where
     nothing is found, ValueError where several constraints come without points.
+
+    Arguments:
+        key: a JAX random key.
+        manifold: M in its box.
+        seen: (N, n) points of M that charts spread from where there are several constraints; its anchors unless given.
+
+    Returns:
+        The `Manifold` with `atlas`.
+
+    >>> charted = im.cover(jax.random.key(0), circle)
+    >>> charted.atlas.bases.shape, charted.atlas.uncovered < 0.01
+    ((512, 2), True)
     """
     mdf, codimension, dimension = manifold.mdf, manifold.codimension, manifold.dimension
     size = min(FEWEST * 2 ** (dimension - 1), MOST)

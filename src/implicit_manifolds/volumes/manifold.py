@@ -35,6 +35,11 @@ class Manifold:
     mdf F, (n,) -> (k,), a callable pytree. box: what of {F = 0} lies outside is not M. anchors (a, n): points of M,
     such as projected data, or None where none are known. atlas: charts, which `cover` makes and nothing else: it is no
     argument, so `dataclasses.replace` with another F or box leaves none behind.
+
+    >>> from implicit_manifolds.manifold.analytic import sphere
+    >>> box = im.Box(jnp.full(3, -1.5), jnp.full(3, 1.5))
+    >>> im.Manifold(sphere(1.0), box).dimension
+    2
     """
 
     mdf: MDF

@@ -86,7 +86,19 @@ def integrate(pool: Pool, values: Float[np.ndarray, " c"]) -> Estimate:
 
 
 def volume(pool: Pool) -> Estimate:
-    """The m-dimensional volume of M in the box (length of a curve, area of a surface)."""
+    """The m-dimensional volume of M in the box (length of a curve, area of a surface).
+
+    Arguments:
+        pool: weighted points of M, as `draw_pool` gives them.
+
+    Returns:
+        `Estimate`: the volume, in the units of the pool's points to the power m, and its standard error.
+
+    >>> pool = im.draw_pool(jax.random.key(1), im.cover(jax.random.key(0), circle), 10_000)
+    >>> found = im.volume(pool)
+    >>> bool(abs(found.value - 2 * np.pi) < 4 * found.standard_error + 0.01)
+    True
+    """
     return integrate(pool, np.ones(len(pool.points)))
 
 
