@@ -20,7 +20,7 @@ from .model import EBIM
 from .survey import has_pools
 
 STARTS = 1000
-"""Points of the box projected to where manifolds meet, so that no part is missed for want of anchors near it."""
+"""Points of the box projected to where manifolds meet, so that parts without anchors near them are found as well."""
 
 
 def translate(model: EBIM, offset) -> EBIM:
