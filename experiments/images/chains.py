@@ -22,7 +22,7 @@ from experiments.images.run import ImageOptions, made_by_images, stem
 from experiments.images.scales import SETTINGS, TOLERANCE, Scale
 from experiments.images.zeros import residuals, start_on
 from implicit_manifolds.datasets.images import ImageData, load_images
-from implicit_manifolds.manifold.multipliers import gradient_descent
+from implicit_manifolds.manifold.paper_multipliers import gradient_descent
 from implicit_manifolds.manifold.scaled_chord import scaled_chord
 from implicit_manifolds.mcmc import run
 from implicit_manifolds.mcmc.constrained_langevin import ROUGHLY

@@ -58,9 +58,25 @@ def fit_autoencoder_ebm(
     *,
     progress: bool = False,
 ) -> PushforwardFit:
-    """Pushforward EBM: a (variational) autoencoder of `points` (N, n), then an energy of its codes (N, m).
+    """Pushforward EBM: a (variational) autoencoder of points, then an energy of their codes (Ross et al. 2023, §5).
 
-    latent is m, the number of coordinates of a code. Raises InputError and TrainingDiverged (Ross et al. 2023, §5).
+    Raises InputError and TrainingDiverged.
+
+    Arguments:
+        key: a `jax.random` key.
+        points: (N, n), in any units.
+        latent: m, the number of coordinates of a code.
+        config: of the autoencoder.
+        energy: of the law of codes.
+        progress: show a bar.
+
+    Returns:
+        `PushforwardFit`: the model, and the history of each of its trainings by name.
+
+    >>> quick = baselines.AutoencoderConfig(hidden=(8,), num_steps=2)
+    >>> fitted = baselines.fit_autoencoder_ebm(jax.random.key(0), points, 1, quick, brief)
+    >>> sorted(fitted.histories)
+    ['autoencoder', 'energy']
     """
     map_key, energy_key = derived_keys(key, 2)
     train_key = derived_keys(map_key, 3)[2]
@@ -77,7 +93,21 @@ def fit_autoencoder_ebm(
 def fit_ambient_ebm(
     key: RandomKey, points, energy: LatentEnergyConfig = LatentEnergyConfig(), *, progress: bool = False
 ) -> PushforwardFit:
-    """Energy-based model of `points` (N, n) in R^n itself, no manifold. Raises InputError and TrainingDiverged."""
+    """Energy-based model of R^n itself, no manifold. Raises InputError and TrainingDiverged.
+
+    Arguments:
+        key: a `jax.random` key.
+        points: (N, n), in any units.
+        energy: its networks, loss and box.
+        progress: show a bar.
+
+    Returns:
+        `PushforwardFit`: the model, and the history of each of its trainings by name.
+
+    >>> fitted = baselines.fit_ambient_ebm(jax.random.key(0), points, brief)
+    >>> sorted(fitted.histories)
+    ['energy']
+    """
     scaling, standard, _ = standardized_points(points, 1)
     law, history = fit_latent_energy(key, standard, energy, progress=progress)
     return PushforwardFit(Pushforward(Identity(standard.shape[1]), law, scaling), {"energy": history})

@@ -124,9 +124,22 @@ def transport_loss(
 def fit_ambient_flow(
     key: RandomKey, points, config: FlowConfig = FlowConfig(), context=None, *, progress: bool = False
 ) -> PushforwardFit:
-    """Normalising flow of `points` (N, n) in R^n by maximum likelihood; it has the layers of both flows of an M-flow.
+    """Normalising flow of R^n by maximum likelihood, with an M-flow's layers. Raises InputError and TrainingDiverged.
 
-    context (N, c): what the density depends on, or None. Raises InputError and TrainingDiverged.
+    Arguments:
+        key: a `jax.random` key.
+        points: (N, n), in any units.
+        config: layers, and how they are trained.
+        context: (N, c), what the density depends on; None for nothing.
+        progress: show a bar.
+
+    Returns:
+        `PushforwardFit`: the model, and the history of its training.
+
+    >>> quick = baselines.FlowConfig(layers=1, inner_layers=1, bins=4, width=8, num_steps=2)
+    >>> fitted = baselines.fit_ambient_flow(jax.random.key(0), points, quick)
+    >>> sorted(fitted.histories)
+    ['flow']
     """
     scaling, standard, _ = standardized_points(points, 1)
     layers = config.layers + config.inner_layers
@@ -137,13 +150,29 @@ def fit_ambient_flow(
 def fit_manifold_flow(
     key: RandomKey, points, latent: int, config: FlowConfig = FlowConfig(), context=None, *, progress: bool = False
 ) -> PushforwardFit:
-    """M-flow of `points` (N, n): an outer flow with n - m coordinates at zero, an inner flow of the other m.
+    """M-flow: an outer flow with n - m coordinates at zero, an inner flow of the other m (Brehmer & Cranmer 2020, §3).
 
     The outer flow is trained to reconstruct, the inner one for the likelihood of the codes: one after the other
     ("sequential") or on each batch in turn ("alternating"), with gradients of the likelihood kept from the outer flow,
     or it would push density off the data; or ("transport") both for the Sinkhorn divergence of samples from the batch,
-    which needs the extra `transport`. context (N, c) reaches the inner flow alone. Raises InputError and
-    TrainingDiverged (Brehmer & Cranmer 2020, §3).
+    which needs the extra `transport`. The context reaches the inner flow alone. Raises InputError and
+    TrainingDiverged.
+
+    Arguments:
+        key: a `jax.random` key.
+        points: (N, n), in any units.
+        latent: m, the number of coordinates of a code.
+        config: layers, and how they are trained.
+        context: (N, c), what the density depends on; None for nothing.
+        progress: show a bar.
+
+    Returns:
+        `PushforwardFit`: the model, and the history of each of its trainings by name.
+
+    >>> quick = baselines.FlowConfig(layers=1, inner_layers=1, bins=4, width=8, num_steps=2)
+    >>> fitted = baselines.fit_manifold_flow(jax.random.key(0), points, 1, quick)
+    >>> sorted(fitted.histories)
+    ['manifold flow']
     """
     outer_key, encoder_key, inner_key, train_key = derived_keys(key, 4)
     scaling, standard, _ = standardized_points(points, latent)
@@ -174,11 +203,26 @@ def fit_manifold_flow(
 def fit_inflated_flow(
     key: RandomKey, points, latent: int, config: FlowConfig = FlowConfig(), context=None, *, progress: bool = False
 ) -> PushforwardFit:
-    """PIE of `points` (N, n): the flows of an M-flow trained as one for the likelihood in R^n.
+    """PIE: the flows of an M-flow trained as one for the likelihood in R^n (Beitler et al. 2021).
 
     The n - m coordinates that samples drop are normal with standard deviation `config.inflation`, so the density is not
-    that of the samples. context (N, c) reaches the inner flow alone. Raises InputError and TrainingDiverged (Beitler et
-    al. 2021).
+    that of the samples. The context reaches the inner flow alone. Raises InputError and TrainingDiverged.
+
+    Arguments:
+        key: a `jax.random` key.
+        points: (N, n), in any units.
+        latent: m, the number of coordinates of a code.
+        config: layers, and how they are trained.
+        context: (N, c), what the density depends on; None for nothing.
+        progress: show a bar.
+
+    Returns:
+        `PushforwardFit`: the model, and the history of each of its trainings by name.
+
+    >>> quick = baselines.FlowConfig(layers=1, inner_layers=1, bins=4, width=8, num_steps=2)
+    >>> fitted = baselines.fit_inflated_flow(jax.random.key(0), points, 1, quick)
+    >>> sorted(fitted.histories)
+    ['inflated flow']
     """
     outer_key, inner_key, train_key = derived_keys(key, 3)
     scaling, standard, _ = standardized_points(points, latent)

@@ -44,15 +44,38 @@ class PushforwardFit(NamedTuple):
 def sample(
     key: RandomKey, model: Pushforward, count: int, context: Float[Array | np.ndarray, " c"] | None = None
 ) -> Float[np.ndarray, "count n"]:
-    """`count` independent points g(z) in data units, (count, n), given one context (c,) if the model has one."""
+    """Independent points g(z) of a pushforward model.
+
+    Arguments:
+        key: a `jax.random` key.
+        model: a fitted model.
+        count: how many.
+        context: (c,), one for all, if the model has one.
+
+    Returns:
+        (count, n), in data units.
+
+    >>> baselines.sample(jax.random.key(0), pushed, 5).shape
+    (5, 2)
+    """
     codes = np.asarray(model.latent.draw(key, count, None if context is None else jnp.asarray(context, float)))
     return model.scaling.restore(over_points(_decoded, model.autoencoder, codes))
 
 
 def reconstruct(model: Pushforward, points) -> NearestPoints:
-    """g(e(x)) for `points` (N, n) in data units, and the distance to it: the encoder's image, not the nearest point.
+    """g(e(x)) of points x, and the distance to it: the encoder's image, not the nearest point.
 
     Raises InputError.
+
+    Arguments:
+        model: a fitted model.
+        points: (N, n), in data units.
+
+    Returns:
+        `NearestPoints`: points g(e(x)) (N, n) and distances (N,), in data units, and whether they are numbers.
+
+    >>> baselines.reconstruct(pushed, [[1.0, 0.0]]).points.shape
+    (1, 2)
     """
     standard = standardized(model, points)
     found = over_points(_reconstructed, model.autoencoder, standard)
@@ -61,11 +84,22 @@ def reconstruct(model: Pushforward, points) -> NearestPoints:
 
 
 def log_density(model: Pushforward, points, context: Float[Array | np.ndarray, "N c"] | None = None) -> Densities:
-    """Log p at g(e(x)) by the volume of the decoder's image, and the distance to it, for `points` (N, n).
+    """Log p at g(e(x)) by the volume of the decoder's image, and the distance to it.
 
     log p_Z(z) - ½ log det(JᵀJ) at z = e(x), J the decoder's full Jacobian, in nats per data unit to the power m;
     energy is -log p_Z(z). The formula holds where the decoder is injective. An `Inflated` one (PIE) has its density in
-    R^n, at x itself. converged: the density is a number. context (N, c), if the model has one. Raises InputError.
+    R^n, at x itself. Raises InputError.
+
+    Arguments:
+        model: a fitted model.
+        points: x (N, n), in data units.
+        context: (N, c), if the model has one.
+
+    Returns:
+        `Densities`: log p and energy (N,), distance ‖g(e(x)) - x‖ (N,), and whether the density is a number (N,).
+
+    >>> baselines.log_density(pushed, [[1.0, 0.0]]).converged.tolist()
+    [True]
     """
     standard = standardized(model, points)
     rows = standard, None if context is None else np.asarray(context, standard.dtype)
@@ -77,9 +111,20 @@ def log_density(model: Pushforward, points, context: Float[Array | np.ndarray, "
 
 
 def image(model: Pushforward, codes) -> tuple[np.ndarray, np.ndarray]:
-    """Points g(z) of `codes` (N, m), (N, n) in data units, and log p there by the volume of the image, (N,).
+    """Points g(z) of given codes, and log p there by the volume of the image. No context.
 
-    For a look at all of the manifold, where `sample` shows what is likely. No context.
+    For a look at all of the manifold, where `sample` shows what is likely.
+
+    Arguments:
+        model: a fitted model.
+        codes: z (N, m).
+
+    Returns:
+        Points (N, n) in data units, and log p (N,).
+
+    >>> points, log_p = baselines.image(pushed, np.linspace(-1, 1, 5)[:, None])
+    >>> points.shape, log_p.shape
+    ((5, 2), (5,))
     """
     codes = np.asarray(codes)
     found, density = over_points(_image, (model.autoencoder, model.latent), codes)

@@ -20,10 +20,22 @@ STARTS = 2
 
 
 def nearest_points(key: RandomKey, model: Pushforward, points) -> NearestPoints:
-    """Nearest points of the decoder's image to `points` (N, n), and distances, in data units.
+    """Nearest points of the decoder's image. Raises InputError.
 
     The least of several local searches: from the code of a point, and from those of the samples nearest to it. An
-    upper bound of the true distance. Raises InputError.
+    upper bound of the true distance.
+
+    Arguments:
+        key: a `jax.random` key, of the samples.
+        model: a fitted model.
+        points: (N, n), in data units.
+
+    Returns:
+        `NearestPoints`: points (N, n) of the image and distances (N,), in data units, and whether they are numbers.
+
+    >>> found = baselines.nearest_points(jax.random.key(0), pushed, [[1.0, 0.0]])
+    >>> bool(found.distance[0] <= baselines.log_density(pushed, [[1.0, 0.0]]).distance[0] + 1e-6)
+    True
     """
     standard = standardized(model, points)
     drawn = np.asarray(model.scaling.standardize(sample(key, model, POOL)), np.float64)

@@ -126,10 +126,27 @@ def fit_normalized_autoencoder(
     *,
     progress: bool = False,
 ) -> PushforwardFit:
-    """NAE of `points` (N, n): an autoencoder, then its reconstruction error as an energy in the box around the points.
+    """NAE: an autoencoder, then its reconstruction error as an energy in a box (Yoon et al. 2021).
 
-    The model is an ambient one, normalised in the box; its law's energy holds the autoencoder. Raises InputError and
-    TrainingDiverged (Yoon et al. 2021, with on-manifold initialisation).
+    Chains start on the manifold, as there. The model is an ambient one, normalised in the box around the points; its
+    law's energy holds the autoencoder. Raises InputError and TrainingDiverged.
+
+    Arguments:
+        key: a `jax.random` key.
+        points: (N, n), in any units.
+        latent: m, the number of coordinates of a code.
+        config: of the energy's training.
+        pretraining: of the autoencoder alone, before.
+        progress: show a bar.
+
+    Returns:
+        `PushforwardFit`: the model, and the history of each of its trainings by name.
+
+    >>> first = baselines.AutoencoderConfig(hidden=(8,), num_steps=2)
+    >>> then = baselines.NormalizedAutoencoderConfig(num_steps=2, latent_steps=2, langevin_steps=2)
+    >>> fitted = baselines.fit_normalized_autoencoder(jax.random.key(0), points, 1, then, first)
+    >>> sorted(fitted.histories)
+    ['autoencoder', 'energy']
     """
     model_key, pretrain_key, train_key, data_key, normalizer_key = derived_keys(key, 5)
     scaling, standard, _ = standardized_points(points, latent)

@@ -13,7 +13,8 @@ from .._random import derived_keys, host_generator
 from .._types import MDF, Array, Energy, Float, RandomKey
 from ..box import Box
 from ..choices import Choices
-from ..manifold.multipliers import gradient_descent, quasi_newton
+from ..manifold.multipliers import quasi_newton
+from ..manifold.paper_multipliers import gradient_descent
 from ..manifold.scaled_chord import scaled_chord
 from ..mcmc.chains import advance
 from ..mcmc.constrained_langevin import ROUGHLY, ConstrainedLangevin

@@ -5,10 +5,10 @@ from .algebra import pull_back as pull_back
 from .algebra import translate as translate
 from .algebra import union as union
 from .multipliers import MultiplierSolution as MultiplierSolution
-from .multipliers import gradient_descent as gradient_descent
-from .multipliers import lbfgs as lbfgs
 from .multipliers import newton as newton
 from .multipliers import quasi_newton as quasi_newton
+from .paper_multipliers import gradient_descent as gradient_descent
+from .paper_multipliers import lbfgs as lbfgs
 from .projection import NearestPoint as NearestPoint
 from .projection import Projection as Projection
 from .projection import nearest_point as nearest_point

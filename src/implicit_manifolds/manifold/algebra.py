@@ -14,6 +14,15 @@ def intersection(*mdfs: MDF) -> Partial:
     """X -> concat(F₁(x), F₂(x), ...), (n,) -> (Σ k_i,); its density has the summed energies.
 
     Generically empty where Σ k_i > n.
+
+    Arguments:
+        mdfs: one F for each manifold, callable pytrees of one n.
+
+    Returns:
+        A callable pytree, (n,) to (Σ k_i,), zero where all are.
+
+    >>> manifold.intersection(circle.mdf, lambda x: x[:1])(jnp.array([0.0, 2.0])).tolist()
+    [3.0, 0.0]
     """
     return Partial(_intersection, mdfs)
 
@@ -23,6 +32,15 @@ def union(*mdfs: MDF) -> Partial:
 
     Its gradient vanishes where two factors meet: to sample a union, choose the factor first and use
     that factor alone. Raises ValueError at the first call where a factor has more than one component.
+
+    Arguments:
+        mdfs: one F: R^n -> R^1 for each manifold, callable pytrees.
+
+    Returns:
+        A callable pytree, (n,) to (1,), zero where any is.
+
+    >>> manifold.union(circle.mdf, lambda x: x[:1])(jnp.array([0.0, 2.0])).tolist()
+    [0.0]
     """
     return Partial(_union, mdfs)
 
@@ -42,6 +60,17 @@ def pull_back(mdf: MDF, transform) -> Partial:
     """X -> F(transform(x)): the manifold seen through an invertible change of variables, a callable pytree.
 
     To shift M by `offset`, pull back by x -> x - offset, that is `translate`.
+
+    Arguments:
+        mdf: F, a callable pytree, (n,) to (k,).
+        transform: (n,) to (n,), which takes points of the new manifold to points of the old one.
+
+    Returns:
+        A callable pytree, (n,) to (k,).
+
+    >>> ellipse = manifold.pull_back(circle.mdf, lambda x: x * jnp.array([0.5, 1.0]))
+    >>> ellipse(jnp.array([2.0, 0.0])).tolist()
+    [0.0]
     """
     return Partial(_pull_back, mdf, transform)
 
@@ -51,5 +80,16 @@ def _translate(mdf, offset, x: Vector) -> Residual:
 
 
 def translate(mdf: MDF, offset: Vector) -> Partial:
-    """X -> F(x - offset): M shifted by `offset` (n,)."""
+    """X -> F(x - offset): M shifted by `offset` (n,).
+
+    Arguments:
+        mdf: F, a callable pytree, (n,) to (k,).
+        offset: (n,), in the units of x.
+
+    Returns:
+        A callable pytree, (n,) to (k,). A `Manifold` or an `EBIM` is moved whole by `implicit_manifolds.translate`.
+
+    >>> manifold.translate(circle.mdf, jnp.array([3.0, 0.0]))(jnp.array([4.0, 0.0])).tolist()
+    [0.0]
+    """
     return Partial(_translate, mdf, offset)

@@ -7,7 +7,6 @@ All share one signature, `solver(mdf, at, point, tolerance=None, max_iterations=
 exist: look at `converged`, never at `position` alone.
 """
 
-import warnings
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -17,7 +16,7 @@ from jax.scipy.sparse.linalg import cg
 
 from .._loops import bounded_while
 from .._types import MDF, Array, Bool, Int, Number, Residual, Vector, relative_tolerance
-from .tangent import Linearization, gram_solve, linearize, lower_solve, operators, transposed_times, upper_solve
+from .tangent import Linearization, gram_solve, linearize, lower_solve, operators, upper_solve
 
 
 class MultiplierSolution(NamedTuple):
@@ -109,7 +108,21 @@ def quasi_newton(
     Goodman 2018, §2.2, freeze the Gram and learn nothing from the steps). For one constraint it is the secant
     method; for several it learns the k x k inverse Jacobian by Broyden's good update (1965, eq. 4.5), and where the
     linearisation is matrix-free from the last step alone. It is the default because it measured fastest of the four at
-    equal residual (`benchmarks/clmc.py`). At most 12 iterations unless told otherwise.
+    equal residual (`benchmarks/clmc.py`).
+
+    Arguments:
+        mdf: F, a callable pytree, (n,) to (k,).
+        at: F linearised at x, whose normals are used.
+        point: y (n,), near x.
+        tolerance: of ‖F‖; None for what the dtype allows (`residual_weights`).
+        max_iterations: None for 12.
+
+    Returns:
+        `MultiplierSolution`: μ (k,), y - J(x)ᵀμ (n,), its residual (k,), iterations, and whether it converged.
+
+    >>> at = manifold.linearize(circle.mdf, jnp.array([1.0, 0.0]))
+    >>> manifold.quasi_newton(circle.mdf, at, jnp.array([1.0, 0.6])).position.round(3).tolist()
+    [0.8..., 0.6...]
     """
     nothing = jnp.zeros_like(at.residual)
     if at.gram_factor is None:
@@ -179,7 +192,21 @@ def newton(
 
     A new Jacobian an iteration; k x k by LU, or conjugate gradients on the normal equations where the
     linearisation is matrix-free.
-    Fewer iterations than `quasi_newton`, each about three times dearer. At most 12.
+    Fewer iterations than `quasi_newton`, each about three times dearer.
+
+    Arguments:
+        mdf: F, a callable pytree, (n,) to (k,).
+        at: F linearised at x, whose normals are used.
+        point: y (n,), near x.
+        tolerance: of ‖F‖; None for what the dtype allows (`residual_weights`).
+        max_iterations: None for 12.
+
+    Returns:
+        `MultiplierSolution`: μ (k,), y - J(x)ᵀμ (n,), its residual (k,), iterations, and whether it converged.
+
+    >>> at = manifold.linearize(circle.mdf, jnp.array([1.0, 0.0]))
+    >>> manifold.newton(circle.mdf, at, jnp.array([1.0, 0.6])).position.round(3).tolist()
+    [0.8..., 0.6...]
     """
     push_there, pull_there = operators(mdf, at)
 
@@ -202,70 +229,3 @@ def newton(
 
     cap = 12 if max_iterations is None else max_iterations
     return iterate(mdf, at, point, tolerance, cap, correction, ())
-
-
-def gradient_descent(
-    mdf: MDF,
-    at: Linearization,
-    point: Vector,
-    tolerance: Number | None = None,
-    max_iterations: int | None = None,
-) -> MultiplierSolution:
-    """Gradient descent on ½‖F(x')‖² in μ (Ross et al. 2023, appendix B: their choice for images).
-
-    The step length minimises the linearised residual (Cauchy's rule), so it has no rate to tune and
-    no scale of F to know. Linear convergence at the condition number of G². At most 60.
-    """
-    push_there, pull_there = operators(mdf, at)
-
-    def correction(position, residual, memory):
-        _, push = jax.linearize(mdf, position)
-        pull = jax.linear_transpose(push, position)
-        # Unit vectors before products: F in small or large units would under- or overflow in float32.
-        gradient = _unit(push_there(_unit(pull(_unit(residual))[0])))
-        image = push(pull_there(gradient))
-        size = jnp.linalg.norm(image)
-        length = jnp.vdot(_unit(image), residual) / jnp.where(size == 0, 1, size)
-        return length * gradient, memory
-
-    cap = 60 if max_iterations is None else max_iterations
-    return iterate(mdf, at, point, tolerance, cap, correction, ())
-
-
-def _unit(v):
-    size = jnp.linalg.norm(v)
-    return v / jnp.where(size == 0, 1, size)
-
-
-def lbfgs(
-    mdf: MDF,
-    at: Linearization,
-    point: Vector,
-    tolerance: Number | None = None,
-    max_iterations: int | None = None,
-) -> MultiplierSolution:
-    """L-BFGS with a zoom line search on ½‖F(x')‖² (the paper's low-dimensional choice), by jaxopt.
-
-    Faithful, not fast: under `vmap` its line search runs every branch for every lane. At most 60.
-    """
-    with warnings.catch_warnings():  # jaxopt announces at import that it is no longer developed
-        warnings.simplefilter("ignore", DeprecationWarning)
-        from jaxopt import LBFGS
-
-    weights = residual_weights(at, tolerance)
-    # In these units a solved lane has residual and gradient of order one, whatever F's scale is.
-    unit = 1 / (weights * at.row_norms**2)
-
-    def objective(scaled, mdf, at, point):
-        residual = mdf(point - transposed_times(mdf, at, unit * scaled))
-        return 0.5 * jnp.sum((weights * residual) ** 2)
-
-    cap = 60 if max_iterations is None else max_iterations
-    solver = LBFGS(objective, maxiter=cap, tol=0.3, linesearch="zoom")
-    found, state = solver.run(jnp.zeros_like(at.residual), mdf, at, point)
-    multiplier = unit * found
-    position = point - transposed_times(mdf, at, multiplier)
-    residual = mdf(position)
-    iterations = jnp.asarray(state.iter_num, jnp.int32)
-    converged = jnp.linalg.norm(weights * residual) <= 1
-    return MultiplierSolution(multiplier, position, residual, iterations, converged)

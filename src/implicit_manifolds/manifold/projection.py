@@ -44,11 +44,22 @@ class NearestPoint(NamedTuple):
 
 
 def project(mdf: MDF, point: Vector, tolerance: Number | None = None, max_iterations: int = 50) -> Projection:
-    """A zero of F near `point` (n,), by Gauss-Newton steps x -= J⁺F inside a trust region.
+    """A zero of F near a point, by Gauss-Newton steps x -= J⁺F inside a trust region.
 
-    With many constraints the steps are inexact (Dembo, Eisenstat & Steihaug 1982).
-    tolerance bounds ‖F‖ and defaults to the accuracy of the dtype (`residual_weights`). Where no zero is
+    With many constraints the steps are inexact (Dembo, Eisenstat & Steihaug 1982). Where no zero is
     reached (a plateau of ‖F‖, a rank-deficient J) `converged` is False and `position` is the best iterate.
+
+    Arguments:
+        mdf: F, a callable pytree, (n,) to (k,).
+        point: (n,), anywhere.
+        tolerance: of ‖F‖; None for what the dtype allows (`residual_weights`).
+        max_iterations: how many steps at most.
+
+    Returns:
+        `Projection`: the zero (n,), its residual (k,), iterations, and whether it converged.
+
+    >>> manifold.project(circle.mdf, jnp.array([3.0, 4.0])).position.round(3).tolist()
+    [0.6..., 0.8...]
     """
 
     def excess(at):
@@ -79,12 +90,24 @@ def project(mdf: MDF, point: Vector, tolerance: Number | None = None, max_iterat
 
 
 def nearest_point(mdf: MDF, point: Vector, start: Vector | None = None, max_iterations: int = 50) -> NearestPoint:
-    """The zero of F nearest to `point` (n,): y = argmin ‖y - x‖ subject to F(y) = 0.
+    """The zero of F nearest to a point x: y = argmin ‖y - x‖ subject to F(y) = 0.
 
-    Riemannian Newton with truncated conjugate gradients from `start` (default: `project(point)`);
-    a local minimiser, so give `start` where several sheets of M are equally near. Differentiable in
+    Riemannian Newton with truncated conjugate gradients; a local minimiser. Differentiable in
     `point` and in the parameters of `mdf` through the optimality conditions,
     dy = [P (I + Σ λ_i ∇²F_i) P]⁺ dx, never through the iterations.
+
+    Arguments:
+        mdf: F, a callable pytree, (n,) to (k,).
+        point: x (n,), anywhere.
+        start: (n,), near the zero that is sought; None for `project(mdf, point)`. Give one where several sheets of M
+            are equally near.
+        max_iterations: how many Newton steps at most.
+
+    Returns:
+        `NearestPoint`: the zero (n,), its distance, the multiplier (k,), and whether both conditions hold there.
+
+    >>> float(manifold.nearest_point(circle.mdf, jnp.array([3.0, 4.0])).distance.round(3))
+    4.0
     """
     if start is None:
         start = project(mdf, jax.lax.stop_gradient(point)).position
@@ -99,7 +122,18 @@ def nearest_point(mdf: MDF, point: Vector, start: Vector | None = None, max_iter
 
 
 def sampson_distance(mdf: MDF, point: Vector) -> Scalar:
-    """First-order distance (FᵀG⁻¹F)^½ of `point` (n,) from M (Sampson 1982), in the units of the point."""
+    """First-order distance (FᵀG⁻¹F)^½ of a point from M (Sampson 1982), in the units of the point.
+
+    Arguments:
+        mdf: F, a callable pytree, (n,) to (k,).
+        point: (n,); the nearer to M, the nearer is the result to the distance.
+
+    Returns:
+        A scalar, not finite where J loses rank.
+
+    >>> round(float(manifold.sampson_distance(circle.mdf, jnp.array([0.0, 1.01]))), 3)
+    0.01
+    """
     at = linearize(mdf, point)
     return _norm(pseudo_inverse_times(mdf, at, at.residual))
 

@@ -22,8 +22,22 @@ def scaled_chord(
 
     One evaluation of F and one vjp an iteration. δ = F / (tr G / k) where nothing is known; along the last steps the
     changes of F that were seen take the place of that guess (Anderson 1965, as in Walker & Ni 2011). For singular
-    values of J that differ little, as an isometry penalty makes them; hopeless where the least is tiny. At most 60
-    iterations unless told otherwise.
+    values of J that differ little, as an isometry penalty makes them; hopeless where the least is tiny.
+
+    Arguments:
+        mdf: F, a callable pytree, (n,) to (k,).
+        at: F linearised at x, whose normals are used.
+        point: y (n,), near x.
+        tolerance: of ‖F‖; None for what the dtype allows (`residual_weights`).
+        max_iterations: None for 60.
+
+    Returns:
+        `MultiplierSolution`: μ (k,), y - J(x)ᵀμ (n,), its residual (k,), iterations, and whether it converged.
+
+    >>> from implicit_manifolds.manifold.scaled_chord import scaled_chord
+    >>> at = manifold.linearize(circle.mdf, jnp.array([1.0, 0.0]))
+    >>> scaled_chord(circle.mdf, at, jnp.array([1.0, 0.6])).position.round(3).tolist()
+    [0.8..., 0.6...]
     """
     eigenvalue = jnp.mean(at.row_norms**2)
     nothing = jnp.zeros_like(at.residual)

@@ -28,7 +28,7 @@ class Linearization(NamedTuple):
 
     position (n,); residual F(position) (k,); row_norms ‖∇F_i‖ (k,), which turn residuals into lengths; jacobian
     (k, n) and gram_factor (k, k), the lower Cholesky factor of G. Above `DENSE_MAX_CODIMENSION` constraints both
-    are None, and row_norms holds the root mean square of all k.
+    are None, and row_norms holds the root mean square of all k. Made by `linearize`.
     """
 
     position: Vector
@@ -39,9 +39,20 @@ class Linearization(NamedTuple):
 
 
 def linearize(mdf: MDF, position: Vector, *, dense: bool | None = None) -> Linearization:
-    """Linearise F at a point; `dense` overrides the rule of `DENSE_MAX_CODIMENSION`.
+    """Linearise F at a point.
 
     Nothing is raised: where J loses rank the factor holds NaN and solves that use it report failure.
+
+    Arguments:
+        mdf: F, a callable pytree, (n,) to (k,).
+        position: (n,), on M or off it.
+        dense: whether J and a factor of J Jᵀ are formed; None for up to `DENSE_MAX_CODIMENSION` constraints.
+
+    Returns:
+        `Linearization`: what the solvers and projectors of this module start from.
+
+    >>> manifold.linearize(circle.mdf, jnp.array([0.6, 0.8])).jacobian.round(3).tolist()
+    [[1.2..., 1.6...]]
     """
     residual, pull_back = jax.vjp(mdf, position)
     codimension = residual.shape[0]
@@ -120,6 +131,19 @@ def gram_solve(mdf: MDF, at: Linearization, b: Residual) -> Residual:
     """G⁻¹ b, (k,) -> (k,): by the Cholesky factor, or to `relative_tolerance` by conjugate gradients.
 
     Not finite where G is singular, or so ill-conditioned that conjugate gradients end far from a solution.
+
+    Arguments:
+        mdf: F, a callable pytree, (n,) to (k,).
+        at: F linearised at a point.
+        b: (k,).
+
+    Returns:
+        (J Jᵀ)⁻¹ b (k,), J as it is at that point.
+
+    >>> mdf = manifold.intersection(lambda x: 2 * x[:1], lambda x: x[1:2])
+    >>> at = manifold.linearize(mdf, jnp.zeros(3))
+    >>> manifold.gram_solve(mdf, at, jnp.ones(2)).tolist()
+    [0.25, 1.0]
     """
     return _gram_solve(at, *operators(mdf, at), b)
 
@@ -155,6 +179,19 @@ def normal_projection(mdf: MDF, at: Linearization, v: Vector, tolerance: float |
     """N v, (n,) -> (n,): the part of v normal to the level set of F through `at.position`.
 
     Conjugate gradients leave ‖J (v - N v)‖ ≤ tolerance · ‖J v‖; by default what rounding allows.
+
+    Arguments:
+        mdf: F, a callable pytree, (n,) to (k,).
+        at: F linearised at a point.
+        v: (n,).
+        tolerance: share of J v that conjugate gradients may leave; None for what rounding allows.
+
+    Returns:
+        (n,), JᵀG⁻¹J v.
+
+    >>> at = manifold.linearize(circle.mdf, jnp.array([0.0, 1.0]))
+    >>> manifold.normal_projection(circle.mdf, at, jnp.array([3.0, 2.0])).tolist()
+    [0.0, 2.0]
     """
     push, pull = operators(mdf, at)
     return pull(_gram_solve(at, push, pull, push(v), tolerance))
@@ -163,6 +200,17 @@ def normal_projection(mdf: MDF, at: Linearization, v: Vector, tolerance: float |
 def tangent_projection(mdf: MDF, at: Linearization, v: Vector, tolerance: float | None = None) -> Vector:
     """P v = v - N v, (n,) -> (n,): the part of v tangent to the level set (Ross et al. 2023, eq. 11).
 
-    tolerance as in `normal_projection`.
+    Arguments:
+        mdf: F, a callable pytree, (n,) to (k,).
+        at: F linearised at a point.
+        v: (n,).
+        tolerance: share of J v that conjugate gradients may leave; None for what rounding allows.
+
+    Returns:
+        (n,), v less its normal part.
+
+    >>> at = manifold.linearize(circle.mdf, jnp.array([0.0, 1.0]))
+    >>> manifold.tangent_projection(circle.mdf, at, jnp.array([3.0, 2.0])).tolist()
+    [3.0, 0.0]
     """
     return v - normal_projection(mdf, at, v, tolerance)

@@ -36,15 +36,36 @@ class AdaptedEnergy:
 def energy_from_potential(potential: Callable, like: Any = None) -> AdaptedEnergy:
     """The energy of NumPyro's `potential_fn`, which is -log density.
 
-    like: a position as the function takes it, such as NumPyro's dict of sites; a point (n,) holds its entries leaf by
-    leaf, dicts by sorted name. None: the function takes the point itself. A `jax.tree_util.Partial` keeps its arguments
-    as leaves, so new ones compile nothing.
+    A `jax.tree_util.Partial` keeps its arguments as leaves, so new ones compile nothing.
+
+    Arguments:
+        potential: a position to a scalar.
+        like: a position as the function takes it, such as NumPyro's dict of sites; a point (n,) holds its entries leaf
+            by leaf, dicts by sorted name. None: the function takes the point itself.
+
+    Returns:
+        A callable pytree, (n,) to a scalar.
+
+    >>> energy = mcmc.energy_from_potential(lambda site: site["a"] ** 2 + site["b"][0], {"a": 0.0, "b": jnp.zeros(2)})
+    >>> float(energy(jnp.array([3.0, 1.0, 0.0])))
+    10.0
     """
     return _adapted(potential, 1, like)
 
 
 def energy_from_log_density(log_density: Callable, like: Any = None) -> AdaptedEnergy:
-    """The energy of a log-density as BlackJAX takes it; `like` as for `energy_from_potential`."""
+    """The energy of a log-density as BlackJAX takes it.
+
+    Arguments:
+        log_density: a position to a scalar.
+        like: as for `energy_from_potential`.
+
+    Returns:
+        A callable pytree, (n,) to a scalar, minus the log-density.
+
+    >>> float(mcmc.energy_from_log_density(lambda x: -jnp.sum(x**2))(jnp.array([3.0, 1.0])))
+    10.0
+    """
     return _adapted(log_density, -1, like)
 
 

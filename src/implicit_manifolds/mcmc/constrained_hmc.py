@@ -72,6 +72,12 @@ class ConstrainedHMC(Choices):
     box: the law is restricted to it. atlas (of a manifold that `cover` charted): after each trajectory
     propose a fresh point of M from its charts, so that chains cross between components; exact, at a cost that grows
     with the number of charts.
+
+    >>> energy = jax.tree_util.Partial(lambda x: -2 * x[0])
+    >>> sampler = mcmc.ConstrainedHMC(circle.mdf, energy, step_size=0.5, num_steps=4)
+    >>> chains = mcmc.run(jax.random.key(0), sampler, circle.anchors, 50)
+    >>> chains.positions.shape, bool(abs((chains.positions**2).sum(axis=2) - 1).max() < 1e-5)
+    ((50, 4, 2), True)
     """
 
     adjusted: ClassVar[bool] = True

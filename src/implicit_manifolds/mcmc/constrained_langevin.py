@@ -41,6 +41,12 @@ class ConstrainedLangevin:
     allows); max_iterations None leaves the cap to the solver. A step that leaves the box is not taken.
     tangent_tolerance: share of a step's normal part that conjugate gradients may leave to the multiplier; None projects
     as exactly as rounding allows, which the paper's descent needs, too slow to make up for it.
+
+    >>> energy = jax.tree_util.Partial(lambda x: -2 * x[0])
+    >>> sampler = mcmc.ConstrainedLangevin(circle.mdf, energy, noise_scale=0.1)
+    >>> chains = mcmc.run(jax.random.key(0), sampler, circle.anchors, 50)
+    >>> chains.positions.shape, bool(abs((chains.positions**2).sum(axis=2) - 1).max() < 1e-5)
+    ((50, 4, 2), True)
     """
 
     mdf: MDF

@@ -23,6 +23,12 @@ class GeodesicLangevin(Choices):
     friction is γ, step_size h; the rest as for `ConstrainedHMC`. No Metropolis step and no reversibility check: use it
     where a bias of O(h²) in the law does not matter. A step that does not converge leaves the chain where it was, its
     momentum turned round.
+
+    >>> energy = jax.tree_util.Partial(lambda x: -2 * x[0])
+    >>> sampler = mcmc.GeodesicLangevin(circle.mdf, energy, step_size=0.1)
+    >>> chains = mcmc.run(jax.random.key(0), sampler, circle.anchors, 50)
+    >>> chains.positions.shape, bool(abs((chains.positions**2).sum(axis=2) - 1).max() < 1e-5)
+    ((50, 4, 2), True)
     """
 
     mdf: MDF

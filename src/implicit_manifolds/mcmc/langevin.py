@@ -28,6 +28,11 @@ class Langevin:
 
     energy: a callable pytree, (n,) to a scalar. noise_scale is ε; drift_scale is α and defaults to ε²,
     the only value that targets exp(-E): others target exp(-E α/ε²). gradient_clip c, entrywise, or None.
+
+    >>> energy = jax.tree_util.Partial(lambda x: jnp.sum(x**2) / 2)
+    >>> sampler = mcmc.Langevin(energy, noise_scale=0.1)
+    >>> mcmc.run(jax.random.key(0), sampler, jnp.zeros((3, 2)), 5).positions.shape
+    (5, 3, 2)
     """
 
     energy: Energy

@@ -11,7 +11,11 @@ from ..box import Box
 
 
 class Reason(IntEnum):
-    """What became of a step: accepted, or why the chain stayed where it was."""
+    """What became of a step: accepted, or why the chain stayed where it was.
+
+    >>> mcmc.Reason(2).name
+    'NOT_CONVERGED'
+    """
 
     ACCEPTED = 0
     ENERGY = 1

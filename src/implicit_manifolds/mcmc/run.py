@@ -59,15 +59,33 @@ def run(
     progress: bool = False,
     mesh: Mesh | None = None,
 ) -> Chains:
-    """Run every chain from `positions` (chains, n) until each has `num_samples` samples.
+    """Run every chain from its start until each has `num_samples` samples.
 
-    sampler: any `init`/`step` pair as a pytree; it travels as an argument, so new parameters do not
-    recompile. thinning: steps between samples. num_warmup: steps of `warm_up` before, at its target_acceptance; its
-    draws are dropped. progress: show a bar, moved once a chunk. Chunking does not change a draw. mesh: devices to
-    share the chains among, which changes no draw either; their number must divide the chains'. With several processes
-    (`jax.distributed`) each calls `run` alike and gets all results. Memory is num_samples x chains x n.
+    Chunks and meshes change no draw. With several processes (`jax.distributed`) each calls `run` alike and gets all
+    results. Memory is num_samples x chains x n.
     Raises ValueError for starts that no chain could leave (off M, of infinite energy) and for a tolerance that the
     dtype cannot reach, `ChainsStuck` where warm-up leaves a chain standing still.
+
+    Arguments:
+        key: a `jax.random` key.
+        sampler: any `init`/`step` pair as a pytree; it travels as an argument, so new parameters do not recompile.
+        positions: starts (chains, n), on M.
+        num_samples: samples of each chain, at least 1.
+        thinning: steps between samples.
+        num_warmup: steps of `warm_up` before, whose draws are dropped; 0 for none.
+        target_acceptance: of that warm-up.
+        chunk_size: samples between two looks of the host.
+        progress: show a bar, moved once a chunk.
+        mesh: devices to share the chains among; their number must divide the chains'. None for all there are.
+
+    Returns:
+        `Chains`: positions (num_samples, chains, n), the chains' last state, and what became of their steps.
+
+    >>> energy = jax.tree_util.Partial(lambda x: -2 * x[0])
+    >>> sampler = mcmc.ConstrainedHMC(circle.mdf, energy)
+    >>> chains = mcmc.run(jax.random.key(0), sampler, circle.anchors, 100, num_warmup=50)
+    >>> chains.positions.shape, chains.non_finite.tolist()
+    ((100, 4, 2), [False, False, False, False])
     """
     mesh = automatic(mesh)
     if num_samples < 1 or thinning < 1:

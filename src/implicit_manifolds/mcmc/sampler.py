@@ -7,7 +7,11 @@ from .._types import RandomKey, Vector
 
 @runtime_checkable
 class Sampler(Protocol):
-    """A frozen dataclass registered as a pytree: what varies is a leaf, solvers and counts are static."""
+    """A frozen dataclass registered as a pytree: what varies is a leaf, solvers and counts are static.
+
+    >>> isinstance(mcmc.Langevin(lambda x: x[0]), mcmc.Sampler)
+    True
+    """
 
     def init(self, position: Vector, key: RandomKey | None = None) -> Any:
         """The state of a chain at `position` (n,), with a `position` of its own and what the next step can reuse."""

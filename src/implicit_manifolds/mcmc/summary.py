@@ -45,7 +45,20 @@ class Summary(NamedTuple):
 
 
 def summary(chains: Chains) -> Summary:
-    """Diagnose a run of at least four samples; `print` it for a table. Raises ValueError for fewer."""
+    """Diagnose a run of at least four samples; `print` it for a table. Raises ValueError for fewer.
+
+    Arguments:
+        chains: what `run` returned.
+
+    Returns:
+        `Summary`: R-hat and effective sizes (n,) of the coordinates, shares of steps by cause, largest ‖F‖.
+
+    >>> energy = jax.tree_util.Partial(lambda x: -2 * x[0])
+    >>> sampler = mcmc.ConstrainedHMC(circle.mdf, energy, step_size=0.8)
+    >>> found = mcmc.summary(mcmc.run(jax.random.key(0), sampler, circle.anchors, 500))
+    >>> found.r_hat.shape, bool(found.acceptance > 0.5), found.non_finite
+    ((2,), True, 0)
+    """
     if len(chains.positions) < 4:
         raise ValueError(f"{len(chains.positions)} samples a chain cannot be diagnosed; draw at least 4")
     from arviz_stats.base import array_stats  # slow to import
@@ -77,9 +90,19 @@ def _residual_norm(mdf, x):
 
 
 def to_arviz(chains: Chains):
-    """The draws as an `xarray.DataTree` that ArviZ reads: posterior/position (chain, draw, coordinate).
+    """The draws as an `xarray.DataTree` that ArviZ reads. Needs the extra `arviz`.
 
-    sample_stats holds each chain's mean Info, (chain,), and its shares of steps by reason. Needs the extra `arviz`.
+    Arguments:
+        chains: what `run` returned.
+
+    Returns:
+        posterior/position (chain, draw, coordinate); sample_stats with each chain's mean Info, (chain,), and its shares
+        of steps by reason.
+
+    >>> energy = jax.tree_util.Partial(lambda x: -2 * x[0])
+    >>> sampler = mcmc.ConstrainedHMC(circle.mdf, energy)
+    >>> mcmc.to_arviz(mcmc.run(jax.random.key(0), sampler, circle.anchors, 5))["posterior/position"].dims
+    ('chain', 'draw', 'coordinate')
     """
     import xarray
 

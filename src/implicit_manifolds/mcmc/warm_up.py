@@ -57,12 +57,29 @@ def warm_up(
     progress: bool = False,
     mesh: Mesh | None = None,
 ) -> WarmUp:
-    """Tune the one step size that all chains share to a mean acceptance, and let them forget `positions` (chains, n).
+    """Tune the one step size that all chains share to a mean acceptance, and let them forget their starts.
 
-    A proposal that cannot be made or undone counts as acceptance 0. target_acceptance: about 0.8 for several
-    leapfrog steps, 0.65 for one. Raises `ChainsStuck` where a chain stood still, although acceptance looked fine or
-    because every proposal was refused; ValueError for starts as in `run`, under 50 steps, and for samplers without a
-    Metropolis step.
+    A proposal that cannot be made or undone counts as acceptance 0. Raises `ChainsStuck` where a chain stood still,
+    although acceptance looked fine or because every proposal was refused; ValueError for starts as in `run`, under 50
+    steps, and for samplers without a Metropolis step.
+
+    Arguments:
+        key: a `jax.random` key.
+        sampler: one with a Metropolis step; its step size is where the search begins.
+        positions: starts (chains, n), on M.
+        num_steps: at least 50, better 300.
+        target_acceptance: about 0.8 for several leapfrog steps, 0.65 for one.
+        progress: show a bar.
+        mesh: devices to share the chains among, as in `run`.
+
+    Returns:
+        `WarmUp`: the sampler with its step size, the chains' last state, and their acceptance (chains,).
+
+    >>> energy = jax.tree_util.Partial(lambda x: -2 * x[0])
+    >>> slow = mcmc.ConstrainedHMC(circle.mdf, energy, step_size=0.01)
+    >>> tuned = mcmc.warm_up(jax.random.key(0), slow, circle.anchors, 200)
+    >>> bool(tuned.sampler.step_size > 0.3)
+    True
     """
     mesh = automatic(mesh)
     if not isinstance(sampler, AdjustedSampler):
