@@ -1,5 +1,6 @@
 """Fixtures every test may use: the two precisions, and level sets with known answers."""
 
+import gc
 import os
 import types
 from pathlib import Path
@@ -24,6 +25,7 @@ os.environ.setdefault(
     " --xla_llvm_disable_expensive_passes=true",
 )
 
+MANY_AREAS = 25_000  # of memory that a worker has mapped
 
 # Programs compiled by an earlier run are kept: a second run compiles next to nothing. Tests that start processes of
 # their own pass it on.
@@ -33,6 +35,16 @@ jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE
 jax.config.update(
     "jax_persistent_cache_min_compile_time_secs", float(os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"])
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_programs():
+    """Drop compiled programs before Linux aborts: a process may map 65,530 areas of memory, a program takes several."""
+    yield
+    areas = Path("/proc/self/maps")
+    if areas.exists() and areas.read_bytes().count(b"\n") > MANY_AREAS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(params=["float32", pytest.param("float64", marks=pytest.mark.slow)])

@@ -10,14 +10,8 @@ from jax.tree_util import Partial
 
 from implicit_manifolds._types import relative_tolerance
 from implicit_manifolds.manifold.analytic import circle_in_space, sphere
-from implicit_manifolds.manifold.multipliers import (
-    MultiplierSolver,
-    gradient_descent,
-    lbfgs,
-    newton,
-    quasi_newton,
-    residual_weights,
-)
+from implicit_manifolds.manifold.multipliers import MultiplierSolver, newton, quasi_newton, residual_weights
+from implicit_manifolds.manifold.paper_multipliers import gradient_descent, lbfgs
 from implicit_manifolds.manifold.tangent import linearize, tangent_projection
 
 SOLVERS = {solver.__name__: solver for solver in (quasi_newton, newton, gradient_descent, lbfgs)}
