@@ -13,6 +13,7 @@ from scipy.spatial import KDTree
 
 from .._loops import over_points
 from ..box import Box
+from ..manifold.tangent import linearize
 from ..volumes.atlas import charts_of, components, draw_pool, part_of
 from ..volumes.manifold import Manifold
 from .homology import betti_numbers
@@ -71,7 +72,7 @@ def topology(manifold: Manifold) -> Topology:
     >>> found.betti, found.settled, found.components[0].closed
     ((1, 1), True, True)
     """
-    if manifold.codimension == 1 and manifold.ambient_dimension in RESOLUTIONS:
+    if manifold.signed and manifold.ambient_dimension in RESOLUTIONS:
         return _of_meshes(manifold)
     if manifold.atlas is None:
         raise ValueError("the topology of more constraints or dimensions is read off charts, and there are none")
@@ -199,6 +200,6 @@ def _singular_ratio(mdf, points) -> float:
 
 def _singular_values(mdf, x):
     """Those of J, (k,), as roots of the eigenvalues of J Jᵀ."""
-    jacobian = jax.jacrev(mdf)(x)
+    jacobian = linearize(mdf, x, dense=True).jacobian
     gram = jacobian @ jacobian.T
     return jnp.sqrt(gram[0] if len(gram) == 1 else jnp.maximum(jnp.linalg.eigvalsh(gram), 0))

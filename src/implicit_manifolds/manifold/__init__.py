@@ -14,7 +14,9 @@ from .projection import Projection as Projection
 from .projection import nearest_point as nearest_point
 from .projection import project as project
 from .projection import sampson_distance as sampson_distance
-from .scaled_chord import scaled_chord as scaled_chord
+from .ridge import Ridge as Ridge
+from .ridge import gradient_of as gradient_of
+from .tangent import FramedMDF as FramedMDF
 from .tangent import Linearization as Linearization
 from .tangent import gram_solve as gram_solve
 from .tangent import linearize as linearize

@@ -16,7 +16,7 @@ from jax.scipy.sparse.linalg import cg
 
 from .._loops import bounded_while
 from .._types import MDF, Array, Bool, Int, Number, Residual, Vector, relative_tolerance
-from .tangent import Linearization, gram_solve, linearize, lower_solve, operators, upper_solve
+from .tangent import Linearization, framed, gram_solve, linearize, lower_solve, operators, upper_solve
 
 
 class MultiplierSolution(NamedTuple):
@@ -71,12 +71,12 @@ def iterate(
 
     `correction(position, residual, memory) -> (δ, memory)`.
     """
-    weights = residual_weights(at, tolerance)
+    weights, local = residual_weights(at, tolerance), framed(mdf, at)
     _, pull = operators(mdf, at)
 
     def evaluate(multiplier):
         position = point - pull(multiplier)
-        return position, mdf(position)
+        return position, local(position)
 
     def unsolved(carry):
         size = jnp.linalg.norm(weights * carry[2])
@@ -209,15 +209,16 @@ def newton(
     [0.8..., 0.6...]
     """
     push_there, pull_there = operators(mdf, at)
+    local = framed(mdf, at)
 
     def correction(position, residual, memory):
         if at.jacobian is not None:
-            jacobian = linearize(mdf, position, dense=True).jacobian
+            jacobian = linearize(local, position, dense=True).jacobian
             matrix = jacobian @ at.jacobian.T
             if residual.shape[0] == 1:
                 return residual / matrix[0], memory
             return jnp.linalg.solve(matrix, residual), memory
-        _, push = jax.linearize(mdf, position)
+        _, push = jax.linearize(local, position)
         pull = jax.linear_transpose(push, position)
 
         def normal_product(u):

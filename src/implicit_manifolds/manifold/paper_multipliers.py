@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from .._types import MDF, Number, Vector
 from .multipliers import MultiplierSolution, iterate, residual_weights
-from .tangent import Linearization, operators, transposed_times
+from .tangent import Linearization, framed, operators, transposed_times
 
 
 def gradient_descent(
@@ -37,9 +37,10 @@ def gradient_descent(
     [0.8..., 0.6...]
     """
     push_there, pull_there = operators(mdf, at)
+    local = framed(mdf, at)
 
     def correction(position, residual, memory):
-        _, push = jax.linearize(mdf, position)
+        _, push = jax.linearize(local, position)
         pull = jax.linear_transpose(push, position)
         # Unit vectors before products: F in small or large units would under- or overflow in float32.
         gradient = _unit(push_there(_unit(pull(_unit(residual))[0])))
@@ -86,20 +87,20 @@ def lbfgs(
         warnings.simplefilter("ignore", DeprecationWarning)
         from jaxopt import LBFGS
 
-    weights = residual_weights(at, tolerance)
+    weights, local = residual_weights(at, tolerance), framed(mdf, at)
     # In these units a solved lane has residual and gradient of order one, whatever F's scale is.
     unit = 1 / (weights * at.row_norms**2)
 
-    def objective(scaled, mdf, at, point):
-        residual = mdf(point - transposed_times(mdf, at, unit * scaled))
+    def objective(scaled, local, at, point):
+        residual = local(point - transposed_times(mdf, at, unit * scaled))
         return 0.5 * jnp.sum((weights * residual) ** 2)
 
     cap = 60 if max_iterations is None else max_iterations
     solver = LBFGS(objective, maxiter=cap, tol=0.3, linesearch="zoom")
-    found, state = solver.run(jnp.zeros_like(at.residual), mdf, at, point)
+    found, state = solver.run(jnp.zeros_like(at.residual), local, at, point)
     multiplier = unit * found
     position = point - transposed_times(mdf, at, multiplier)
-    residual = mdf(position)
+    residual = local(position)
     iterations = jnp.asarray(state.iter_num, jnp.int32)
     converged = jnp.linalg.norm(weights * residual) <= 1
     return MultiplierSolution(multiplier, position, residual, iterations, converged)

@@ -14,7 +14,16 @@ from jax.scipy.sparse.linalg import cg
 from .._loops import bounded_while
 from .._types import MDF, Array, Bool, Float, Int, Number, Residual, Scalar, Vector, relative_tolerance, select
 from .multipliers import quasi_newton, residual_weights
-from .tangent import Linearization, gram_solve, jacobian_times, linearize, pseudo_inverse_times, tangent_projection
+from .tangent import (
+    FramedMDF,
+    Linearization,
+    framed,
+    gram_solve,
+    jacobian_times,
+    linearize,
+    pseudo_inverse_times,
+    tangent_projection,
+)
 
 INEXACT, INEXACT_MOST = 0.1, 100
 """Share of F that conjugate gradients may leave to the next Gauss-Newton step, which sees another F anyway; and their
@@ -23,7 +32,7 @@ Stacked = Float[Array, " n_plus_k"]  # a point and a multiplier, end to end
 
 
 class Projection(NamedTuple):
-    """position (n,) reached, its residual F (k,), iterations, and whether ‖F‖ met the tolerance."""
+    """position (n,) reached, its residual F (k,), iterations, and whether ‖F‖ met the tolerance within F's domain."""
 
     position: Vector
     residual: Residual
@@ -84,9 +93,14 @@ def project(mdf: MDF, point: Vector, tolerance: Number | None = None, max_iterat
 
     # Half the reach of the point: F far outside the data is arbitrary, so no step may leap there.
     radius = (1 + jnp.linalg.norm(point)) / 2
-    carry = (linearize(mdf, point), radius)
+    start = mdf.approach(point) if isinstance(mdf, FramedMDF) else point
+    carry = (linearize(mdf, start), radius)
     (at, _), iterations = bounded_while(unsolved, body, carry, max_iterations)
-    return Projection(at.position, at.residual, iterations, excess(at) <= 1)
+    return Projection(at.position, at.residual, iterations, _within(at, excess(at) <= 1))
+
+
+def _within(at: Linearization, found: Bool[Array, ""]) -> Bool[Array, ""]:
+    return found if at.within is None else found & at.within
 
 
 def nearest_point(mdf: MDF, point: Vector, start: Vector | None = None, max_iterations: int = 50) -> NearestPoint:
@@ -118,7 +132,7 @@ def nearest_point(mdf: MDF, point: Vector, start: Vector | None = None, max_iter
     at = jax.lax.stop_gradient(linearize(mdf, position))
     small = jnp.linalg.norm(tangent_part) <= 100 * _position_tolerance(point)
     on_manifold = jnp.linalg.norm(residual_weights(at) * residual) <= 2
-    return NearestPoint(position, _norm(position - point), multiplier, small & on_manifold)
+    return NearestPoint(position, _norm(position - point), multiplier, _within(at, small & on_manifold))
 
 
 def sampson_distance(mdf: MDF, point: Vector) -> Scalar:
@@ -151,8 +165,15 @@ def _position_tolerance(point: Vector) -> Scalar:
 def _optimality(mdf: MDF, point: Vector, unknown: Stacked) -> Stacked:
     """(y - x + J(y)ᵀλ, F(y)), zero at the nearest point; y and λ come as one flat vector."""
     y, multiplier = unknown[: point.size], unknown[point.size :]
-    residual, pull = jax.vjp(mdf, y)
+    residual, pull = jax.vjp(_local(mdf, y), y)
     return jnp.concatenate([y - point + pull(multiplier)[0], residual])
+
+
+def _local(mdf: MDF, y: Vector) -> MDF:
+    """An MDF of k numbers around y: F itself, or F by its frame there, held fixed."""
+    if not isinstance(mdf, FramedMDF):
+        return mdf
+    return framed(mdf, linearize(*jax.lax.stop_gradient((mdf, y))))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -187,7 +208,7 @@ def _descend(mdf: MDF, point: Vector, start: Vector, max_iterations: int) -> Lin
         at, fraction = carry
         offset = at.position - point
         multiplier = -gram_solve(mdf, at, jacobian_times(mdf, at, offset))
-        product = _lagrangian_hessian(mdf, at.position, multiplier)
+        product = _lagrangian_hessian(framed(mdf, at), at.position, multiplier)
         direction = _truncated_cg(lambda v: tangent_projection(mdf, at, product(v)), -gradient(at))
         landed = quasi_newton(mdf, at, at.position + fraction * direction)
         before, after = jnp.sum(offset**2), jnp.sum((landed.position - point) ** 2)

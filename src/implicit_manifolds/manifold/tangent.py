@@ -9,14 +9,15 @@ comes from conjugate gradients on u -> J(Jᵀu), one vjp and one jvp an iteratio
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.sparse.linalg import cg
+from jax.tree_util import Partial
 
-from .._types import MDF, Array, Float, Residual, Vector, relative_tolerance
+from .._types import MDF, Array, Bool, Float, Residual, Vector, relative_tolerance
 
 DENSE_MAX_CODIMENSION = 32
 UNROLLED = 8
@@ -29,6 +30,10 @@ class Linearization(NamedTuple):
     position (n,); residual F(position) (k,); row_norms ‖∇F_i‖ (k,), which turn residuals into lengths; jacobian
     (k, n) and gram_factor (k, k), the lower Cholesky factor of G. Above `DENSE_MAX_CODIMENSION` constraints both
     are None, and row_norms holds the root mean square of all k. Made by `linearize`.
+
+    Of an `MDF` of constant rank (`FramedMDF`): frame U (K, k), which is held fixed around the position; residual,
+    jacobian and factor are those of Uᵀ F, an ordinary MDF nearby. within: whether the position is in F's own domain.
+    Both are None for any other F.
     """
 
     position: Vector
@@ -36,6 +41,46 @@ class Linearization(NamedTuple):
     row_norms: Residual
     jacobian: Float[Array, "k n"] | None
     gram_factor: Float[Array, "k k"] | None
+    frame: Float[Array, "K k"] | None = None
+    within: Bool[Array, ""] | None = None
+
+
+@runtime_checkable
+class FramedMDF(Protocol):
+    """An F of constant rank: K numbers, of which `codimension` = k are independent, and a domain of its own.
+
+    `F(x)` is (K,), zero on M; `linearize(x)` is a `Linearization` with a frame U (K, k) whose columns span what F can
+    be near x, and `within`. `approach(x)` is where a search for a zero near x had better start. No result depends on
+    which of the frames that span the same it is: a rotation of U rotates multipliers with it.
+    """
+
+    codimension: int
+
+    def __call__(self, x: Vector) -> Vector:
+        """F(x), (n,) to (K,)."""
+        ...
+
+    def linearize(self, x: Vector) -> Linearization:
+        """F to first order at x (n,), by a frame there."""
+        ...
+
+    def approach(self, x: Vector) -> Vector:
+        """Where to start from, (n,)."""
+        ...
+
+
+def _framed(frame, mdf, x):
+    return mdf(x) @ frame
+
+
+def framed(mdf: MDF, at: Linearization) -> MDF:
+    """F where it has as many numbers as constraints, else Uᵀ F with the frame at a point: an MDF around it."""
+    return mdf if at.frame is None else Partial(_framed, at.frame, mdf)
+
+
+def codimension_of(mdf: MDF, point: Vector) -> int:
+    """k, the number of independent constraints, given a point (n,) of which only the shape counts."""
+    return mdf.codimension if isinstance(mdf, FramedMDF) else jax.eval_shape(mdf, point).shape[0]
 
 
 def linearize(mdf: MDF, position: Vector, *, dense: bool | None = None) -> Linearization:
@@ -46,7 +91,8 @@ def linearize(mdf: MDF, position: Vector, *, dense: bool | None = None) -> Linea
     Arguments:
         mdf: F, a callable pytree, (n,) to (k,).
         position: (n,), on M or off it.
-        dense: whether J and a factor of J Jᵀ are formed; None for up to `DENSE_MAX_CODIMENSION` constraints.
+        dense: whether J and a factor of J Jᵀ are formed; None for up to `DENSE_MAX_CODIMENSION` constraints. Of an F of
+            constant rank they always are.
 
     Returns:
         `Linearization`: what the solvers and projectors of this module start from.
@@ -54,6 +100,8 @@ def linearize(mdf: MDF, position: Vector, *, dense: bool | None = None) -> Linea
     >>> manifold.linearize(circle.mdf, jnp.array([0.6, 0.8])).jacobian.round(3).tolist()
     [[1.2..., 1.6...]]
     """
+    if isinstance(mdf, FramedMDF):
+        return mdf.linearize(position)
     residual, pull_back = jax.vjp(mdf, position)
     codimension = residual.shape[0]
     if dense is None:
@@ -64,8 +112,19 @@ def linearize(mdf: MDF, position: Vector, *, dense: bool | None = None) -> Linea
         mean_norm = jnp.linalg.norm(pull_back(signs)[0]) / codimension**0.5
         return Linearization(position, residual, jnp.full_like(residual, mean_norm), None, None)
     jacobian = jax.vmap(lambda u: pull_back(u)[0])(jnp.eye(codimension, dtype=residual.dtype))
+    return linearized(position, residual, jacobian)
+
+
+def linearized(
+    position: Vector,
+    residual: Residual,
+    jacobian: Float[Array, "k n"],
+    frame: Float[Array, "K k"] | None = None,
+    within: Bool[Array, ""] | None = None,
+) -> Linearization:
+    """The `Linearization` that goes with a Jacobian."""
     row_norms = jnp.linalg.norm(jacobian, axis=1)
-    return Linearization(position, residual, row_norms, jacobian, gram_cholesky(jacobian))
+    return Linearization(position, residual, row_norms, jacobian, gram_cholesky(jacobian), frame, within)
 
 
 def gram_cholesky(jacobian: Float[Array, "k n"]) -> Float[Array, "k k"]:

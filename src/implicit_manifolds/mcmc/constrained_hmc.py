@@ -109,7 +109,7 @@ class ConstrainedHMC(Choices):
         made, reason = end.reason == Reason.ACCEPTED, end.reason
         for holds, otherwise in (
             (jnp.isfinite(error), Reason.NON_FINITE),
-            (inside(self.box, end.point.position), Reason.OUT_OF_BOUNDS),
+            (inside(self.box, end.point.linearization), Reason.OUT_OF_BOUNDS),
         ):
             reason = jnp.where(made & ~holds, otherwise, reason)
             made &= holds

@@ -75,6 +75,6 @@ class ConstrainedLangevin:
         found = self.solver(self.mdf, at, point, self.tolerance, self.max_iterations)
         proposal = self.init(found.position)
         finite = jnp.all(jnp.isfinite(proposal.energy_gradient))
-        reason = reason_of(found.converged, finite, inside(self.box, found.position))
+        reason = reason_of(found.converged, finite, inside(self.box, proposal.linearization))
         info = StepInfo(jnp.linalg.norm(found.residual), found.iterations, reason)
         return select(reason == Reason.ACCEPTED, proposal, state), info

@@ -55,7 +55,7 @@ class GeodesicLangevin(Choices):
         last, momentum, second = geodesic_step(self, middle, momentum, half)
         end = phase_point(self, last, momentum)
         end = end._replace(momentum=momentum - half * end.slope)
-        reason = reason_of(first.converged & second.converged, all_finite(end), inside(self.box, end.position))
+        reason = reason_of(first.converged & second.converged, all_finite(end), inside(self.box, end.linearization))
         size = jnp.maximum(jnp.linalg.norm(first.residual), jnp.linalg.norm(second.residual))
         info = StepInfo(size, first.iterations + second.iterations, reason)
         return select(reason == Reason.ACCEPTED, end, state._replace(momentum=-state.momentum)), info

@@ -30,7 +30,7 @@ def jump(key: RandomKey, sampler, state: PhasePoint) -> tuple[PhasePoint, Scalar
     moved = jnp.linalg.norm(proposal.position - state.position)
     made = jnp.isfinite(drawn.log_density) & (distance <= reverse_tolerance(sampler, here, moved))
     made &= drawn.distance <= reverse_tolerance(sampler, there, moved)
-    made &= all_finite(proposal) & inside(sampler.box, proposal.position)
+    made &= all_finite(proposal) & inside(sampler.box, proposal.linearization)
     probability = jnp.where(made, jnp.exp(jnp.minimum(jnp.where(made, log_ratio, 0), 0)), 0)
     accepted = jax.random.uniform(accept_key, (), probability.dtype) < probability
     return select(accepted, proposal, state), probability

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._types import Array, Int, Scalar, Vector
+from .._types import Array, Int, Scalar
 from ..box import Box
+from ..manifold.tangent import Linearization
 
 
 class Reason(IntEnum):
@@ -44,9 +45,10 @@ def reason_of(converged: Any, finite: Any, inside: Any) -> Int[Array, ""]:
     return jnp.where(converged, reason, Reason.NOT_CONVERGED).astype(jnp.int32)
 
 
-def inside(box: Box | None, position: Vector) -> Any:
-    """Whether a point lies in the box; None is no box."""
-    return jnp.asarray(True) if box is None else box.contains(position)
+def inside(box: Box | None, at: Linearization) -> Any:
+    """Whether a point of {F = 0} is one of M: in the box, None is no box, and within F's own domain."""
+    boxed = jnp.asarray(True) if box is None else box.contains(at.position)
+    return boxed if at.within is None else boxed & at.within
 
 
 def all_finite(tree: Any) -> Any:

@@ -48,8 +48,8 @@ def draw_pool(key: RandomKey, manifold: Manifold, count: int) -> Pool:
     ends = np.cumsum(atlas.probabilities)
     comb = (np.arange(per_set) + random.random((SETS, 1))) / per_set
     chart = np.minimum(np.searchsorted(ends, comb.ravel() * ends[-1]), len(ends) - 1)
-    points, normals, lifted = lift_at_random(random, manifold.mdf, atlas, chart)
-    kept = np.flatnonzero(lifted & manifold.box.on_host().contains(points))
+    points, normals, lifted, within = lift_at_random(random, manifold.mdf, atlas, chart)
+    kept = np.flatnonzero(lifted & within & manifold.box.on_host().contains(points))
     points, normals = points[kept], normals[kept]
     density = density_of(atlas, points, normals)
     groups = np.repeat(np.arange(SETS), per_set)[kept]
@@ -66,15 +66,15 @@ def density_of(atlas: Atlas, points: Float[np.ndarray, "c n"], normals: Float[np
 
 
 def lift_at_random(random, mdf, atlas: Atlas, chart: Int[np.ndarray, " c"]):
-    """A point of each given chart, (c, n), its normals (c, k, n), and whether it was found within the chart (c,)."""
+    """A point of each given chart, (c, n), its normals (c, k, n), whether the chart and F's domain have it (c,)."""
     bases, normals = atlas.bases[chart], atlas.normals[chart]
     dimension = bases.shape[1] - normals.shape[1]
     direction = tangential(normals, random.normal(size=bases.shape))
     radius = atlas.radii[chart] * np.sqrt(random.beta(dimension / 2, 2, len(chart)))
     step = direction * (radius / np.linalg.norm(direction, axis=1))[:, None]
-    points, found, converged = lift(mdf, bases, bases + step.astype(bases.dtype))
+    points, found, converged, within = lift(mdf, bases, bases + step.astype(bases.dtype))
     inside = disc_density(atlas, chart, points, found)[1]
-    return points, found, converged & inside
+    return points, found, converged & inside, within
 
 
 def tangential(normals, vectors):
@@ -138,7 +138,10 @@ def overlaps(atlas: Atlas, points):
 
 
 def lift(mdf, bases, starts):
-    """Zeros (c, n) of F along the normals of the bases, orthonormal normals there (c, k, n), and convergence (c,)."""
+    """Zeros (c, n) of F along the normals of the bases, orthonormal normals there (c, k, n), convergence, domain (c,).
+
+    The last says which zeros lie within F's own domain. Those beyond it are no points of M, but a chart may reach them.
+    """
     rows = tuple(np.asarray(points, jnp.result_type(float)) for points in (bases, starts))
     return over_points(_lifted, mdf, rows)
 
@@ -149,7 +152,8 @@ def _lifted(mdf, row):
     # Where the search failed it may have ended anywhere.
     position = jnp.where(found.converged, found.position, base)
     at = linearize(mdf, position, dense=True)
-    return position, lower_solve(at.gram_factor, at.jacobian), found.converged
+    within = jnp.asarray(True) if at.within is None else at.within
+    return position, lower_solve(at.gram_factor, at.jacobian), found.converged, within
 
 
 def components(atlas: Atlas) -> Int[np.ndarray, " b"]:

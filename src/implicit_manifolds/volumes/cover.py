@@ -1,10 +1,10 @@
 """An atlas of a level set: where charts stand, how wide they are, and whether they agree."""
 
-import jax
 import numpy as np
 
 from .._random import derived_keys, host_generator
 from .._types import MDF, Array, Bool, Float, RandomKey
+from ..manifold.tangent import codimension_of
 from .atlas import (
     charts_of,
     density_of,
@@ -47,10 +47,10 @@ def cover(key: RandomKey, manifold: Manifold, seen: Float[np.ndarray | Array, "p
     >>> charted.atlas.bases.shape, charted.atlas.uncovered < 0.01
     ((512, 2), True)
     """
-    mdf, codimension, dimension = manifold.mdf, manifold.codimension, manifold.dimension
+    mdf, dimension = manifold.mdf, manifold.dimension
     size = min(FEWEST * 2 ** (dimension - 1), MOST)
     random, first_key, *keys = host_generator(key), *derived_keys(key, SPREADS + 2)
-    if codimension == 1:
+    if manifold.signed:
         points = _uniform(random, pool_of_size(first_key, manifold, 4 * size), 2 * size)
     else:
         seen = manifold.anchors if seen is None else seen
@@ -82,7 +82,7 @@ def focused(key: RandomKey, manifold: Manifold, bases, probabilities, radii) -> 
 
 def _even_atlas(key, mdf, points) -> Atlas:
     """Charts of equal probability at points of M, each as wide as makes them overlap."""
-    dimension = points.shape[1] - jax.eval_shape(mdf, points[0]).shape[0]
+    dimension = points.shape[1] - codimension_of(mdf, points[0])
     radii = neighbour_distance(points, max(12, 8 * dimension))
     return make_atlas(key, mdf, points, np.full(len(points), 1 / len(points)), radii)
 
@@ -127,7 +127,7 @@ def _faults(random, mdf, atlas: Atlas) -> tuple[Bool[np.ndarray, " b"], float]:
     size = len(atlas.bases)
     trials = min(max(MAX_TRIALS // size, 1), TRIALS)
     chart = np.tile(np.arange(size), trials)
-    points, normals, lifted = lift_at_random(random, mdf, atlas, chart)
+    points, normals, lifted, _ = lift_at_random(random, mdf, atlas, chart)
     failed = np.bincount(chart, ~lifted, minlength=size) > trials / 4
     points, normals = points[lifted], normals[lifted]
     wrong, total = 0, 0
@@ -136,7 +136,7 @@ def _faults(random, mdf, atlas: Atlas) -> tuple[Bool[np.ndarray, " b"], float]:
         point, other = point[inside], other[inside]
         base = atlas.bases[other]
         along = tangential(atlas.normals[other], points[point] - base)
-        found, _, converged = lift(mdf, base, base + along)
+        found, _, converged, _ = lift(mdf, base, base + along)
         missed = ~converged | (np.linalg.norm(found - points[point], axis=1) > 1e-2 * atlas.radii[other])
         failed |= np.bincount(other, missed, minlength=size) > 0
         wrong, total = wrong + missed.sum(), total + len(point)

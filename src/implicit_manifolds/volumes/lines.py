@@ -38,7 +38,7 @@ def uniform_pool(key: RandomKey, manifold: Manifold, num_lines: int, cells: int 
     the box)^(n-1), so n up to about 10. Raises ValueError for more than one constraint.
     """
     low, high = (np.asarray(bound, np.float64) for bound in manifold.box.on_host())
-    if manifold.codimension != 1:
+    if not manifold.signed:
         raise ValueError("random lines serve one constraint; this function has another number")
     random, per_set = host_generator(key), 2 ** math.ceil(math.log2(max(num_lines / SETS / 2, 1)))
     # Half of the lines keep to where a manifold mostly is; in ten dimensions hardly any other meets it.

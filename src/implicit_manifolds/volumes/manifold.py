@@ -9,6 +9,7 @@ import numpy as np
 
 from .._types import MDF, Array, Float
 from ..box import Box
+from ..manifold.tangent import FramedMDF, codimension_of
 
 
 class Atlas(NamedTuple):
@@ -32,7 +33,8 @@ class Atlas(NamedTuple):
 class Manifold:
     """M = {x in the box: F(x) = 0}, with what is known of it.
 
-    mdf F, (n,) -> (k,), a callable pytree. box: what of {F = 0} lies outside is not M. anchors (a, n): points of M,
+    mdf F, (n,) -> (k,), a callable pytree, or of constant rank k (`FramedMDF`), such as a `Ridge`, with a domain of its
+    own. box: what of {F = 0} lies outside is not M. anchors (a, n): points of M,
     such as projected data, or None where none are known. atlas: charts, which `cover` makes and nothing else: it is no
     argument, so `dataclasses.replace` with another F or box leaves none behind.
 
@@ -50,7 +52,12 @@ class Manifold:
     @property
     def codimension(self) -> int:
         """k, the number of constraints."""
-        return jax.eval_shape(self.mdf, jnp.asarray(self.box.low)).shape[0]
+        return codimension_of(self.mdf, jnp.asarray(self.box.low))
+
+    @property
+    def signed(self) -> bool:
+        """Whether F is one number, whose sign tells the sides of M, so that lines and meshes can look for changes."""
+        return self.codimension == 1 and not isinstance(self.mdf, FramedMDF)
 
     @property
     def ambient_dimension(self) -> int:
