@@ -22,7 +22,7 @@ ridges that are no part of M."""
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Ridge:
-    """M = {x: P(x) F(x) = 0, λ_k - λ_{k+1} ≥ gap, ‖F(x)‖ ≤ reach}, P the projector on k leading eigenvectors of DF.
+    """M = {x: P F = 0, λ_k - max(λ_{k+1}, 0) ≥ gap, ‖F‖ ≤ reach}, P the projector on k leading eigenvectors of DF.
 
     λ_1 ≥ ... ≥ λ_n and P are those of the symmetric part H of DF. For F = x - r(x) with r the nearest point of M, or a
     denoiser, they are near 1 in the k normal directions and near 0 in the others; for F = ∇f, f = -log density, M is
@@ -38,7 +38,7 @@ class Ridge:
     Arguments:
         field: F, a callable pytree, (n,) to (n,); `gradient_of(f)` for a scalar f.
         codimension: k, at least 1 and less than n.
-        gap: least difference of λ_k and λ_{k+1}, in units of DF.
+        gap: by how much λ_k exceeds λ_{k+1} and 0 at least, in units of DF.
         reach: largest ‖F‖, a length where F is one.
 
     >>> parabola = manifold.gradient_of(lambda x: 2 * (x[1] - x[0] ** 2) ** 2 + 0.05 * x[0] ** 2)
@@ -67,7 +67,8 @@ class Ridge:
         gaps = eigenvalues[:rank, None] - eigenvalues[None, rank:]
         along = (tangent.T @ value) / jnp.where(gaps > 0, gaps, jnp.nan) @ tangent.T
         turning = jax.vmap(_bilinear_gradient, (None, None, 0, 0))(self.field, x, normal.T, along)
-        within = (gaps[-1, 0] >= self.gap) & (jnp.linalg.norm(value) <= self.reach)
+        apart = jnp.minimum(gaps[-1, 0], eigenvalues[rank - 1]) >= self.gap
+        within = apart & (jnp.linalg.norm(value) <= self.reach)
         return linearized(x, value @ normal, normal.T @ derivative + turning, normal, within)
 
     def approach(self, x: Vector) -> Vector:

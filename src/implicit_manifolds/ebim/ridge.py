@@ -1,0 +1,238 @@
+"""Step 1 by a ridge: a field F = x - r(x) learned by denoising, whose ridge runs through the data; no Markov chains."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.spatial import KDTree
+
+from .._random import derived_keys, host_generator
+from .._types import Array, Float, Int, Number, RandomKey, Scalar, Vector
+from ..box import Box
+from ..manifold.ridge import Ridge, value_and_derivative
+from ..manifold.spectrum import descending_eigh
+from ..training.config import TrainingConfig
+from ..training.loop import History, train_afresh
+from ..training.objective import Objective, Terms
+from .anchors import projected
+from .dimension import DenoisingConfig, Dimension, denoised, denoising_loss, sure
+
+ROWS = 512
+ANCHORS = 4096
+LEAST_HELD_OUT = 500
+HELD_OUT = 0.1, 1000
+"""Share of the points that fits of different sizes are compared by, at most so many; none where points are fewer than
+`LEAST_HELD_OUT`."""
+GAIN = 0.8
+EDGE = 1.5
+"""M reaches to where ‖F‖ is so many times what it is at most over the data."""
+CLOSEST = 4.0
+"""The last weight of the data where they are noisy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RidgeConfig(TrainingConfig):
+    """Step 1 by a ridge: the field, how it is denoised, and how it is then fitted to the data.
+
+    Lengths are in standardised units.
+    """
+
+    denoising: DenoisingConfig = field(default_factory=DenoisingConfig)  # the network, and what it starts from
+    num_steps: int = 3000  # after these, to fit the field to the data
+    batch_size: int = 256
+    learning_rate: float = 0.01
+    clip_norm: float | None = 10.0
+    first_weight: float = 2.0  # of the data beside what holds off them, growing geometrically
+    last_weight: float = 60.0
+    rank_weight: float = 2.0
+    softening: float = 0.03  # distance from the data below which errors count absolutely
+    neighbours: int = 9  # that give first normals, or four for each dimension
+    gap: float = 0.5
+    least_reach: float = 0.03
+    near_enough: float = 0.002  # mean held-out distance at which no larger network is tried
+    doublings: int = 1  # of width and steps, tried while held-out points are farther than that
+
+
+def far_loss(model: Callable, points: Float[Array, "batch n"], data: Float[Array, "N n"], softening: Number) -> Scalar:
+    """Mean of ‖F(x) - (x - x*)‖² / (‖x - x*‖² + s²), x* the datum nearest to x, s the softening."""
+    squared = jnp.sum(data**2, axis=1) - 2 * points @ data.T
+    away = points - data[jnp.argmin(squared, axis=1)]
+    error = jnp.sum((jax.vmap(model)(points) - away) ** 2, axis=1)
+    return jnp.mean(error / (jnp.sum(away**2, axis=1) + softening**2))
+
+
+def first_order_distance(model: Callable, x: Vector, projector: Float[Array, "n n"]) -> Scalar:
+    """√(‖P F‖² / (‖DFᵀu‖² + .01) + ‖(1 - P) F‖²), u = P F / ‖P F‖ held fixed: a distance, so a flat F is no gain."""
+    value, pull = jax.vjp(model, x)
+    normal = projector @ value
+    size = jnp.sum(normal**2)
+    unit = jax.lax.stop_gradient(normal / jnp.sqrt(size + jnp.finfo(x.dtype).tiny))
+    slope = jnp.sum(pull(unit)[0] ** 2)
+    return jnp.sqrt(size / (slope + 0.01) + jnp.sum((value - normal) ** 2) + jnp.finfo(x.dtype).eps ** 2)
+
+
+class RidgeMemory(NamedTuple):
+    """Projectors on the normals of M at the data (N, n, n), and the number of updates."""
+
+    projectors: Float[Array, "N n n"]
+    step: Int[Array, ""]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class RidgeObjective(Objective):
+    """The field fitted to data whose normals are known, and held to displacements elsewhere.
+
+    (denoising + far + c · rank) / w + distance, w growing: `denoising_loss`, `far_loss` in the box, ‖DF - P‖² and
+    `first_order_distance` at the data. P are projectors at the data (N, n): `first` (N, n, n) in the first half of
+    training, from half-way on the field's own where it has a gap.
+    """
+
+    data: Float[Array, "N n"]
+    first: Float[Array, "N n n"]
+    box: Box
+    codimension: int = field(metadata={"static": True})
+    config: RidgeConfig = field(metadata={"static": True})
+
+    def initial_memory(self, key: RandomKey, model) -> RidgeMemory:
+        """The first projectors."""
+        return RidgeMemory(self.first, jnp.zeros((), jnp.int32))
+
+    def sample(self, key: RandomKey, model, memory: RidgeMemory, batch_size: int):
+        """The memory, for the loss, and the same one update later."""
+        return memory, memory._replace(step=memory.step + 1)
+
+    def refresh(self, key: RandomKey, model, memory: RidgeMemory) -> RidgeMemory:
+        """The field's own projectors, once half of the updates are done."""
+        if 2 * int(memory.step) < self.config.num_steps:
+            return memory
+        return memory._replace(projectors=_own_projectors(self, model))
+
+    def loss(self, key: RandomKey, model, batch, negatives: RidgeMemory) -> Terms:
+        """The weighted sum, and its terms."""
+        config, (points, rows) = self.config, batch
+        noise_key, box_key, data_key = jax.random.split(key, 3)
+        half, quarter = len(points) // 2, len(points) // 4
+        normals = negatives.projectors[rows]
+        noise = config.denoising.least_noise, config.denoising.most_noise
+        denoising, terms = denoising_loss(noise_key, model, points, *noise)
+        low, high = self.box
+        wide = jax.random.uniform(box_key, (quarter, points.shape[1]), points.dtype, low, high)
+        anchors = self.data
+        if len(anchors) > ANCHORS:
+            anchors = anchors[jax.random.randint(data_key, (ANCHORS,), 0, len(anchors))]
+        far = far_loss(model, wide, anchors, config.softening)
+        _, derivative = jax.vmap(value_and_derivative, (None, 0))(model, points[:half])
+        rank = jnp.mean(jnp.sum((derivative - normals[:half]) ** 2, axis=(1, 2)))
+        distance = jnp.mean(jax.vmap(first_order_distance, (None, 0, 0))(model, points, normals))
+        weight = config.first_weight * (config.last_weight / config.first_weight) ** (negatives.step / config.num_steps)
+        terms |= {"far": far, "rank": rank, "distance": distance}
+        return (denoising + far + config.rank_weight * rank) / weight + distance, terms
+
+
+@jax.jit
+def _own_projectors(objective: RidgeObjective, model):
+    """Projectors on the field's own normals at the data where it has a gap there, else the first ones."""
+    rank = objective.codimension
+
+    def own(row):
+        x, first = row
+        derivative = value_and_derivative(model, x)[1]
+        values, vectors = descending_eigh((derivative + derivative.T) / 2)
+        normal = vectors[:, :rank]
+        return jnp.where(values[rank - 1] - values[rank] >= objective.config.gap, normal @ normal.T, first)
+
+    return jax.lax.map(own, (objective.data, objective.first), batch_size=ROWS)
+
+
+def local_projectors(points: Float[np.ndarray, "N n"], codimension: int, neighbours: int) -> Float[np.ndarray, "N n n"]:
+    """Projectors on the k directions in which the neighbours of each point differ least."""
+    dimension = points.shape[1] - codimension
+    count = min(max(neighbours, 4 * dimension), len(points) - 1)
+    _, near = KDTree(points).query(points, count + 1)
+    around = points[near] - points[near].mean(axis=1, keepdims=True)
+    tangent = np.linalg.svd(around, full_matrices=True)[2][:, :dimension]
+    return np.eye(points.shape[1]) - np.einsum("bki,bkj->bij", tangent, tangent)
+
+
+def fit_ridge(
+    key: RandomKey,
+    points: Float[Array, "points n"],
+    codimension: int | None,
+    box: Box,
+    config: RidgeConfig = RidgeConfig(),
+    *,
+    progress: bool = False,
+    checkpoint_dir: Path | None = None,
+) -> tuple[Ridge, History, Dimension]:
+    """Step 1: a field whose ridge runs through `points` (N, n), standardised; the ridge, its history, the dimension.
+
+    First the field is denoised, from the least noise at which its spectrum has a gap; codimension k is where, unless
+    given. Then it is fitted to the data, their noise the less smoothed the less there is. Points held out say whether a
+    network twice as wide is worth trying. Raises TrainingDiverged, and InputError where no codimension is given and
+    the spectrum has no gap.
+    """
+    split_key, *keys = derived_keys(key, config.doublings + 2)
+    order = host_generator(split_key).permutation(len(points))
+    held = min(int(HELD_OUT[0] * len(points)), HELD_OUT[1]) if len(points) >= LEAST_HELD_OUT else 0
+    train, test = points[order[held:]], points[order[:held]]
+    best: tuple[float, Ridge, History, Dimension] | None = None
+    options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
+    for size, size_key in enumerate(keys[: config.doublings + 1]):
+        wider = replace(config.denoising, hidden=tuple(width << size for width in config.denoising.hidden))
+        grown = replace(config, denoising=wider, num_steps=config.num_steps << size)
+        ridge, history, found = _fit_one(size_key, train, codimension, box, grown, size, options)
+        distance = _held_out(ridge, test, box)
+        if best is None or distance < GAIN * best[0]:
+            best = distance, ridge, history, found
+        if distance <= config.near_enough or found.noise > config.denoising.least_noise:
+            break
+    assert best is not None
+    _, ridge, history, found = best
+    return replace(ridge, reach=_reach(ridge, points, box, config)), history, found
+
+
+def _fit_one(
+    key: RandomKey, points, codimension: int | None, box: Box, config: RidgeConfig, size: int, options
+) -> tuple[Ridge, History, Dimension]:
+    """A ridge by networks of one size."""
+    first_key, second_key = derived_keys(key, 2)
+    model, found = denoised(first_key, points, config.denoising, name=f"denoising {size}", **options)
+    rank = sure(found).codimension if codimension is None else codimension
+    # Noisy data are followed less closely: a ridge through every one of them would be rough.
+    last = max(config.last_weight * (config.denoising.least_noise / found.noise) ** 2, CLOSEST)
+    config = replace(config, last_weight=last, denoising=replace(config.denoising, least_noise=found.noise))
+    first = local_projectors(np.asarray(points, np.float64), rank, config.neighbours)
+    objective = RidgeObjective(points, jnp.asarray(first, points.dtype), box, rank, config)
+    rows = jnp.asarray(np.arange(max(len(points), config.batch_size)) % len(points))
+    state, history = train_afresh(
+        f"ridge {size}", second_key, model, objective, (points[rows], rows), config, **options
+    )
+    return Ridge(state.model, rank, config.gap), history, found
+
+
+def _held_out(ridge: Ridge, points, box: Box) -> float:
+    """Mean distance of points to M; one that does not reach it counts as far as the box is wide."""
+    if not len(points):
+        return 0.0
+    found, usable = projected(ridge, points, box)
+    away = np.linalg.norm(found - np.asarray(points), axis=1)
+    return float(np.where(usable, away, np.linalg.norm(box.high - box.low)).mean())
+
+
+def _reach(ridge: Ridge, points, box: Box, config: RidgeConfig) -> Float[Array, ""]:
+    """Where M ends: ‖F‖ somewhat beyond its largest over the projected data, but for the farthest hundredth."""
+    found, usable = projected(ridge, points, box)
+    if not usable.any():
+        return jnp.asarray(config.least_reach, points.dtype)
+    sizes = np.asarray(_sizes(ridge.field, found[usable]))
+    return jnp.asarray(max(config.least_reach, EDGE * np.quantile(sizes, 0.99)), points.dtype)
+
+
+@jax.jit
+def _sizes(model, points):
+    return jnp.linalg.norm(jax.vmap(model)(points), axis=1)
