@@ -71,8 +71,8 @@ def check_points(points, dimension: int | None = None) -> np.ndarray:
     return points
 
 
-def check_training_points(points, codimension: int) -> np.ndarray:
-    """Points fit to learn a manifold from, (N, n); raises InputError otherwise.
+def check_training_points(points, codimension: int | None) -> np.ndarray:
+    """Points fit to learn a manifold from, (N, n), of a codimension or of one to be found; raises InputError otherwise.
 
     Repeated points and constant coordinates are legitimate: kept, and counted in a warning.
     """
@@ -80,7 +80,7 @@ def check_training_points(points, codimension: int) -> np.ndarray:
     dimension = points.shape[1]
     if dimension < 2:
         raise InputError("points have one coordinate; a level set needs at least two")
-    if not 1 <= codimension < dimension:
+    if codimension is not None and not 1 <= codimension < dimension:
         raise InputError(
             f"codimension {codimension} is not between 1 and {dimension - 1}, the dimension of the points less one"
         )

@@ -1,7 +1,6 @@
 """Components, Betti numbers and stray parts of a level set: from its mesh, or from charts and persistent homology."""
 
 import math
-from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -12,9 +11,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from .._loops import over_points
-from ..box import Box
-from ..manifold.tangent import linearize
-from ..volumes.atlas import charts_of, components, draw_pool, part_of
+from ..manifold.tangent import FramedMDF, linearize
+from ..volumes.atlas import charts_of, components, draw_around, part_of
 from ..volumes.manifold import Manifold
 from .homology import betti_numbers
 from .mesh import Mesh, genus_of, is_closed, level_mesh, simplex_volumes
@@ -27,9 +25,9 @@ DRAWS = 20_000
 class Component(NamedTuple):
     """A connected part of {F = 0} in the box.
 
-    closed: it does not end at the box. betti (β₀, ..., β_d) of it, d = min(m, 2); None for a mesh that is open, whose
-    handles say nothing. volume_share and data_share: its parts of the volume and of the anchors, each counted with
-    the component nearest to it; data_share is NaN where the manifold has no anchors.
+    closed: it ends neither at the box nor at an edge of its own. betti (β₀, ..., β_d) of it, d = min(m, 2); None for a
+    mesh that is open, whose handles say nothing. volume_share and data_share: its parts of the volume and of the
+    anchors, each counted with the component nearest to it; data_share is NaN where the manifold has no anchors.
     """
 
     closed: bool
@@ -44,7 +42,7 @@ class Topology(NamedTuple):
     dimension m of it. components, largest first. betti (β₀, ..., β_d) of all, open meshes counting as one component
     each. settled: the last two resolutions agree on number, ends and Betti numbers. resolution: cells along
     the box's longest side; 0 where charts were read instead. singular_ratio: the least singular value of J on the
-    zero set over the largest.
+    zero set over the largest. edges: M can end within the box, as a ridge can.
     """
 
     dimension: int
@@ -53,6 +51,7 @@ class Topology(NamedTuple):
     settled: bool
     resolution: int
     singular_ratio: float
+    edges: bool = False
 
 
 def topology(manifold: Manifold) -> Topology:
@@ -95,11 +94,8 @@ def _of_meshes(manifold: Manifold) -> Topology:
 
 def _of_charts(manifold: Manifold) -> Topology:
     atlas, dimension = charts_of(manifold), manifold.dimension
-    wide = jnp.full(manifold.ambient_dimension, jnp.inf)
-    unbounded = replace(manifold, box=Box(-wide, wide)).charted(atlas)
-    pool, part = draw_pool(jax.random.key(0), unbounded, DRAWS), components(atlas)
+    (pool, inside), part = draw_around(jax.random.key(0), manifold, DRAWS), components(atlas)
     of_pool, of_data = (part_of(atlas, part, points) for points in (pool.points, _anchors(manifold)))
-    inside = manifold.box.on_host().contains(pool.points)
     parts, settled = [], True
     for number in range(part.max() + 1):
         mine, closed = inside & (of_pool == number), bool(inside[of_pool == number].all())
@@ -109,7 +105,8 @@ def _of_charts(manifold: Manifold) -> Topology:
         parts.append(Component(closed, betti, share, _share(of_data == number)))
     parts.sort(key=lambda one: -one.volume_share)
     ratio = _singular_ratio(manifold.mdf, pool.points[inside])
-    return Topology(dimension, tuple(parts), _total(parts, dimension), settled, 0, ratio)
+    framed = isinstance(manifold.mdf, FramedMDF)
+    return Topology(dimension, tuple(parts), _total(parts, dimension), settled, 0, ratio, framed)
 
 
 def _total(parts, dimension: int) -> tuple[int, ...]:
@@ -144,17 +141,19 @@ def describe(found: Topology) -> str:
 
 
 def _kinds(found: Topology) -> str:
-    kinds = [_kind(component, found.dimension) for component in found.components]
+    kinds = [_kind(component, found.dimension, found.edges) for component in found.components]
     distinct = sorted(set(kinds))
     return distinct[0] if len(distinct) == 1 else ", ".join(f"{kinds.count(kind)} {kind}" for kind in distinct)
 
 
-def _kind(component: Component, dimension: int) -> str:
+def _kind(component: Component, dimension: int, edges: bool) -> str:
     if not component.closed:
-        return "open at the box"
+        return "open" if edges else "open at the box"
     if dimension == 1 or component.betti is None:
         return "closed"
     if dimension > 2:
+        return f"closed, Betti numbers {', '.join(map(str, component.betti))}"
+    if edges:  # and perhaps no orientation, which a genus presumes
         return f"closed, Betti numbers {', '.join(map(str, component.betti))}"
     # Zero sets are orientable, so a closed surface has β₁ = 2 · genus.
     genus = component.betti[1] // 2

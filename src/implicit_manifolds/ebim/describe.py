@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ..errors import InputError
+from ..manifold.ridge import Ridge
+from ..networks.displacement import Displacement
 from ..networks.energy import FourierEnergy
 from ..networks.mixtures import EnergyMixture, PiecewiseMixture
 from ..networks.mlp import MLP, EnergyMLP
@@ -93,8 +95,27 @@ def _piecewise(count, member, parts, bases, dimension) -> PiecewiseMixture:
     return PiecewiseMixture(_stacked(count, member), points, owners, jnp.zeros((parts, count)))
 
 
+def _displacement_sizes(network: Displacement) -> dict[str, Any]:
+    sizes = _mlp_sizes(network.target)["sizes"]
+    return {"dimension": sizes[0], "hidden": sizes[1:-1]}
+
+
+def _displacement(dimension, hidden) -> Displacement:
+    return Displacement(dimension, tuple(hidden), rngs=nnx.Rngs(0))
+
+
+def _ridge_sizes(ridge: Ridge) -> dict[str, Any]:
+    return {"field": described(ridge.field), "codimension": ridge.codimension}
+
+
+def _ridge(field, codimension) -> Ridge:
+    return Ridge(template_of(field), codimension, jnp.zeros(()), jnp.zeros(()))
+
+
 KINDS: dict[str, tuple[type, Callable[[Any], dict[str, Any]], Callable[..., Any]]] = {
     "mlp": (MLP, _mlp_sizes, _mlp),
+    "displacement": (Displacement, _displacement_sizes, _displacement),
+    "ridge": (Ridge, _ridge_sizes, _ridge),
     "energy mlp": (EnergyMLP, lambda energy: _mlp_sizes(energy.network), _energy_mlp),
     "fourier": (FourierEnergy, _fourier_sizes, _fourier),
     "kernel": (KernelEnergy, _kernel_sizes, _kernel),

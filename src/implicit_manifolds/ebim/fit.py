@@ -9,9 +9,11 @@ from typing import Any, Literal, NamedTuple
 import jax
 
 from .._random import derived_keys
-from .._types import Energy, RandomKey
+from .._types import MDF, Energy, RandomKey
+from ..box import Box
 from ..choices import Choices
 from ..errors import InputError
+from ..manifold.tangent import codimension_of
 from ..points import check_training_points
 from ..scaling import standardization
 from ..training import checkpoint
@@ -21,15 +23,19 @@ from ..volumes.importance import log_normalizer
 from ..volumes.manifold import Manifold
 from .anchors import points_on_manifold, shuffled
 from .contrastive import EnergyConfig, fit_contrastive
+from .dimension import Dimension
+from .dimension import dimension as dimension_by_denoising
 from .kernels import FoldDensities
 from .likelihood import LikelihoodConfig, fit_likelihood
 from .manifold import ManifoldConfig, fit_manifold
 from .model import EBIM, ChainScales
+from .ridge import RidgeConfig, fit_ridge
 from .score_matching import ScoreMatchingConfig, fit_score_matching
 from .survey import Survey, has_pools, survey
 
 MAX_ANCHORS = 10_000
 EnergyLoss = Literal["likelihood", "contrastive", "score-matching"]
+Form = Literal["zero-set", "ridge"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class FitConfig(Choices):
     (64, 64, 64)
     """
 
-    manifold: ManifoldConfig = field(default_factory=ManifoldConfig)
+    manifold: ManifoldConfig = field(default_factory=ManifoldConfig)  # of a zero set
     energy: EnergyConfig = field(default_factory=EnergyConfig)
     likelihood: LikelihoodConfig = field(default_factory=LikelihoodConfig)
     score_matching: ScoreMatchingConfig = field(default_factory=ScoreMatchingConfig)
@@ -49,22 +55,28 @@ class FitConfig(Choices):
     standardize: bool = True
     box_margin: float = 0.25  # of the largest extent, added on each side of the data
     box_half_widths: tuple[float, ...] | None = None  # of a box about the origin of standardised space, instead
+    form: Form = "zero-set"
+    ridge: RidgeConfig = field(default_factory=RidgeConfig)  # of a ridge, and of how a codimension is found
 
 
 class Fit(NamedTuple):
-    """A fitted model with the history of each step, and the wall seconds of each, compilation included."""
+    """A fitted model with the history of each step, and the wall seconds of each, compilation included.
+
+    dimension: what the data's spectrum said of the codimension, None where it was given and M is a zero set.
+    """
 
     model: EBIM
     manifold_history: History
     energy_history: History
     seconds_manifold: float
     seconds_energy: float
+    dimension: Dimension | None = None
 
 
 def fit(
     key: RandomKey,
     points,
-    codimension: int,
+    codimension: int | None = None,
     config: FitConfig = FitConfig(),
     *,
     progress: bool = False,
@@ -72,13 +84,15 @@ def fit(
 ) -> Fit:
     """Learn manifold and density from `points` (N, n), any scale and offset, in data units.
 
-    codimension is k, the number of constraints, 1 ≤ k < n. With `checkpoint_dir` a run that was
-    killed goes on, bit for bit. Raises InputError for points that cannot be used and TrainingDiverged.
+    codimension is k, the number of constraints, 1 ≤ k < n; unless given it is found from the data (`Fit.dimension`).
+    M is a zero set or a ridge, as `config.form` says: a ridge needs neither sides nor a framing, and can have edges.
+    With `checkpoint_dir` a run that was killed goes on, bit for bit. Raises InputError for points that cannot be used,
+    such as those whose codimension cannot be found, and TrainingDiverged.
 
     Arguments:
         key: a JAX random key; the same key gives the same model.
         points: (N, n) training points in data units, N of at least a few hundred.
-        codimension: number of constraints k, so that the manifold has dimension n - k.
+        codimension: number of constraints k, so that the manifold has dimension n - k; None where it is to be found.
         config: settings of both steps.
         progress: print a line of the losses now and then.
         checkpoint_dir: directory that a killed run goes on from.
@@ -98,16 +112,17 @@ def fit(
     1
     """
     points = check_training_points(points, codimension)
-    pools = has_pools(points.shape[1], codimension)
-    if config.energy_loss == "likelihood" and not pools:
-        raise InputError("likelihood needs at most 5 constraints in 10 dimensions; choose another --energy-loss")
+    if codimension is not None:
+        _refuse_likelihood(points.shape[1], codimension, config)
     if checkpoint_dir is not None:
         checkpoint.claim(checkpoint_dir, key, points, repr((codimension, config)))
     scaling, standard, box = standardization(points, config.standardize, config.box_margin, config.box_half_widths)
     started = time.perf_counter()
     manifold_key, start_key, energy_key = derived_keys(key, 3)
     options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
-    mdf, manifold_history = fit_manifold(manifold_key, standard, codimension, box, config.manifold, **options)
+    mdf, manifold_history, dimension = _fit_form(manifold_key, standard, codimension, box, config, options)
+    codimension = codimension_of(mdf, standard[0])
+    pools = _refuse_likelihood(points.shape[1], codimension, config)
     between = time.perf_counter()
     near = shuffled(start_key, standard)
     anchors, starts = points_on_manifold(start_key, mdf, near, box, config.energy.starts)
@@ -123,7 +138,31 @@ def fit(
     model = EBIM(manifold, energy, scaling, chains, normalizer)
     jax.block_until_ready(model.energy)
     ended = time.perf_counter()
-    return Fit(model, manifold_history, energy_history, between - started, ended - between)
+    return Fit(model, manifold_history, energy_history, between - started, ended - between, dimension)
+
+
+def _fit_form(
+    key: RandomKey, points, codimension: int | None, box: Box, config: FitConfig, options: dict[str, Any]
+) -> tuple[MDF, History, Dimension | None]:
+    """F of the form asked for, the history of its training, and the dimension where it was looked for."""
+    if config.form == "ridge":
+        return fit_ridge(key, points, codimension, box, config.ridge, **options)
+    found = None
+    if codimension is None:
+        found = dimension_by_denoising(key, points, config.ridge.denoising, **options)
+        codimension = found.codimension
+    return *fit_manifold(key, points, codimension, box, config.manifold, **options), found
+
+
+def _refuse_likelihood(dimension: int, codimension: int, config: FitConfig) -> bool:
+    """Whether points of known volume can be had. Raises InputError where they cannot and likelihood needs them."""
+    pools = has_pools(dimension, codimension)
+    if config.energy_loss == "likelihood" and not pools:
+        raise InputError(
+            "likelihood needs at most 5 constraints in 10 dimensions, or a manifold of at most 3; choose another "
+            "--energy-loss"
+        )
+    return pools
 
 
 def _surveyed(key, manifold: Manifold, anchors, starts, config: FitConfig) -> Survey | None:

@@ -217,4 +217,7 @@ def log_density(model: EBIM, points) -> Densities:
 
 def _nearest(model: EBIM, points):
     points = check_points(points, dimension=model.manifold.ambient_dimension)
-    return over_points(nearest_point, model.manifold.mdf, model.scaling.standardize(points), SEARCHED)
+    manifold = model.manifold
+    found = over_points(nearest_point, manifold.mdf, model.scaling.standardize(points), SEARCHED)
+    # {F = 0} goes on outside the box, where it is not M.
+    return found._replace(converged=found.converged & manifold.box.on_host().contains(found.position))

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._random import derived_keys, host_generator
 from .._types import MDF, Array, Energy, Float, RandomKey
-from ..manifold.tangent import linearize, pseudo_inverse_times, tangent_projection
+from ..manifold.tangent import framed, linearize, pseudo_inverse_times, tangent_projection
 from ..networks.energy import FourierEnergy
 from ..networks.mixtures import PiecewiseMixture
 from ..training.loop import History, train_afresh
@@ -61,7 +61,8 @@ def score_matching_loss(
         along = tangent_projection(mdf, at, probe, tolerance)
         gradient, change = jax.jvp(jax.grad(energy), (x,), (along,))
         # With J v = 0, v·D_v(P∇E) = v·∇²E v - F''[v, v]·G⁻¹J∇E, which takes no derivative of a linear solve.
-        bend = jax.jvp(lambda y: jax.jvp(mdf, (y,), (along,))[1], (x,), (along,))[1]
+        local = framed(mdf, at)
+        bend = jax.jvp(lambda y: jax.jvp(local, (y,), (along,))[1], (x,), (along,))[1]
         divergence = jnp.vdot(along, change) - jnp.vdot(pseudo_inverse_times(mdf, at, bend, tolerance), gradient)
         return jnp.sum(tangent_projection(mdf, at, gradient, tolerance) ** 2) / 2, divergence
 

@@ -16,7 +16,7 @@ from scipy.spatial import KDTree
 
 from .._loops import over_points
 from .._random import host_generator
-from .._types import MDF, Float, Int, RandomKey
+from .._types import MDF, Bool, Float, Int, RandomKey
 from ..manifold.multipliers import quasi_newton
 from ..manifold.tangent import linearize, lower_solve
 from .manifold import Atlas, Manifold
@@ -44,16 +44,22 @@ def draw_pool(key: RandomKey, manifold: Manifold, count: int) -> Pool:
     >>> bool(abs(pool.weights.sum() - 2 * np.pi) < 0.05)
     True
     """
+    pool, inside = draw_around(key, manifold, count)
+    return Pool(pool.points[inside], pool.weights[inside], pool.groups[inside], *pool[3:])
+
+
+def draw_around(key: RandomKey, manifold: Manifold, count: int) -> tuple[Pool, Bool[np.ndarray, " c"]]:
+    """Points of {F = 0} that the charts of M reach, and which of them are in M: in the box and F's own domain."""
     random, per_set, atlas = host_generator(key), max(count // SETS, 1), charts_of(manifold)
     ends = np.cumsum(atlas.probabilities)
     comb = (np.arange(per_set) + random.random((SETS, 1))) / per_set
     chart = np.minimum(np.searchsorted(ends, comb.ravel() * ends[-1]), len(ends) - 1)
     points, normals, lifted, within = lift_at_random(random, manifold.mdf, atlas, chart)
-    kept = np.flatnonzero(lifted & within & manifold.box.on_host().contains(points))
-    points, normals = points[kept], normals[kept]
+    inside = (within & manifold.box.on_host().contains(points))[lifted]
+    points, normals = points[lifted], normals[lifted]
     density = density_of(atlas, points, normals)
-    groups = np.repeat(np.arange(SETS), per_set)[kept]
-    return Pool(points, 1 / (SETS * per_set * density), groups, SETS, 0, float(atlas.inconsistent))
+    groups = np.repeat(np.arange(SETS), per_set)[lifted]
+    return Pool(points, 1 / (SETS * per_set * density), groups, SETS, 0, float(atlas.inconsistent)), inside
 
 
 def density_of(atlas: Atlas, points: Float[np.ndarray, "c n"], normals: Float[np.ndarray, "c k n"]):
