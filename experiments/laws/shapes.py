@@ -12,7 +12,7 @@ from scipy.spatial import KDTree
 
 from experiments.common.problem import Law, Problem, fresh_data
 from implicit_manifolds import Box, FitConfig, Manifold
-from implicit_manifolds.manifold.projection import nearest_point
+from implicit_manifolds.manifold.nearest import nearest_point
 from implicit_manifolds.volumes.lines import uniform_pool
 from implicit_manifolds.volumes.pools import volume
 

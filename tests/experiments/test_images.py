@@ -21,7 +21,8 @@ from experiments.images.noise import normal_noise
 from experiments.images.scales import LENGTHS, SETTINGS, TOLERANCE
 from implicit_manifolds import InputError
 from implicit_manifolds.datasets.images import load_images
-from implicit_manifolds.manifold.projection import nearest_point, project
+from implicit_manifolds.manifold.nearest import nearest_point
+from implicit_manifolds.manifold.projection import project
 from implicit_manifolds.training import checkpoint
 
 

@@ -10,7 +10,8 @@ from jax.tree_util import Partial
 
 from implicit_manifolds._types import relative_tolerance
 from implicit_manifolds.manifold.analytic import circle_in_space, sphere, torus
-from implicit_manifolds.manifold.projection import nearest_point, project, sampson_distance
+from implicit_manifolds.manifold.nearest import nearest_point
+from implicit_manifolds.manifold.projection import project, sampson_distance
 
 LANES = 300
 

@@ -12,7 +12,8 @@ from .._random import host_generator
 from .._types import Energy, RandomKey, Scalar
 from ..choices import check_choice
 from ..errors import InputError
-from ..manifold.projection import nearest_point, sampson_distance
+from ..manifold.nearest import nearest_point
+from ..manifold.projection import sampson_distance
 from ..mcmc.constrained_langevin import ConstrainedLangevin
 from ..mcmc.outcome import Reason
 from ..mcmc.run import run

@@ -7,11 +7,11 @@ from .algebra import union as union
 from .multipliers import MultiplierSolution as MultiplierSolution
 from .multipliers import newton as newton
 from .multipliers import quasi_newton as quasi_newton
+from .nearest import NearestPoint as NearestPoint
+from .nearest import nearest_point as nearest_point
 from .paper_multipliers import gradient_descent as gradient_descent
 from .paper_multipliers import lbfgs as lbfgs
-from .projection import NearestPoint as NearestPoint
 from .projection import Projection as Projection
-from .projection import nearest_point as nearest_point
 from .projection import project as project
 from .projection import sampson_distance as sampson_distance
 from .ridge import Ridge as Ridge

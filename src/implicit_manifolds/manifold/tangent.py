@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.sparse.linalg import cg
 from jax.tree_util import Partial
@@ -78,7 +79,7 @@ def framed(mdf: MDF, at: Linearization) -> MDF:
     return mdf if at.frame is None else Partial(_framed, at.frame, mdf)
 
 
-def codimension_of(mdf: MDF, point: Vector) -> int:
+def codimension_of(mdf: MDF, point: Float[Array | np.ndarray, " n"]) -> int:
     """k, the number of independent constraints, given a point (n,) of which only the shape counts."""
     return mdf.codimension if isinstance(mdf, FramedMDF) else jax.eval_shape(mdf, point).shape[0]
 
