@@ -4,12 +4,14 @@ import json
 import shutil
 import sys
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from implicit_manifolds import FitConfig, ManifoldConfig, cli
 from implicit_manifolds.cli import (
+    dimension_command,
     fit_command,
     plot_command,
     project_command,
@@ -30,7 +32,7 @@ def ring(count=200, offset=1000.0, scale=50.0):
 def model(tmp_path_factory, quick):
     folder = tmp_path_factory.mktemp("cli")
     np.savetxt(folder / "ring.csv", ring(), delimiter=",", header="x,y", comments="")
-    assert run_safely(lambda: fit_command(folder / "ring.csv", 1, folder / "model", config=quick)) == 0
+    assert run_safely(lambda: fit_command(folder / "ring.csv", folder / "model", 1, config=quick)) == 0
     return folder / "model"
 
 
@@ -101,24 +103,36 @@ def test_points_that_cannot_be_used_are_refused_in_one_line(
     tmp_path, capsys, name, content, codimension, expected, quick
 ):
     (tmp_path / name).write_text(content)
-    code, said = outcome(capsys, lambda: fit_command(tmp_path / name, codimension, tmp_path / "out", config=quick))
+    code, said = outcome(capsys, lambda: fit_command(tmp_path / name, tmp_path / "out", codimension, config=quick))
     assert code == 2
     assert expected in said
     assert not (tmp_path / "out").exists()
 
 
+def test_the_dimension_of_points_is_told_and_its_spectrum_drawn(tmp_path, capsys, quick):
+    np.save(tmp_path / "ring.npy", ring(400))
+    brief = replace(quick.ridge.denoising, num_steps=300, hidden=(32, 32))
+    dimension_command(tmp_path / "ring.npy", tmp_path / "spectrum.png", config=brief)
+    said = capsys.readouterr().out
+    assert "codimension 1: voted for by" in said
+    assert (tmp_path / "spectrum.png").stat().st_size > 5000
+    np.save(tmp_path / "cloud.npy", np.random.default_rng(0).normal(size=(400, 2)))
+    assert run_safely(lambda: dimension_command(tmp_path / "cloud.npy", config=brief)) == 2
+    assert "may fill their space" in capsys.readouterr().err
+
+
 def test_a_missing_file_and_an_object_array_are_refused(tmp_path, capsys, quick):
-    code, said = outcome(capsys, lambda: fit_command(tmp_path / "no.csv", 1, tmp_path / "out", config=quick))
+    code, said = outcome(capsys, lambda: fit_command(tmp_path / "no.csv", tmp_path / "out", 1, config=quick))
     assert (code, "is not a file" in said) == (2, True)
     np.save(tmp_path / "o.npy", np.array([{}, {}], dtype=object), allow_pickle=True)
-    code, said = outcome(capsys, lambda: fit_command(tmp_path / "o.npy", 1, tmp_path / "out", config=quick))
+    code, said = outcome(capsys, lambda: fit_command(tmp_path / "o.npy", tmp_path / "out", 1, config=quick))
     assert (code, "numeric .npy" in said) == (2, True)
 
 
 def test_nothing_that_exists_is_overwritten(model, tmp_path, capsys, quick):
     before = {path: path.stat().st_mtime_ns for path in model.rglob("*")}
     np.save(tmp_path / "ring.npy", ring())
-    code, said = outcome(capsys, lambda: fit_command(tmp_path / "ring.npy", 1, model, config=quick))
+    code, said = outcome(capsys, lambda: fit_command(tmp_path / "ring.npy", model, 1, config=quick))
     assert (code, "exists; name a new path" in said) == (2, True)
     assert before == {path: path.stat().st_mtime_ns for path in model.rglob("*")}
     (tmp_path / "s.csv").write_text("mine")
@@ -168,7 +182,7 @@ def test_repeated_points_and_constant_columns_are_counted_and_kept(tmp_path, cap
     capsys.readouterr()
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        assert run_safely(lambda: fit_command(tmp_path / "flat.npy", 2, tmp_path / "model", config=quick)) == 0
+        assert run_safely(lambda: fit_command(tmp_path / "flat.npy", tmp_path / "model", 2, config=quick)) == 0
     said = capsys.readouterr().err
     assert "warning: 3 of 103 points repeat others; they are kept" in said
     assert "warning: 1 of 3 coordinates are constant; they are kept" in said
@@ -178,7 +192,7 @@ def test_training_that_diverges_ends_with_exit_code_3_and_no_model(tmp_path, cap
     wild = FitConfig(ManifoldConfig(hidden=(4,), restarts=1, warmup_steps=0, num_steps=50, learning_rate=1e30))
     np.save(tmp_path / "ring.npy", ring())
     capsys.readouterr()
-    assert run_safely(lambda: fit_command(tmp_path / "ring.npy", 1, tmp_path / "model", config=wild)) == 3
+    assert run_safely(lambda: fit_command(tmp_path / "ring.npy", tmp_path / "model", 1, config=wild)) == 3
     assert "was not finite at step" in capsys.readouterr().err
     assert not (tmp_path / "model").exists()
 

@@ -92,7 +92,7 @@ def _kl_weight(key, problem: Problem, value) -> Candidate:
 
 
 def _singular_value(key, problem: Problem, value) -> Candidate:
-    return fits.fitted_ebim(key, problem, FitConfig(manifold=ManifoldConfig(minimum_singular_value=value)))
+    return fits.fitted_ebim(key, problem, FitConfig(ManifoldConfig(minimum_singular_value=value)))
 
 
 def _left_inverse(key, problem: Problem, value) -> dict[str, float]:

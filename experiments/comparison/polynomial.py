@@ -30,7 +30,7 @@ CLIP = 10.0
 """Largest distance that counts, as in the authors' code."""
 THETAS = np.linspace(-1, 1, 201)
 EBIM = FitConfig(
-    manifold=ManifoldConfig(restarts=2, warmup_steps=5000, num_steps=15_000, batch_size=200),
+    zero_set=ManifoldConfig(restarts=2, warmup_steps=5000, num_steps=15_000, batch_size=200),
     likelihood=LikelihoodConfig(hidden=(64, 64), num_steps=2000, kernel=False),
 )
 FLOW = FlowConfig(num_steps=12_000)

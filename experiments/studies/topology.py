@@ -58,7 +58,7 @@ def certified(points: np.ndarray, seed: int) -> dict:
     """The certificate of one manifold, learned with the defaults and the key that `fit` would use."""
     config = FitConfig()
     _, standard, box = standardization(points)
-    mdf, _ = fit_manifold(jax.random.fold_in(jax.random.key(seed), 0), standard, 1, box, config.manifold)
+    mdf, _ = fit_manifold(jax.random.fold_in(jax.random.key(seed), 0), standard, 1, box, config.zero_set)
     found = topology(Manifold(mdf, box, standard))
     return {"betti": list(found.betti), "settled": found.settled, "topology": describe(found)}
 

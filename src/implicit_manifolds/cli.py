@@ -11,22 +11,26 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 import tyro
+from matplotlib.figure import Figure
 
 from .certificate.topology import describe, topology
 from .ebim import storage
+from .ebim.dimension import DenoisingConfig, denoised, other_estimates, sure
 from .ebim.fit import FitConfig, fit
 from .ebim.model import EBIM, Method, log_density, nearest_points, sample
 from .errors import InputError, TrainingDiverged
 from .plot.model import plot_model
-from .points import check_points, read_points
+from .plot.spectrum import plot_spectrum
+from .points import check_points, check_training_points, read_points
+from .scaling import standardization
 
 PathArgument = Annotated[Path, tyro.conf.Positional]
 
 
 def fit_command(
     points: PathArgument,
-    codimension: int,
     out: Path,
+    codimension: int | None = None,
     seed: int = 0,
     resume: bool = False,
     config: Annotated[FitConfig, tyro.conf.arg(name="")] = FitConfig(),
@@ -35,8 +39,8 @@ def fit_command(
 
     Args:
         points: .csv or .npy file, one point a row.
-        codimension: number of constraints: the points' dimension less the manifold's.
         out: model directory to write; must not exist.
+        codimension: number of constraints: the points' dimension less the manifold's; found unless given.
         seed: seed of all randomness.
         resume: keep checkpoints beside OUT, and go on from those of a run that was killed.
         config: settings of both steps.
@@ -46,6 +50,8 @@ def fit_command(
     checkpoints = out.with_name(out.name + ".checkpoints") if resume else None
     started = time.perf_counter()
     result = fit(jax.random.key(seed), data, codimension, config, progress=True, checkpoint_dir=checkpoints)
+    if result.dimension is not None:
+        print(result.dimension)
     storage.save(out, result.model, config, seed)
     if checkpoints is not None:
         shutil.rmtree(checkpoints)
@@ -58,6 +64,35 @@ def fit_command(
     print(f"distance of training points to the manifold: mean {found.mean():.3g}, largest {found.max():.3g}")
     print(f"topology: {_certificate(result.model)}")
     print(f"model written to {out} after {time.perf_counter() - started:.1f} s")
+
+
+def dimension_command(
+    points: PathArgument,
+    out: Path | None = None,
+    seed: int = 0,
+    config: Annotated[DenoisingConfig, tyro.conf.arg(name="")] = DenoisingConfig(),
+) -> None:
+    """Tell the codimension of points from the spectrum of a field that takes noise away from them.
+
+    Args:
+        points: .csv or .npy file, one point a row.
+        out: .png file to write a picture of the spectrum to; must not exist.
+        seed: seed of all randomness.
+        config: settings of that field.
+    """
+    if out is not None:
+        _refuse_picture(out)
+    data = check_training_points(read_points(points), None)
+    found = denoised(jax.random.key(seed), standardization(data)[1], config, progress=True)[1]
+    print("spectrum, from normal (1) to tangent (0): " + " ".join(f"{value:.2f}" for value in found.spectrum))
+    if out is not None:
+        _save_picture(plot_spectrum(found), out)
+    sure(found)
+    print(f"{found}; the manifold has dimension {data.shape[1] - found.codimension}")
+    if found.noise > config.least_noise:
+        print(f"the points are noisy: there is no such gap below scales of {found.noise:g} standard deviations")
+    for name, value in other_estimates(data).items():
+        print(f"{name}: dimension {value:.2f}")
 
 
 def sample_command(
@@ -157,12 +192,19 @@ def plot_command(model: PathArgument, out: Path, points: Path | None = None, see
         points: .csv or .npy file of points to draw beside it.
         seed: seed of the samples, where samples are drawn.
     """
+    _refuse_picture(out)
+    learned = storage.load(model)
+    data = None if points is None else check_points(read_points(points), dimension=learned.manifold.ambient_dimension)
+    _save_picture(plot_model(jax.random.key(seed), learned, data), out)
+
+
+def _refuse_picture(out: Path) -> None:
     if out.suffix != ".png":
         raise InputError(f"{out} must end in .png")
     storage.refuse_existing(out)
-    learned = storage.load(model)
-    data = None if points is None else check_points(read_points(points), dimension=learned.manifold.ambient_dimension)
-    figure = plot_model(jax.random.key(seed), learned, data)
+
+
+def _save_picture(figure: Figure, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=150)
     print(f"figure written to {out}")
@@ -192,6 +234,7 @@ def _report(converged: np.ndarray, out: Path) -> None:
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "fit": fit_command,
+    "dimension": dimension_command,
     "sample": sample_command,
     "project": project_command,
     "score": score_command,

@@ -128,7 +128,7 @@ def test_noisy_points_are_told_by_the_noise_that_shows_the_gap():
 def test_an_arc_is_fitted_with_an_edge_normalised_saved_and_read_back(quick, tmp_path):
     angle = np.random.default_rng(0).uniform(0, np.pi, 600)
     arc = 3 * np.column_stack([np.cos(angle), 0.8 * np.sin(angle), 0.6 * np.sin(angle)])
-    result = im.fit(jax.random.key(0), arc, None, replace(quick, form="ridge", ridge=BRIEF))
+    result = im.fit(jax.random.key(0), arc, None, replace(quick, manifold="ridge", ridge=BRIEF))
     model = result.model
     assert result.dimension.codimension == model.manifold.codimension == 2
     found = im.topology(model.manifold)

@@ -158,6 +158,16 @@ def dimension_of(field: Any, points: Float[np.ndarray | Array, "N n"], noise: fl
     return Dimension(chosen + 1, gap, votes, medians, noise)
 
 
+def other_estimates(points: Float[np.ndarray, "N n"]) -> dict[str, float]:
+    """The dimension m by three estimators of scikit-dimension, by name; none where it is not installed."""
+    try:
+        from skdim import id as estimators
+    except ImportError:
+        return {}
+    names = {"TwoNN": "TwoNN", "maximum likelihood": "MLE", "correlation integral": "CorrInt"}
+    return {name: float(getattr(estimators, kind)().fit(points).dimension_) for name, kind in names.items()}
+
+
 def spectra(field: Any, points: Float[np.ndarray | Array, "N n"]) -> Float[np.ndarray, "N n"]:
     """Eigenvalues of the symmetric part of DF at points, the largest first."""
     return over_points(_spectrum, field, np.asarray(points, jnp.result_type(float)))

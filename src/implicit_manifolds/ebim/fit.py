@@ -43,11 +43,11 @@ class FitConfig(Choices):
     """Everything `fit` can be told.
 
     >>> config = im.FitConfig(energy_loss="contrastive")
-    >>> config.manifold.hidden
+    >>> config.zero_set.hidden
     (64, 64, 64)
     """
 
-    manifold: ManifoldConfig = field(default_factory=ManifoldConfig)  # of a zero set
+    zero_set: ManifoldConfig = field(default_factory=ManifoldConfig)
     energy: EnergyConfig = field(default_factory=EnergyConfig)
     likelihood: LikelihoodConfig = field(default_factory=LikelihoodConfig)
     score_matching: ScoreMatchingConfig = field(default_factory=ScoreMatchingConfig)
@@ -55,8 +55,8 @@ class FitConfig(Choices):
     standardize: bool = True
     box_margin: float = 0.25  # of the largest extent, added on each side of the data
     box_half_widths: tuple[float, ...] | None = None  # of a box about the origin of standardised space, instead
-    form: Form = "zero-set"
-    ridge: RidgeConfig = field(default_factory=RidgeConfig)  # of a ridge, and of how a codimension is found
+    manifold: Form = "zero-set"
+    ridge: RidgeConfig = field(default_factory=RidgeConfig)  # its denoising is also how a codimension is found
 
 
 class Fit(NamedTuple):
@@ -85,7 +85,7 @@ def fit(
     """Learn manifold and density from `points` (N, n), any scale and offset, in data units.
 
     codimension is k, the number of constraints, 1 ≤ k < n; unless given it is found from the data (`Fit.dimension`).
-    M is a zero set or a ridge, as `config.form` says: a ridge needs neither sides nor a framing, and can have edges.
+    M is a zero set or a ridge, as `config.manifold` says: a ridge needs no sides and no framing, and can have edges.
     With `checkpoint_dir` a run that was killed goes on, bit for bit. Raises InputError for points that cannot be used,
     such as those whose codimension cannot be found, and TrainingDiverged.
 
@@ -145,13 +145,13 @@ def _fit_form(
     key: RandomKey, points, codimension: int | None, box: Box, config: FitConfig, options: dict[str, Any]
 ) -> tuple[MDF, History, Dimension | None]:
     """F of the form asked for, the history of its training, and the dimension where it was looked for."""
-    if config.form == "ridge":
+    if config.manifold == "ridge":
         return fit_ridge(key, points, codimension, box, config.ridge, **options)
     found = None
     if codimension is None:
         found = dimension_by_denoising(key, points, config.ridge.denoising, **options)
         codimension = found.codimension
-    return *fit_manifold(key, points, codimension, box, config.manifold, **options), found
+    return *fit_manifold(key, points, codimension, box, config.zero_set, **options), found
 
 
 def _refuse_likelihood(dimension: int, codimension: int, config: FitConfig) -> bool:
