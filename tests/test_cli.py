@@ -76,7 +76,7 @@ def test_a_model_directory_describes_itself_and_holds_no_pickle(model):
     description = json.loads((model / "model.json").read_text())
     assert description["dimension"] == 2
     assert description["codimension"] == 1
-    assert description["config"]["manifold"]["hidden"] == [16]
+    assert description["config"]["zero_set"]["hidden"] == [16]
     loaded = storage.load(model)
     np.testing.assert_allclose(np.asarray(loaded.scaling.shift), 1000, atol=10)
     assert not [path for path in model.rglob("*") if path.suffix in (".pkl", ".pickle")]
