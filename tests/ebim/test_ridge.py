@@ -69,7 +69,10 @@ def test_local_directions_of_a_plane_are_its_normal():
     flat = np.linalg.qr(random.normal(size=(4, 2)))[0]
     points = random.normal(size=(60, 2)) @ flat.T
     expected = np.eye(4) - flat @ flat.T
-    np.testing.assert_allclose(local_projectors(points, 2, 9), np.tile(expected, (60, 1, 1)), atol=1e-10)
+    projectors, near = local_projectors(points, 2, 9)
+    np.testing.assert_allclose(projectors, np.tile(expected, (60, 1, 1)), atol=1e-10)
+    assert near.shape == (60, 10)
+    np.testing.assert_array_equal(near[:, 0], np.arange(60))
 
 
 def test_the_codimension_is_where_the_spectrum_has_its_gap():

@@ -22,14 +22,16 @@ from .anchors import projected
 from .dimension import DenoisingConfig, Dimension, denoised, denoising_loss, sure
 
 ROWS = 512
+STEEPEST = 0.5
+"""Of a chord to a neighbour, the share that may be normal."""
 ANCHORS = 4096
 LEAST_HELD_OUT = 500
 HELD_OUT = 0.1, 1000
 """Share of the points that fits of different sizes are compared by, at most so many; none where points are fewer than
 `LEAST_HELD_OUT`."""
 GAIN = 0.8
-EDGE = 1.5
-"""M reaches to where ‖F‖ is so many times what it is at most over the data."""
+EDGE, FARTHEST = 1.5, 0.005
+"""M reaches to where ‖F‖ is so many times what it is at most over the data, but for such a share of the places."""
 CLOSEST = 4.0
 """The last weight of the data where they are noisy."""
 
@@ -94,6 +96,7 @@ class RidgeObjective(Objective):
 
     data: Float[Array, "N n"]
     first: Float[Array, "N n n"]
+    near: Int[Array, "N q"]
     box: Box
     codimension: int = field(metadata={"static": True})
     config: RidgeConfig = field(metadata={"static": True})
@@ -115,7 +118,7 @@ class RidgeObjective(Objective):
     def loss(self, key: RandomKey, model, batch, negatives: RidgeMemory) -> Terms:
         """The weighted sum, and its terms."""
         config, (points, rows) = self.config, batch
-        noise_key, box_key, data_key = jax.random.split(key, 3)
+        noise_key, box_key, data_key, pick_key, share_key = jax.random.split(key, 5)
         half, quarter = len(points) // 2, len(points) // 4
         normals = negatives.projectors[rows]
         noise = config.denoising.least_noise, config.denoising.most_noise
@@ -126,7 +129,14 @@ class RidgeObjective(Objective):
         if len(anchors) > ANCHORS:
             anchors = anchors[jax.random.randint(data_key, (ANCHORS,), 0, len(anchors))]
         far = far_loss(model, wide, anchors, config.softening)
-        _, derivative = jax.vmap(value_and_derivative, (None, 0))(model, points[:half])
+        # Along chords to neighbours as well: M does not end between them, however few they are.
+        pick, share = (
+            jax.random.randint(pick_key, (half,), 0, self.near.shape[1]),
+            jax.random.uniform(share_key, (half, 1)),
+        )
+        other = self.data[self.near[rows[:half], pick]]
+        along = points[:half] + share * (other - points[:half])
+        _, derivative = jax.vmap(value_and_derivative, (None, 0))(model, along)
         rank = jnp.mean(jnp.sum((derivative - normals[:half]) ** 2, axis=(1, 2)))
         distance = jnp.mean(jax.vmap(first_order_distance, (None, 0, 0))(model, points, normals))
         weight = config.first_weight * (config.last_weight / config.first_weight) ** (negatives.step / config.num_steps)
@@ -149,14 +159,23 @@ def _own_projectors(objective: RidgeObjective, model):
     return jax.lax.map(own, (objective.data, objective.first), batch_size=ROWS)
 
 
-def local_projectors(points: Float[np.ndarray, "N n"], codimension: int, neighbours: int) -> Float[np.ndarray, "N n n"]:
-    """Projectors on the k directions in which the neighbours of each point differ least."""
+def local_projectors(
+    points: Float[np.ndarray, "N n"], codimension: int, neighbours: int
+) -> tuple[Float[np.ndarray, "N n n"], Int[np.ndarray, "N q"]]:
+    """Projectors on the k directions in which the neighbours of each point differ least, and those neighbours.
+
+    A neighbour that lies rather off the tangent plane, on another sheet perhaps, is replaced by the point itself.
+    """
     dimension = points.shape[1] - codimension
     count = min(max(neighbours, 4 * dimension), len(points) - 1)
     _, near = KDTree(points).query(points, count + 1)
     around = points[near] - points[near].mean(axis=1, keepdims=True)
     tangent = np.linalg.svd(around, full_matrices=True)[2][:, :dimension]
-    return np.eye(points.shape[1]) - np.einsum("bki,bkj->bij", tangent, tangent)
+    projectors = np.eye(points.shape[1]) - np.einsum("bki,bkj->bij", tangent, tangent)
+    chords = points[near] - points[:, None]
+    across = np.linalg.norm(np.einsum("bij,bqj->bqi", projectors, chords), axis=2)
+    beside = across > STEEPEST * np.linalg.norm(chords, axis=2)
+    return projectors, np.where(beside, near[:, :1], near)
 
 
 def fit_ridge(
@@ -206,8 +225,8 @@ def _fit_one(
     # Noisy data are followed less closely: a ridge through every one of them would be rough.
     last = max(config.last_weight * (config.denoising.least_noise / found.noise) ** 2, CLOSEST)
     config = replace(config, last_weight=last, denoising=replace(config.denoising, least_noise=found.noise))
-    first = local_projectors(np.asarray(points, np.float64), rank, config.neighbours)
-    objective = RidgeObjective(points, jnp.asarray(first, points.dtype), box, rank, config)
+    first, near = local_projectors(np.asarray(points, np.float64), rank, config.neighbours)
+    objective = RidgeObjective(points, jnp.asarray(first, points.dtype), jnp.asarray(near), box, rank, config)
     rows = jnp.asarray(np.arange(max(len(points), config.batch_size)) % len(points))
     state, history = train_afresh(
         f"ridge {size}", second_key, model, objective, (points[rows], rows), config, **options
@@ -225,12 +244,15 @@ def _held_out(ridge: Ridge, points, box: Box) -> float:
 
 
 def _reach(ridge: Ridge, points, box: Box, config: RidgeConfig) -> Float[Array, ""]:
-    """Where M ends: ‖F‖ somewhat beyond its largest over the projected data, but for the farthest hundredth."""
-    found, usable = projected(ridge, points, box)
+    """Where M ends: ‖F‖ somewhat beyond its largest at the data and half-way to neighbours, but for a few."""
+    host = np.asarray(points)
+    near = local_projectors(host.astype(np.float64), ridge.codimension, config.neighbours)[1]
+    between = (host[near] + host[:, None]) / 2
+    found, usable = projected(ridge, between.reshape(-1, host.shape[1]), box)
     if not usable.any():
         return jnp.asarray(config.least_reach, points.dtype)
     sizes = np.asarray(_sizes(ridge.field, found[usable]))
-    return jnp.asarray(max(config.least_reach, EDGE * np.quantile(sizes, 0.99)), points.dtype)
+    return jnp.asarray(max(config.least_reach, EDGE * np.quantile(sizes, 1 - FARTHEST)), points.dtype)
 
 
 @jax.jit
