@@ -16,7 +16,7 @@ from experiments.common.cells import cell_path, write_cell
 from experiments.common.command import main
 from experiments.common.markdown import median_and_range, replace_between_marks, table_header, table_row
 from experiments.common.places import DOCS, RESULTS
-from experiments.laws.more_shapes import NAMES, OPEN, shape
+from experiments.laws.more_shapes import BOUNDARIES, NAMES, ONE_SIDED, shape
 from implicit_manifolds import FitConfig, describe, draw_pool, fit, log_density, nearest_points, sample, topology
 from implicit_manifolds.box import uniform_in_box
 from implicit_manifolds.ebim.anchors import projected
@@ -99,6 +99,8 @@ def judged(name: str, found: Fit, test: np.ndarray) -> dict[str, Any]:
             "settled": certificate.settled,
             "components": len(certificate.components),
             "closed": [part.closed for part in certificate.components],
+            "orientable": [part.orientable for part in certificate.components],
+            "boundaries": [part.boundaries for part in certificate.components],
             "betti": list(certificate.betti),
         }
         told["right"] = is_right(name, told)
@@ -106,10 +108,14 @@ def judged(name: str, found: Fit, test: np.ndarray) -> dict[str, Any]:
 
 
 def is_right(name: str, cell: dict[str, Any]) -> bool:
-    """Whether the number of parts, whether they are closed, and the Betti numbers are the shape's."""
+    """Whether parts, their boundaries and orientability, and the Betti numbers are the shape's."""
     betti = list(shape(name).betti)
-    closed = [name not in OPEN] * betti[0]
-    return cell["closed"] == closed and cell["betti"] == betti[: len(cell["betti"])]
+    expected = {
+        "closed": [name not in BOUNDARIES] * betti[0],
+        "orientable": [name not in ONE_SIDED] * betti[0],
+        "boundaries": [BOUNDARIES.get(name, 0)] * betti[0],
+    }
+    return all(cell[key] == value for key, value in expected.items()) and cell["betti"] == betti[: len(cell["betti"])]
 
 
 def read() -> dict[str, list[dict[str, Any]]]:

@@ -200,7 +200,9 @@ MORE: dict[str, Callable[..., Any]] = {
     "rotations": rotations,
 }
 NAMES = (*SHAPES, *MORE)
-OPEN = ("moebius_strip", "hemisphere", "spiral", "half_moons", "noisy_half_moons")
+BOUNDARIES = {"moebius_strip": 1, "hemisphere": 1, "spiral": 2, "half_moons": 2, "noisy_half_moons": 2}
+"""Of each part of the shapes that have any."""
+ONE_SIDED = ("klein_bottle", "projective_plane", "moebius_strip")
 
 
 @lru_cache

@@ -16,12 +16,11 @@ from ..volumes.atlas import charts_of, components, draw_around, part_of
 from ..volumes.manifold import Manifold
 from .homology import betti_numbers
 from .mesh import Mesh, genus_of, is_closed, level_mesh, simplex_volumes
+from .orientation import boundaries, orientable
 
 BLOCK = 2**15
 RESOLUTIONS = {2: (64, 128, 256, 512), 3: (32, 48, 64, 96, 128)}
 DRAWS = 20_000
-FEW = 5e-4
-"""Share of draws beyond the domain of a ridge that are strays: where M has an edge, charts overlap it by far more."""
 
 
 class Component(NamedTuple):
@@ -30,12 +29,16 @@ class Component(NamedTuple):
     closed: it ends neither at the box nor at an edge of its own. betti (β₀, ..., β_d) of it, d = min(m, 2); None for a
     mesh that is open, whose handles say nothing. volume_share and data_share: its parts of the volume and of the
     anchors, each counted with the component nearest to it; data_share is NaN where the manifold has no anchors.
+    orientable, and boundaries: how many circles of a surface, or ends of a curve, it stops at; None where a mesh was
+    read, whose boundaries are not counted.
     """
 
     closed: bool
     betti: tuple[int, ...] | None
     volume_share: float
     data_share: float
+    orientable: bool = True
+    boundaries: int | None = None
 
 
 class Topology(NamedTuple):
@@ -44,7 +47,7 @@ class Topology(NamedTuple):
     dimension m of it. components, largest first. betti (β₀, ..., β_d) of all, open meshes counting as one component
     each. settled: the last two resolutions agree on number, ends and Betti numbers. resolution: cells along
     the box's longest side; 0 where charts were read instead. singular_ratio: the least singular value of J on the
-    zero set over the largest. edges: M can end within the box, as a ridge can.
+    zero set over the largest.
     """
 
     dimension: int
@@ -53,7 +56,6 @@ class Topology(NamedTuple):
     settled: bool
     resolution: int
     singular_ratio: float
-    edges: bool = False
 
 
 def topology(manifold: Manifold) -> Topology:
@@ -100,16 +102,18 @@ def _of_charts(manifold: Manifold) -> Topology:
     of_pool, of_data = (part_of(atlas, part, points) for points in (pool.points, _anchors(manifold)))
     parts, settled = [], True
     framed = isinstance(manifold.mdf, FramedMDF)
+    sided, edges = orientable(atlas, part), boundaries(atlas, part, pool.points[~inside])
     for number in range(part.max() + 1):
         mine = inside & (of_pool == number)
-        closed = bool(np.mean(~inside[of_pool == number]) <= (FEW if framed else 0))
+        closed = bool(inside[of_pool == number].all()) if not framed else edges[number] == 0
         betti, steady = ((1, int(closed)), True) if dimension == 1 else betti_numbers(pool.points[mine], dimension)
         settled &= steady
         share = float(pool.weights[mine].sum() / pool.weights[inside].sum())
-        parts.append(Component(closed, betti, share, _share(of_data == number)))
+        known = bool(sided[number]), int(edges[number])
+        parts.append(Component(closed, betti, share, _share(of_data == number), *known))
     parts.sort(key=lambda one: -one.volume_share)
     ratio = _singular_ratio(manifold.mdf, pool.points[inside])
-    return Topology(dimension, tuple(parts), _total(parts, dimension), settled, 0, ratio, framed)
+    return Topology(dimension, tuple(parts), _total(parts, dimension), settled, 0, ratio)
 
 
 def _total(parts, dimension: int) -> tuple[int, ...]:
@@ -144,23 +148,35 @@ def describe(found: Topology) -> str:
 
 
 def _kinds(found: Topology) -> str:
-    kinds = [_kind(component, found.dimension, found.edges) for component in found.components]
+    kinds = [_kind(component, found.dimension) for component in found.components]
     distinct = sorted(set(kinds))
     return distinct[0] if len(distinct) == 1 else ", ".join(f"{kinds.count(kind)} {kind}" for kind in distinct)
 
 
-def _kind(component: Component, dimension: int, edges: bool) -> str:
+def _kind(component: Component, dimension: int) -> str:
+    side = "" if component.orientable else ", not orientable"
     if not component.closed:
-        return "open" if edges else "open at the box"
+        return _open(component, dimension) + side
     if dimension == 1 or component.betti is None:
         return "closed"
-    if dimension > 2:
-        return f"closed, Betti numbers {', '.join(map(str, component.betti))}"
-    if edges:  # and perhaps no orientation, which a genus presumes
-        return f"closed, Betti numbers {', '.join(map(str, component.betti))}"
-    # Zero sets are orientable, so a closed surface has β₁ = 2 · genus.
-    genus = component.betti[1] // 2
-    return {0: "genus 0 (sphere)", 1: "genus 1 (torus)"}.get(genus, f"genus {genus}")
+    betti = ", ".join(map(str, component.betti))
+    if dimension > 2 or component.betti[::2] != (1, 1):
+        return f"closed, Betti numbers {betti}{side}"
+    # Over Z/2 a closed surface has β₁ = 2 · genus where it has sides, else as many as it has crosscaps.
+    handles = component.betti[1]
+    if not component.orientable:
+        return {1: "projective plane", 2: "Klein bottle"}.get(handles, f"{handles} crosscaps") + side
+    if handles % 2:
+        return f"closed, Betti numbers {betti}"
+    return {0: "genus 0 (sphere)", 1: "genus 1 (torus)"}.get(handles // 2, f"genus {handles // 2}")
+
+
+def _open(component: Component, dimension: int) -> str:
+    """How a part ends: a mesh says no more than that."""
+    if component.boundaries is None or dimension > 2:
+        return "open at the box" if component.boundaries is None else "open"
+    what = ("end" if dimension == 1 else "boundary circle") + "s" * (component.boundaries != 1)
+    return f"open, {component.boundaries} {what}"
 
 
 def _mesh_components(mesh: Mesh, data) -> tuple[Component, ...]:

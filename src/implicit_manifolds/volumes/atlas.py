@@ -168,16 +168,20 @@ def components(atlas: Atlas) -> Int[np.ndarray, " b"]:
     Charts are joined where one holds another's base: in a manifold without charts that cross gaps these are the
     connected components.
     """
+    size, pairs = len(atlas.bases), neighbours(atlas)
+    links = coo_array((np.ones(pairs.shape[1]), tuple(pairs)), (size, size))
+    _, label = connected_components(links, directed=False)
+    order = np.argsort(-np.bincount(label), kind="stable")
+    return np.argsort(order)[label]
+
+
+def neighbours(atlas: Atlas) -> Int[np.ndarray, "2 p"]:
+    """Pairs of charts of which the second holds the base of the first."""
     pairs = [np.empty((2, 0), int)]
     for base, chart in overlaps(atlas, atlas.bases):
         inside = disc_density(atlas, chart, atlas.bases[base], atlas.normals[base])[1]
         pairs.append(np.stack([base[inside], chart[inside]]))
-    size = len(atlas.bases)
-    joined = np.concatenate(pairs, axis=1)
-    links = coo_array((np.ones(joined.shape[1]), tuple(joined)), (size, size))
-    _, label = connected_components(links, directed=False)
-    order = np.argsort(-np.bincount(label), kind="stable")
-    return np.argsort(order)[label]
+    return np.concatenate(pairs, axis=1)
 
 
 def part_of(atlas: Atlas, parts: Int[np.ndarray, " b"], points: Float[np.ndarray, "c n"]) -> Int[np.ndarray, " c"]:

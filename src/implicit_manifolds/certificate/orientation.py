@@ -1,0 +1,48 @@
+"""What the graph of charts tells of a manifold: whether it can be oriented, and how many boundaries it has."""
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import KDTree
+
+from .._types import Bool, Float, Int
+from ..volumes.atlas import neighbours
+from ..volumes.manifold import Atlas
+
+LEAST_DRAWS = 5
+"""Draws beyond M that make a boundary: fewer are strays."""
+
+
+def orientable(atlas: Atlas, part: Int[np.ndarray, " b"]) -> Bool[np.ndarray, " p"]:
+    """Whether each part of M, numbered by charts (b,), can be oriented.
+
+    Normals are carried from chart to chart by the sign of det(N_i N_jᵀ), that is, the first Stiefel-Whitney class of
+    the normal bundle is read off loops of charts, which in R^n is that of M. A part is orientable where its twofold
+    cover by charts and signs falls in two.
+    """
+    size, (base, chart) = len(atlas.bases), neighbours(atlas)
+    turned = np.linalg.det(np.einsum("pkn,pjn->pkj", atlas.normals[base], atlas.normals[chart])) < 0
+    rows = np.concatenate([base, base + size])
+    columns = np.concatenate([chart + size * turned, chart + size * ~turned])
+    _, label = connected_components(coo_array((np.ones(len(rows)), (rows, columns)), (2 * size,) * 2), directed=False)
+    first = np.unique(part, return_index=True)[1]
+    return label[first] != label[first + size]
+
+
+def boundaries(atlas: Atlas, part: Int[np.ndarray, " b"], beyond: Float[np.ndarray, "c n"]) -> Int[np.ndarray, " p"]:
+    """How many boundaries each part of M has, from draws of its charts (c, n) that lie beyond M.
+
+    Charts that such draws are nearest to stand along the boundaries: of a surface these are circles, of a curve its
+    ends. Boundaries nearer to each other than charts are wide count as one.
+    """
+    counts = np.zeros(part.max() + 1, int)
+    if not len(beyond):
+        return counts
+    size, (base, chart) = len(atlas.bases), neighbours(atlas)
+    draws = np.bincount(KDTree(atlas.bases).query(beyond)[1], minlength=size)
+    links = (draws[base] > 0) & (draws[chart] > 0)
+    graph = coo_array((np.ones(links.sum()), (base[links], chart[links])), (size, size))
+    _, label = connected_components(graph, directed=False)
+    for boundary in np.flatnonzero(np.bincount(label, draws) >= LEAST_DRAWS):
+        counts[part[np.argmax(label == boundary)]] += 1
+    return counts
