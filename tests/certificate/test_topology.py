@@ -87,7 +87,7 @@ def spread(mdf, region, seen):
 def test_curves_in_space_need_no_homology():
     angle = np.random.default_rng(0).uniform(0, 2 * np.pi, 600)
     ring = np.column_stack([np.cos(angle), np.sin(angle), 0 * angle])
-    for half, betti, said in ((1.5, (1, 1), "1 component, closed; "), (0.9, (2, 0), "2 components, open at the box; ")):
+    for half, betti, said in ((1.5, (1, 1), "1 component, closed; "), (0.9, (2, 0), "2 components, open, 2 ends; ")):
         region = box(1.5, half, 1.0)
         inside = ring[np.abs(ring[:, 1]) < half]
         found = topology(spread(circle_in_space(), region, inside))

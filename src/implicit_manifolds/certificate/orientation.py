@@ -32,17 +32,19 @@ def orientable(atlas: Atlas, part: Int[np.ndarray, " b"]) -> Bool[np.ndarray, " 
 def boundaries(atlas: Atlas, part: Int[np.ndarray, " b"], beyond: Float[np.ndarray, "c n"]) -> Int[np.ndarray, " p"]:
     """How many boundaries each part of M has, from draws of its charts (c, n) that lie beyond M.
 
-    Charts that such draws are nearest to stand along the boundaries: of a surface these are circles, of a curve its
-    ends. Boundaries nearer to each other than charts are wide count as one.
+    Such draws lie along the boundaries: of a surface these are circles, of a curve its ends. Draws nearer to each other
+    than half a chart's radius are of one boundary.
     """
     counts = np.zeros(part.max() + 1, int)
     if not len(beyond):
         return counts
-    size, (base, chart) = len(atlas.bases), neighbours(atlas)
-    draws = np.bincount(KDTree(atlas.bases).query(beyond)[1], minlength=size)
-    links = (draws[base] > 0) & (draws[chart] > 0)
-    graph = coo_array((np.ones(links.sum()), (base[links], chart[links])), (size, size))
+    chart = KDTree(atlas.bases).query(beyond)[1]
+    reach = atlas.radii[chart] / 2
+    first, second = KDTree(beyond).query_pairs(reach.max(), output_type="ndarray").T
+    near = np.linalg.norm(beyond[first] - beyond[second], axis=1) <= np.minimum(reach[first], reach[second])
+    size = len(beyond)
+    graph = coo_array((np.ones(near.sum()), (first[near], second[near])), (size, size))
     _, label = connected_components(graph, directed=False)
-    for boundary in np.flatnonzero(np.bincount(label, draws) >= LEAST_DRAWS):
-        counts[part[np.argmax(label == boundary)]] += 1
+    _, place, number = np.unique(label, return_index=True, return_counts=True)
+    np.add.at(counts, part[chart[place[number >= LEAST_DRAWS]]], 1)
     return counts

@@ -30,7 +30,7 @@ HELD_OUT = 0.1, 1000
 """Share of the points that fits of different sizes are compared by, at most so many; none where points are fewer than
 `LEAST_HELD_OUT`."""
 GAIN = 0.8
-EDGE, FARTHEST = 2.5, 0.005
+EDGE, FARTHEST = 2.0, 0.01
 """M reaches to where ‖F‖ is so many times what it is at most over the data, but for such a share of the places."""
 CLOSEST = 4.0
 """The last weight of the data where they are noisy."""
