@@ -105,7 +105,7 @@ def _of_charts(manifold: Manifold) -> Topology:
     sided, edges = orientable(atlas, part), boundaries(atlas, part, pool.points[~inside])
     for number in range(part.max() + 1):
         mine = inside & (of_pool == number)
-        closed = bool(inside[of_pool == number].all()) if not framed else edges[number] == 0
+        closed = bool(edges[number] == 0 if framed else inside[of_pool == number].all())
         betti, steady = ((1, int(closed)), True) if dimension == 1 else betti_numbers(pool.points[mine], dimension)
         settled &= steady
         share = float(pool.weights[mine].sum() / pool.weights[inside].sum())
