@@ -59,12 +59,11 @@ def measure(options: Options) -> list[dict]:
     import jax.numpy as jnp
     from flax import nnx
 
-    from implicit_manifolds import ManifoldConfig
+    from implicit_manifolds import ManifoldConfig, manifold
     from implicit_manifolds.box import box_around
     from implicit_manifolds.datasets.synthetic import von_mises_mixture
     from implicit_manifolds.ebim.anchors import points_on_manifold
     from implicit_manifolds.ebim.manifold import fit_manifold
-    from implicit_manifolds.manifold import multipliers
     from implicit_manifolds.mcmc import ConstrainedLangevin, Reason
     from implicit_manifolds.mcmc.chains import advance, initial_states
     from implicit_manifolds.networks.mlp import EnergyMLP
@@ -94,7 +93,7 @@ def measure(options: Options) -> list[dict]:
         }
         results = {}
         for name in options.solvers:
-            sampler = ConstrainedLangevin(mdf, energy, 0.1, tolerance=1e-5, solver=getattr(multipliers, name))
+            sampler = ConstrainedLangevin(mdf, energy, 0.1, tolerance=1e-5, solver=getattr(manifold, name))
             steps = SLOWEST_STEPS if name == "lbfgs" else max(5, 100_000 // chains)
             warm, _ = step(jax.random.key(2), sampler, initial_states(sampler, starts), steps)
             key = jax.random.key(3)
