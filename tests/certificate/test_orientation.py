@@ -61,14 +61,36 @@ def test_surfaces_can_be_oriented_but_for_those_with_an_odd_turn(point, width, s
     assert orientable(atlas, part).tolist() == [sided]
 
 
-@pytest.mark.parametrize(("half_turns", "circles"), [(0, 2), (1, 1), (2, 2), (3, 1)])
-def test_draws_beyond_a_strip_tell_how_many_circles_bound_it(half_turns, circles):
-    atlas = atlas_of(strip(half_turns), 0.3)
+def even(point, width, count=6000):
+    """Even points of a surface, orthonormal normals there, and its area, by rejection."""
     random = np.random.default_rng(1)
-    edge = 0.3 + 0.01 * random.random(3000)
-    places = np.column_stack([random.uniform(0, 2 * np.pi, 3000), edge * random.choice([-1, 1], 3000)])
-    beyond = np.asarray(jax.vmap(strip(half_turns))(places))
-    part = components(atlas)
-    assert boundaries(atlas, part, beyond).tolist() == [circles]
-    assert boundaries(atlas, part, beyond[:0]).tolist() == [0]
-    assert boundaries(atlas, part, beyond[:3]).tolist() == [0]
+    places = random.uniform([0, -width], [2 * np.pi, width], (3 * count, 2))
+    jacobians = np.asarray(jax.vmap(jax.jacfwd(point))(places), np.float64)
+    areas = np.sqrt(np.linalg.det(jacobians.transpose(0, 2, 1) @ jacobians))
+    kept = np.flatnonzero(random.uniform(0, areas.max(), len(places)) < areas)[:count]
+    normals = np.linalg.svd(jacobians[kept])[0][:, :, 2:].transpose(0, 2, 1)
+    return np.asarray(jax.vmap(point)(places[kept]), np.float64), normals, areas.mean() * 4 * np.pi * width
+
+
+@pytest.mark.parametrize(
+    ("point", "width", "circles"),
+    [(strip(0), 0.3, 2), (strip(1), 0.3, 1), (strip(2), 0.3, 2), (flat_torus, np.pi, 0), (flat_torus, 2.0, 2)],
+)
+def test_the_circles_that_bound_a_surface_are_counted(point, width, circles):
+    points, normals, area = even(point, width)
+    assert len(boundaries(points, normals, area)) == circles
+
+
+def test_curves_have_two_ends_or_none_and_half_a_3_sphere_one_boundary():
+    random = np.random.default_rng(2)
+    angle = random.uniform(0, 2 * np.pi, 6000)
+    for share, ends in ((1.0, 0), (0.7, 2)):
+        arc = np.stack([np.cos(share * angle), np.sin(share * angle)], axis=1)
+        found = boundaries(arc, arc[:, None], 2 * np.pi * share)
+        assert len(found) == ends
+        assert all(np.ptp(arc[row], axis=0).max() < 0.2 for row in found)
+    sphere = random.normal(size=(6000, 4))
+    sphere /= np.linalg.norm(sphere, axis=1, keepdims=True)
+    assert boundaries(sphere, sphere[:, None], 2 * np.pi**2) == []
+    sphere[:, 3] = np.abs(sphere[:, 3])
+    assert len(boundaries(sphere, sphere[:, None], np.pi**2)) == 1

@@ -1,5 +1,7 @@
 """What the graph of charts tells of a manifold: whether it can be oriented, and how many boundaries it has."""
 
+import math
+
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -9,8 +11,11 @@ from .._types import Bool, Float, Int
 from ..volumes.atlas import neighbours
 from ..volumes.manifold import Atlas
 
-LEAST_DRAWS = 5
-"""Draws beyond M that make a boundary: fewer are strays."""
+AROUND = 100
+"""Points in a neighbourhood, on average."""
+LOPSIDED = 0.6
+"""Share of the offset of a half ball's centroid that marks a boundary: five standard deviations away from one."""
+LEAST_POINTS = 5
 
 
 def orientable(atlas: Atlas, part: Int[np.ndarray, " b"]) -> Bool[np.ndarray, " p"]:
@@ -29,22 +34,32 @@ def orientable(atlas: Atlas, part: Int[np.ndarray, " b"]) -> Bool[np.ndarray, " 
     return label[first] != label[first + size]
 
 
-def boundaries(atlas: Atlas, part: Int[np.ndarray, " b"], beyond: Float[np.ndarray, "c n"]) -> Int[np.ndarray, " p"]:
-    """How many boundaries each part of M has, from draws of its charts (c, n) that lie beyond M.
+def boundaries(
+    points: Float[np.ndarray, "c n"], normals: Float[np.ndarray, "c k n"], volume: float
+) -> list[Int[np.ndarray, " e"]]:
+    """The boundaries of a manifold of known volume that even points (c, n) fill, as rows of the points near each.
 
-    Such draws lie along the boundaries: of a surface these are circles, of a curve its ends. Draws nearer to each other
-    than half a chart's radius are of one boundary.
+    Of a surface these are circles, of a curve its ends. Near a boundary the tangential mean of a point's neighbours is
+    off it, at the boundary itself by the centroid of half a ball. Boundaries, and what they bound, that are smaller
+    than a neighbourhood of `AROUND` points are not seen.
     """
-    counts = np.zeros(part.max() + 1, int)
-    if not len(beyond):
-        return counts
-    chart = KDTree(atlas.bases).query(beyond)[1]
-    reach = atlas.radii[chart] / 2
-    first, second = KDTree(beyond).query_pairs(reach.max(), output_type="ndarray").T
-    near = np.linalg.norm(beyond[first] - beyond[second], axis=1) <= np.minimum(reach[first], reach[second])
-    size = len(beyond)
-    graph = coo_array((np.ones(near.sum()), (first[near], second[near])), (size, size))
+    dimension = points.shape[1] - normals.shape[1]
+    ball = math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)
+    reach = (AROUND * volume / (len(points) * ball)) ** (1 / dimension)
+    face = math.pi ** ((dimension - 1) / 2) / math.gamma((dimension + 1) / 2)
+    lopsided_by = LOPSIDED * 2 * face / ((dimension + 1) * ball) * reach
+    first, second = KDTree(points).query_pairs(reach, output_type="ndarray").T
+    first, second = np.concatenate([first, second]), np.concatenate([second, first])
+    offset = points[second] - points[first]
+    height = np.einsum("pkn,pn->pk", normals[first], offset)
+    beside = np.linalg.norm(height, axis=1) <= reach / 2
+    along = (offset - np.einsum("pk,pkn->pn", height, normals[first]))[beside]
+    first, second = first[beside], second[beside]
+    total = np.stack([np.bincount(first, column, minlength=len(points)) for column in along.T], axis=1)
+    count = np.bincount(first, minlength=len(points))
+    lopsided = np.linalg.norm(total, axis=1) > lopsided_by * np.maximum(count, 1)
+    links = lopsided[first] & lopsided[second]
+    graph = coo_array((np.ones(links.sum()), (first[links], second[links])), (len(points),) * 2)
     _, label = connected_components(graph, directed=False)
-    _, place, number = np.unique(label, return_index=True, return_counts=True)
-    np.add.at(counts, part[chart[place[number >= LEAST_DRAWS]]], 1)
-    return counts
+    rows = [np.flatnonzero(label == one) for one in np.unique(label[lopsided])]
+    return [row for row in rows if len(row) >= LEAST_POINTS]

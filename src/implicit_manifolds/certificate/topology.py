@@ -11,9 +11,11 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from .._loops import over_points
+from .._types import Int
 from ..manifold.tangent import FramedMDF, linearize
-from ..volumes.atlas import charts_of, components, draw_around, part_of
+from ..volumes.atlas import charts_of, components, draw_around, normals_at, part_of
 from ..volumes.manifold import Manifold
+from ..volumes.pools import Pool
 from .homology import betti_numbers
 from .mesh import Mesh, genus_of, is_closed, level_mesh, simplex_volumes
 from .orientation import boundaries, orientable
@@ -21,6 +23,7 @@ from .orientation import boundaries, orientable
 BLOCK = 2**15
 RESOLUTIONS = {2: (64, 128, 256, 512), 3: (32, 48, 64, 96, 128)}
 DRAWS = 20_000
+EVEN = 6000
 
 
 class Component(NamedTuple):
@@ -102,7 +105,7 @@ def _of_charts(manifold: Manifold) -> Topology:
     of_pool, of_data = (part_of(atlas, part, points) for points in (pool.points, _anchors(manifold)))
     parts, settled = [], True
     framed = isinstance(manifold.mdf, FramedMDF)
-    sided, edges = orientable(atlas, part), boundaries(atlas, part, pool.points[~inside])
+    sided, edges = orientable(atlas, part), _boundaries(manifold, pool, inside, part)
     for number in range(part.max() + 1):
         mine = inside & (of_pool == number)
         closed = bool(edges[number] == 0 if framed else inside[of_pool == number].all())
@@ -114,6 +117,17 @@ def _of_charts(manifold: Manifold) -> Topology:
     parts.sort(key=lambda one: -one.volume_share)
     ratio = _singular_ratio(manifold.mdf, pool.points[inside])
     return Topology(dimension, tuple(parts), _total(parts, dimension), settled, 0, ratio)
+
+
+def _boundaries(manifold: Manifold, pool: Pool, inside, part) -> Int[np.ndarray, " p"]:
+    """How many boundaries each part of M has."""
+    atlas, rows = charts_of(manifold), np.flatnonzero(inside)
+    # Weighed down to even points, which those of a pool are not.
+    keys = np.log(pool.weights[rows]) + np.random.default_rng(0).gumbel(size=len(rows))
+    points = pool.points[rows[np.argsort(-keys)[:EVEN]]]
+    found = boundaries(points, normals_at(manifold.mdf, points), float(pool.weights[rows].sum()))
+    owners = part_of(atlas, part, np.array([points[one[0]] for one in found]).reshape(-1, points.shape[1]))
+    return np.bincount(owners, minlength=part.max() + 1)
 
 
 def _total(parts, dimension: int) -> tuple[int, ...]:
