@@ -1,5 +1,6 @@
 """Figures hold what they claim: closed curves, whole surfaces, densities that integrate to one."""
 
+from dataclasses import replace
 from io import BytesIO
 
 import jax
@@ -13,13 +14,16 @@ from implicit_manifolds.ebim.model import EBIM, ChainScales, Samples
 from implicit_manifolds.errors import InputError
 from implicit_manifolds.manifold.algebra import translate, union
 from implicit_manifolds.manifold.analytic import circle_in_space, sphere, torus
-from implicit_manifolds.plot import plot_curve, plot_history, plot_pairs, plot_surface
+from implicit_manifolds.plot import plot_cloud, plot_curve, plot_history, plot_pairs, plot_surface
 from implicit_manifolds.plot.curves import contour_segments, density_along
 from implicit_manifolds.plot.model import plot_model
 from implicit_manifolds.plot.style import density_scale
 from implicit_manifolds.plot.surfaces import density_over, surface_triangles, triangle_areas
 from implicit_manifolds.scaling import Scaling
 from implicit_manifolds.training.loop import History
+from implicit_manifolds.volumes.atlas import pool_source
+from implicit_manifolds.volumes.cover import cover
+from implicit_manifolds.volumes.importance import log_normalizer
 
 
 def tilted(x):
@@ -192,6 +196,22 @@ def test_the_figure_of_a_model_follows_its_shape(monkeypatch, mdf, half, panels)
     monkeypatch.setattr("implicit_manifolds.plot.model.sample", two_draws)
     figure = plot_model(jax.random.key(0), model_of(mdf, half), np.eye(len(half)))
     assert len(figure.axes) == panels
+
+
+def test_a_curve_in_space_is_drawn_as_even_points_of_it_and_needs_charts():
+    model = model_of(circle_in_space(), [1.5] * 3)
+    with pytest.raises(InputError, match="charts"):
+        plot_cloud(jax.random.key(0), model)
+    manifold = replace(model.manifold, anchors=jnp.array([[1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]))
+    charted = cover(jax.random.key(0), manifold)
+    normalizer = log_normalizer(jax.random.key(1), pool_source(charted), model.energy)
+    figure = plot_model(jax.random.key(2), replace(model, manifold=charted, log_normalizer=normalizer), np.eye(3))
+    data, cloud = figure.axes[0].collections
+    assert len(data._offsets3d[0]) == 3
+    drawn = np.stack(cloud._offsets3d, axis=1)
+    np.testing.assert_allclose(np.linalg.norm(drawn, axis=1), 1, atol=1e-5)
+    quarter = np.histogram(np.arctan2(drawn[:, 1], drawn[:, 0]), 4)[0] / len(drawn)
+    np.testing.assert_allclose(quarter, 0.25, atol=0.04)
 
 
 def test_a_peaked_density_gets_a_scale_of_decades_and_a_smooth_one_starts_at_zero():

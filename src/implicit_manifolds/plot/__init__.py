@@ -1,5 +1,6 @@
 """Figures of a model: curves, surfaces, pairs of coordinates, training curves; the caller saves them."""
 
+from .cloud import plot_cloud as plot_cloud
 from .curves import plot_curve as plot_curve
 from .images import plot_images as plot_images
 from .model import plot_model as plot_model

@@ -106,12 +106,12 @@ def grid_values(
 
 
 def check_hypersurface(model: EBIM, dimension: int) -> None:
-    """Raise InputError unless the model has codimension 1 in `dimension` coordinates."""
+    """Raise InputError unless the model is a zero set of codimension 1 in `dimension` coordinates."""
     found = model.manifold.codimension, model.manifold.ambient_dimension
-    if found != (1, dimension):
+    if found != (1, dimension) or not model.manifold.signed:
         raise InputError(
-            f"the model has codimension {found[0]} in {found[1]} coordinates, and this figure needs codimension 1 "
-            f"in {dimension}; draw pairs of coordinates of samples instead"
+            f"the model has codimension {found[0]} in {found[1]} coordinates, and this figure needs a zero set of "
+            f"codimension 1 in {dimension}; draw even points, or pairs of coordinates of samples, instead"
         )
 
 

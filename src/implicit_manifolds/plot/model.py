@@ -4,6 +4,7 @@ from matplotlib.figure import Figure
 
 from .._types import RandomKey
 from ..ebim.model import EBIM, sample
+from .cloud import plot_cloud
 from .curves import plot_curve
 from .pairs import plot_pairs
 from .surfaces import plot_surface
@@ -12,13 +13,16 @@ NUM_SAMPLES = 1000
 
 
 def plot_model(key: RandomKey, model: EBIM, points=None, title: str | None = None) -> Figure:
-    """The model as a curve or a surface where it is one, else pairs of coordinates of samples drawn with `key`.
+    """The model as a curve or a surface where it is one, else as even points, or pairs of coordinates of samples.
 
+    Even points where it has charts in two or three coordinates; they and samples are drawn with `key`.
     points (N, n): data to draw with it, in data units. Raises InputError.
     """
-    shape = model.manifold.codimension, model.manifold.ambient_dimension
-    if shape == (1, 2):
+    manifold = model.manifold
+    if manifold.signed and manifold.ambient_dimension == 2:
         return plot_curve(model, points, title=title)
-    if shape == (1, 3):
+    if manifold.signed and manifold.ambient_dimension == 3:
         return plot_surface(model, points, title)
+    if model.log_normalizer is not None and manifold.ambient_dimension in (2, 3):
+        return plot_cloud(key, model, points, title)
     return plot_pairs(sample(key, model, NUM_SAMPLES).points, points, title)
