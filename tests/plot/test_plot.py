@@ -202,8 +202,9 @@ def test_a_curve_in_space_is_drawn_as_even_points_of_it_and_needs_charts():
     model = model_of(circle_in_space(), [1.5] * 3)
     with pytest.raises(InputError, match="charts"):
         plot_cloud(jax.random.key(0), model)
-    manifold = replace(model.manifold, anchors=jnp.array([[1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]))
-    charted = cover(jax.random.key(0), manifold)
+    angle = np.linspace(0, 2 * np.pi, 20, endpoint=False)
+    anchors = jnp.asarray(np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1), jnp.float32)
+    charted = cover(jax.random.key(0), replace(model.manifold, anchors=anchors))
     normalizer = log_normalizer(jax.random.key(1), pool_source(charted), model.energy)
     figure = plot_model(jax.random.key(2), replace(model, manifold=charted, log_normalizer=normalizer), np.eye(3))
     data, cloud = figure.axes[0].collections
