@@ -15,7 +15,7 @@ from .._types import Int
 from ..manifold.tangent import FramedMDF, linearize
 from ..volumes.atlas import charts_of, components, draw_around, normals_at, part_of
 from ..volumes.manifold import Manifold
-from ..volumes.pools import Pool
+from ..volumes.pools import Pool, even_points
 from .homology import betti_numbers
 from .mesh import Mesh, genus_of, is_closed, level_mesh, simplex_volumes
 from .orientation import boundaries, orientable
@@ -122,9 +122,8 @@ def _of_charts(manifold: Manifold) -> Topology:
 def _boundaries(manifold: Manifold, pool: Pool, inside, part) -> Int[np.ndarray, " p"]:
     """How many boundaries each part of M has."""
     atlas, rows = charts_of(manifold), np.flatnonzero(inside)
-    # Weighed down to even points, which those of a pool are not.
-    keys = np.log(pool.weights[rows]) + np.random.default_rng(0).gumbel(size=len(rows))
-    points = pool.points[rows[np.argsort(-keys)[:EVEN]]]
+    mine = pool._replace(points=pool.points[rows], weights=pool.weights[rows], groups=pool.groups[rows])
+    points = even_points(np.random.default_rng(0), mine, EVEN)
     found = boundaries(points, normals_at(manifold.mdf, points), float(pool.weights[rows].sum()))
     owners = part_of(atlas, part, np.array([points[one[0]] for one in found]).reshape(-1, points.shape[1]))
     return np.bincount(owners, minlength=part.max() + 1)

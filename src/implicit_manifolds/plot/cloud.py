@@ -11,6 +11,7 @@ from ..ebim.model import EBIM, log_density
 from ..errors import InputError
 from ..points import check_points
 from ..volumes.atlas import draw_pool
+from ..volumes.pools import even_points
 from .style import DATA_COLOR, add_density_bar, blank_figure, coordinate, density_scale, dot, thinned
 
 DRAWS, DOTS = 20_000, 4000
@@ -27,8 +28,7 @@ def plot_cloud(key: RandomKey, model: EBIM, points=None, title: str | None = Non
         raise InputError("even points are drawn of models with charts in two or three coordinates; draw pairs instead")
     pool_key, thin_key = derived_keys(key, 2)
     pool = draw_pool(pool_key, model.manifold, DRAWS)
-    order = np.log(pool.weights) + host_generator(thin_key).gumbel(size=len(pool.weights))
-    even = model.scaling.restore(pool.points[np.argsort(-order)[:DOTS]])
+    even = model.scaling.restore(even_points(host_generator(thin_key), pool, DOTS))
     density = np.exp(log_density(model, even).log_density)
     figure = blank_figure(6.4, 4.8)
     kind: dict[str, Any] = {"projection": "3d"} if dimension == 3 else {"aspect": "equal"}

@@ -19,7 +19,7 @@ from .atlas import (
 )
 from .lines import pool_of_size
 from .manifold import Atlas, Manifold
-from .pools import Pool
+from .pools import even_points
 
 TRIALS = 4
 ROUNDS = 6
@@ -51,7 +51,7 @@ def cover(key: RandomKey, manifold: Manifold, seen: Float[np.ndarray | Array, "p
     size = min(FEWEST * 2 ** (dimension - 1), MOST)
     random, first_key, *keys = host_generator(key), *derived_keys(key, SPREADS + 2)
     if manifold.signed:
-        points = _uniform(random, pool_of_size(first_key, manifold, 4 * size), 2 * size)
+        points = even_points(random, pool_of_size(first_key, manifold, 4 * size), 2 * size)
     else:
         seen = manifold.anchors if seen is None else seen
         if seen is None or len(seen) == 0:
@@ -60,7 +60,7 @@ def cover(key: RandomKey, manifold: Manifold, seen: Float[np.ndarray | Array, "p
         for spread_key in keys[:SPREADS]:
             atlas = _even_atlas(spread_key, mdf, points[:size])
             pool = draw_pool(spread_key, manifold.charted(atlas), 10 * size)
-            points = _uniform(random, pool, 2 * size)
+            points = even_points(random, pool, 2 * size)
     atlas = _even_atlas(keys[-1], mdf, points[:size])
     others = points[size:]
     missed = density_of(atlas, others, normals_at(mdf, others)) == 0
@@ -85,12 +85,6 @@ def _even_atlas(key, mdf, points) -> Atlas:
     dimension = points.shape[1] - codimension_of(mdf, points[0])
     radii = neighbour_distance(points, max(12, 8 * dimension))
     return make_atlas(key, mdf, points, np.full(len(points), 1 / len(points)), radii)
-
-
-def _uniform(random, pool: Pool, size: int):
-    """`size` of the pool's points, or all where they are fewer, drawn by weight without replacement."""
-    order = np.log(pool.weights) + random.gumbel(size=len(pool.weights))
-    return pool.points[np.argsort(-order)[:size]]
 
 
 def make_atlas(

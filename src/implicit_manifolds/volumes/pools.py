@@ -52,6 +52,12 @@ class PoolSource:
         return hash(PoolSource)
 
 
+def even_points(random: np.random.Generator, pool: Pool, size: int) -> Float[np.ndarray, "c n"]:
+    """`size` of the pool's points, or all where they are fewer, drawn by weight without replacement."""
+    order = np.log(pool.weights) + random.gumbel(size=len(pool.weights))
+    return pool.points[np.argsort(-order)[:size]]
+
+
 def box_source(box: Box) -> PoolSource:
     """Fresh uniform points of a box (low, high), each (n,): the pools of a density of all of R^n in it.
 
