@@ -64,7 +64,7 @@ def measure(name: str, options: Options) -> list[dict[str, Any]]:
     known, key = shape(name), jax.random.key(0)
     _, points, box = standardization(known.draw(np.random.default_rng(0), 1000))
     brief = ManifoldConfig(restarts=2, warmup_steps=1000, num_steps=300)
-    ridge, _, _ = fit_ridge(key, points, known.codimension, box, RidgeConfig(doublings=0))
+    ridge, _, _ = fit_ridge(key, points, points[:0], known.codimension, box, RidgeConfig(doublings=0))
     forms: dict[str, Any] = {"zero set": fit_manifold(key, points, known.codimension, box, brief)[0], "ridge": ridge}
     energy = EnergyMLP([points.shape[1], 32, 32], rngs=nnx.Rngs(1))
     step = jax.jit(advance)

@@ -224,4 +224,5 @@ def quick():
             hidden=(8,), features=4, members=2, num_steps=100, pool_size=1000, pool_batch=200, held_out=999
         ),
         ScoreMatchingConfig(hidden=(8,), features=4, members=2, num_steps=50),
+        manifold="zero-set",
     )

@@ -189,7 +189,9 @@ def test_repeated_points_and_constant_columns_are_counted_and_kept(tmp_path, cap
 
 
 def test_training_that_diverges_ends_with_exit_code_3_and_no_model(tmp_path, capsys):
-    wild = FitConfig(ManifoldConfig(hidden=(4,), restarts=1, warmup_steps=0, num_steps=50, learning_rate=1e30))
+    wild = FitConfig(
+        ManifoldConfig(hidden=(4,), restarts=1, warmup_steps=0, num_steps=50, learning_rate=1e30), manifold="zero-set"
+    )
     np.save(tmp_path / "ring.npy", ring())
     capsys.readouterr()
     assert run_safely(lambda: fit_command(tmp_path / "ring.npy", tmp_path / "model", 1, config=wild)) == 3

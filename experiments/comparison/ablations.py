@@ -83,7 +83,7 @@ def run_cell(options: AblationOptions) -> dict[str, Any]:
 
 def _langevin_steps(key, problem: Problem, value) -> Candidate:
     energy = EnergyConfig(langevin_steps=int(value), replay_fraction=0.0)
-    return fits.fitted_ebim(key, problem, FitConfig(energy=energy, energy_loss="contrastive"))
+    return fits.fitted_ebim(key, problem, FitConfig(energy=energy, energy_loss="contrastive", manifold="zero-set"))
 
 
 def _kl_weight(key, problem: Problem, value) -> Candidate:
@@ -92,7 +92,7 @@ def _kl_weight(key, problem: Problem, value) -> Candidate:
 
 
 def _singular_value(key, problem: Problem, value) -> Candidate:
-    return fits.fitted_ebim(key, problem, FitConfig(ManifoldConfig(minimum_singular_value=value)))
+    return fits.fitted_ebim(key, problem, FitConfig(ManifoldConfig(minimum_singular_value=value), manifold="zero-set"))
 
 
 def _left_inverse(key, problem: Problem, value) -> dict[str, float]:

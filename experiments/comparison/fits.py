@@ -101,7 +101,7 @@ def run_cell(options: CellOptions) -> dict[str, Any]:
     )
 
 
-def fitted_ebim(key, problem: Problem, config: FitConfig = FitConfig()) -> Candidate:
+def fitted_ebim(key, problem: Problem, config: FitConfig = FitConfig(manifold="zero-set")) -> Candidate:
     """An EBIM fitted to a problem's training points, ready to be judged."""
     return candidate_of(fit(key, problem.train, problem.codimension, config).model)
 

@@ -32,6 +32,7 @@ THETAS = np.linspace(-1, 1, 201)
 EBIM = FitConfig(
     zero_set=ManifoldConfig(restarts=2, warmup_steps=5000, num_steps=15_000, batch_size=200),
     likelihood=LikelihoodConfig(hidden=(64, 64), num_steps=2000, kernel=False),
+    manifold="zero-set",
 )
 FLOW = FlowConfig(num_steps=12_000)
 

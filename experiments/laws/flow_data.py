@@ -33,6 +33,6 @@ def _problem(name: str, seed: int, draw: Callable, distance: Callable, betti: tu
     def true_pair(index):
         return stream(10 + 2 * index, TEST), stream(11 + 2 * index, TEST)
 
-    presets = {"default": FitConfig()}
+    presets = {"default": FitConfig(manifold="zero-set")}
     train, test = stream(0, TRAIN), stream(1, TEST)
     return Problem(name, train, test, true_pair, distance, None, presets, None, betti=betti)

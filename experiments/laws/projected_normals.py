@@ -18,7 +18,7 @@ def problem(seed: int) -> Problem:
         "projected_normals",
         distance=lambda points: np.abs(np.linalg.norm(points, axis=1) - 1),
         original=OriginalGrid(np.array([[-1.3, 1.3]] * 3), 30, data["test"]),
-        presets={"default": FitConfig()},
+        presets={"default": FitConfig(manifold="zero-set")},
         draw=lambda model, drawn: plot_surface(model, title="Projected normals on a learned sphere"),
         **data,
         volume=4 * np.pi,

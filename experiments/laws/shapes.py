@@ -41,7 +41,7 @@ def problem(name: str, seed: int) -> Problem:
         name,
         distance=shape.distance,
         original=None,
-        presets={"default": FitConfig()},
+        presets={"default": FitConfig(manifold="zero-set")},
         draw=None,
         codimension=shape.codimension,
         volume=shape.volume,

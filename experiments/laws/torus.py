@@ -24,7 +24,7 @@ def problem(seed: int) -> Problem:
         "torus",
         distance=distance_to_torus,
         original=OriginalGrid(np.array([[-4.1, 4.1], [-4.1, 4.1], [-1.3, 1.3]]), 30, data["test"]),
-        presets={"default": FitConfig()},
+        presets={"default": FitConfig(manifold="zero-set")},
         draw=lambda model, drawn: plot_surface(model, title="A sine law on a learned torus"),
         **data,
         volume=12 * np.pi**2,

@@ -35,7 +35,7 @@ def problem(seed: int) -> Problem:
         "von_mises",
         distance=lambda points: np.abs(np.linalg.norm(points, axis=1) - 1),
         original=OriginalGrid(np.array([[-1.3, 1.3]] * 2), 100, circle, density),
-        presets={"default": FitConfig(), "paper": PAPER},
+        presets={"default": FitConfig(manifold="zero-set"), "paper": PAPER},
         draw=lambda model, drawn: plot_curve(model, data["train"], ([circle], [density]), "Von Mises on a circle"),
         volume=2 * np.pi,
         betti=(1, 1),

@@ -35,7 +35,7 @@ PAPER = preset(
     gradient_clip=0.03,
     energy_buffer=1000,
 )
-PRESETS = {"default": FitConfig(), "paper": PAPER}
+PRESETS = {"default": FitConfig(manifold="zero-set"), "paper": PAPER}
 
 
 def run(options: Options) -> dict[str, Any]:

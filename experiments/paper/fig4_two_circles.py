@@ -49,7 +49,7 @@ def problem(seed: int) -> Problem:
         "von_mises_mixture",
         distance=distance_to_circles,
         original=OriginalGrid(np.array([[-3.3, 3.3]] * 2), 100, np.concatenate(circles), np.concatenate(densities)),
-        presets={"default": FitConfig(), "paper": PAPER},
+        presets={"default": FitConfig(manifold="zero-set"), "paper": PAPER},
         draw=lambda model, drawn: plot_curve(model, data["train"], (circles, densities), "Von Mises on two circles"),
         volume=4 * np.pi,
         betti=(2, 2),

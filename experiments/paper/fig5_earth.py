@@ -59,7 +59,7 @@ def problem(seed: int, data: str = "floods") -> Problem:
         lambda index: disjoint_pair(points, sizes, [seed, index]),
         lambda points: np.abs(np.linalg.norm(points, axis=1) - 1),
         OriginalGrid(np.array([[-1.3, 1.3]] * 3), 30, test),
-        {"default": FitConfig(), "paper": PAPER},
+        {"default": FitConfig(manifold="zero-set"), "paper": PAPER},
         lambda model, drawn: plot_surface(model, title=f"{data.capitalize()} on a learned sphere"),
         volume=4 * np.pi,
         betti=(1, 0, 1),

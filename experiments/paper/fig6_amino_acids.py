@@ -61,7 +61,7 @@ def problem(seed: int, amino_acid: str = "G") -> Problem:
         lambda index: disjoint_pair(points, sizes, [seed, index]),
         distance_to_torus,
         OriginalGrid(np.array([[-4.1, 4.1], [-4.1, 4.1], [-2.7, 2.7]]), 30, test),
-        {"default": FitConfig(), "paper": PAPER},
+        {"default": FitConfig(manifold="zero-set"), "paper": PAPER},
         lambda model, drawn: plot_surface(
             model, title=f"Dihedral angles of amino acid {amino_acid} on a learned torus"
         ),

@@ -57,4 +57,6 @@ def preset(
         gradient_clip=gradient_clip,
         buffer_size=energy_buffer,
     )
-    return FitConfig(manifold, energy, energy_loss="contrastive", standardize=False, box_half_widths=box)
+    return FitConfig(
+        manifold, energy, energy_loss="contrastive", standardize=False, box_half_widths=box, manifold="zero-set"
+    )

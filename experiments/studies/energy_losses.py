@@ -44,7 +44,7 @@ def read() -> list[dict[str, Any]]:
 
 def judged(problem: Problem, seed: int, loss: EnergyLoss) -> dict[str, Any]:
     """What a run of the sweep is judged by; seconds are step 2's, its normaliser and any compilation included."""
-    config = FitConfig(energy_loss=loss)
+    config = FitConfig(energy_loss=loss, manifold="zero-set")
     result = fit(jax.random.key(seed), problem.train, problem.codimension, config)
     candidate = candidate_of(result.model, method_of(config))
     samples = candidate.sample(jax.random.key(seed + 1), NUM_SAMPLES)

@@ -52,6 +52,10 @@ def fit_command(
     result = fit(jax.random.key(seed), data, codimension, config, progress=True, checkpoint_dir=checkpoints)
     if result.dimension is not None:
         print(result.dimension)
+    if result.reason:
+        print(result.reason)
+    if result.model.scaling.stretches is not None:
+        print("columns spread unevenly, so each is learned in a scale of its own")
     storage.save(out, result.model, config, seed)
     if checkpoints is not None:
         shutil.rmtree(checkpoints)

@@ -1,4 +1,4 @@
-"""One shift and one scalar scale: the standardisation under which volumes go exactly by scale^m."""
+"""A shift and a scale: one for all columns, under which volumes go exactly by scale^m, or one for each."""
 
 import math
 from dataclasses import dataclass
@@ -10,35 +10,60 @@ import numpy as np
 from ._types import Array, Float
 from .box import Box, box_around
 
+CONSTANT = 1e-9
+"""A column that varies by less, in units of that which varies most, is constant and keeps that one's scale."""
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Scaling:
-    """x = shift + scale · z: shift (n,) and scale () in the units of the data, z without unit."""
+    """x = shift + scale · z: shift (n,), and scale () or (n,), in the units of the data, z without unit."""
 
     shift: Float[np.ndarray | Array, " n"]
-    scale: Float[np.ndarray | Array, ""] | float
+    scale: Float[np.ndarray | Array, "*n"] | float
+
+    @property
+    def length(self) -> float:
+        """What a length of one is in the units of the data: the scale, or the root mean square of those of columns."""
+        return float(self.scale) if np.ndim(self.scale) == 0 else float(np.sqrt(np.mean(np.square(self.scale))))
+
+    @property
+    def stretches(self) -> np.ndarray | None:
+        """The scale of each column over `length`, (n,); None where all columns have the same."""
+        return None if np.ndim(self.scale) == 0 else np.asarray(self.scale, np.float64) / self.length
 
     def standardize(self, points: Float[np.ndarray | Array, "*batch n"]) -> Float[Array, "*batch n"]:
         """Data units to standardised ones, (..., n); computed in double, so offsets do not eat digits."""
-        wide = (np.asarray(points, np.float64) - np.asarray(self.shift, np.float64)) / float(self.scale)
+        wide = (np.asarray(points, np.float64) - np.asarray(self.shift, np.float64)) / self._wide
         return jnp.asarray(wide, jnp.result_type(float))
 
     def restore(self, points: Float[np.ndarray | Array, "*batch n"]) -> np.ndarray:
         """Standardised units to data units, (..., n), in double."""
-        return np.asarray(self.shift, np.float64) + float(self.scale) * np.asarray(points, np.float64)
+        return np.asarray(self.shift, np.float64) + self._wide * np.asarray(points, np.float64)
+
+    @property
+    def _wide(self) -> np.ndarray:
+        return np.asarray(self.scale, np.float64)
 
 
 def standardization(
-    points: np.ndarray, standardize: bool = True, margin: float = 0.25, half_widths: tuple[float, ...] | None = None
+    points: np.ndarray,
+    standardize: bool = True,
+    margin: float = 0.25,
+    half_widths: tuple[float, ...] | None = None,
+    *,
+    by_column: bool = False,
 ) -> tuple[Scaling, Array, Box]:
     """The scaling of `points` (N, n), the points in its units, and the box of step 1 and 2 around them.
 
-    standardize: to zero mean and unit root mean square; else units stay. The box is the data's, widened by `margin` of
-    its largest extent, or has the given `half_widths` (n,) about the origin.
+    standardize: to zero mean and unit root mean square, of all coordinates or `by_column`; else units stay. The box is
+    the data's, widened by `margin` of its largest extent, or has the given `half_widths` (n,) about the origin.
     """
     shift = points.mean(axis=0) if standardize else np.zeros(points.shape[1])
     scale = math.sqrt(((points - shift) ** 2).mean()) if standardize else 1.0
+    if by_column:
+        own = points.std(axis=0)
+        scale = np.where(own > CONSTANT * own.max(), own, own.max())
     scaling = Scaling(shift, scale)
     standard = scaling.standardize(points)
     if half_widths is None:

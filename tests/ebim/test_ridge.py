@@ -96,7 +96,7 @@ def strip():
     """A ridge through 1,000 points of a Möbius strip with no codimension given, its dimension, scaling and box."""
     points = moebius(np.random.default_rng(0), 1000)
     scaling, standard, box = standardization(points)
-    ridge, _, found = fit_ridge(jax.random.key(0), standard, None, box, BRIEF)
+    ridge, _, found = fit_ridge(jax.random.key(0), standard, standard[:0], None, box, BRIEF)
     return ridge, found, scaling, box
 
 

@@ -48,7 +48,8 @@ def model_of(energy, mdf, charted=True):
     atlas = Atlas(random.normal(size=(6, 3)).astype(np.float32), normals, np.ones(6), np.full(6, 0.125), 0.25, 0.5)
     manifold = Manifold(mdf, Box(-jnp.ones(3), jnp.ones(3)), jnp.ones((4, 3))).charted(atlas if charted else None)
     scales = ChainScales(0.125, 0.5 if charted else None)
-    return EBIM(manifold, energy, Scaling(np.arange(3.0), 2.0), scales, Estimate(0.25, 0.125) if charted else None)
+    scaling = Scaling(np.arange(3.0), 2.0 if charted else np.array([2.0, 3.0, 4.0]))
+    return EBIM(manifold, energy, scaling, scales, Estimate(0.25, 0.125) if charted else None)
 
 
 @pytest.mark.parametrize("name", ENERGIES)

@@ -102,6 +102,7 @@ config = FitConfig(
     ManifoldConfig(hidden=(8,), restarts=2, warmup_steps=400, langevin_steps=5, buffer_size=100, **steps),
     EnergyConfig(hidden=(8,), langevin_steps=3, buffer_size=100, starts=50, **steps),
     LikelihoodConfig(hidden=(8,), features=4, members=2, pool_size=500, pool_batch=100, held_out=500, **steps),
+    manifold="zero-set",
 )
 folder = None if sys.argv[1] == "none" else Path(sys.argv[1])
 model = fit(jax.random.key(1), points, 1, config, checkpoint_dir=folder).model

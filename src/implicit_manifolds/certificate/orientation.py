@@ -2,20 +2,23 @@
 
 import math
 
+import jax
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from .._types import Bool, Float, Int
-from ..volumes.atlas import neighbours
-from ..volumes.manifold import Atlas
+from ..volumes.atlas import draw_pool, neighbours, normals_at
+from ..volumes.manifold import Atlas, Manifold
+from ..volumes.pools import Pool, even_points
 
 AROUND = 100
 """Points in a neighbourhood, on average."""
 LOPSIDED = 0.6
 """Share of the offset of a half ball's centroid that marks a boundary: five standard deviations away from one."""
 LEAST_POINTS = 5
+DRAWS, EVEN = 20_000, 6000
 
 
 def orientable(atlas: Atlas, part: Int[np.ndarray, " b"]) -> Bool[np.ndarray, " p"]:
@@ -63,3 +66,15 @@ def boundaries(
     _, label = connected_components(graph, directed=False)
     rows = [np.flatnonzero(label == one) for one in np.unique(label[lopsided])]
     return [row for row in rows if len(row) >= LEAST_POINTS]
+
+
+def has_edge(manifold: Manifold) -> bool:
+    """Whether M, which has charts, ends anywhere. Raises ValueError where it has none."""
+    return len(boundary_points(manifold, draw_pool(jax.random.key(0), manifold, DRAWS))) > 0
+
+
+def boundary_points(manifold: Manifold, pool: Pool) -> Float[np.ndarray, "e n"]:
+    """A point (n,) on each boundary of M, from weighted points of it."""
+    points = even_points(np.random.default_rng(0), pool, EVEN)
+    found = boundaries(points, normals_at(manifold.mdf, points), float(pool.weights.sum()))
+    return np.array([points[one[0]] for one in found]).reshape(-1, points.shape[1])

@@ -13,17 +13,16 @@ from scipy.spatial import KDTree
 from .._loops import over_points
 from .._types import Int
 from ..manifold.tangent import FramedMDF, linearize
-from ..volumes.atlas import charts_of, components, draw_around, normals_at, part_of
+from ..volumes.atlas import charts_of, components, draw_around, part_of
 from ..volumes.manifold import Manifold
-from ..volumes.pools import Pool, even_points
+from ..volumes.pools import Pool
 from .homology import betti_numbers
 from .mesh import Mesh, genus_of, is_closed, level_mesh, simplex_volumes
-from .orientation import boundaries, orientable
+from .orientation import boundary_points, orientable
 
 BLOCK = 2**15
 RESOLUTIONS = {2: (64, 128, 256, 512), 3: (32, 48, 64, 96, 128)}
 DRAWS = 20_000
-EVEN = 6000
 
 
 class Component(NamedTuple):
@@ -121,11 +120,8 @@ def _of_charts(manifold: Manifold) -> Topology:
 
 def _boundaries(manifold: Manifold, pool: Pool, inside, part) -> Int[np.ndarray, " p"]:
     """How many boundaries each part of M has."""
-    atlas, rows = charts_of(manifold), np.flatnonzero(inside)
-    mine = pool._replace(points=pool.points[rows], weights=pool.weights[rows], groups=pool.groups[rows])
-    points = even_points(np.random.default_rng(0), mine, EVEN)
-    found = boundaries(points, normals_at(manifold.mdf, points), float(pool.weights[rows].sum()))
-    owners = part_of(atlas, part, np.array([points[one[0]] for one in found]).reshape(-1, points.shape[1]))
+    mine = pool._replace(points=pool.points[inside], weights=pool.weights[inside], groups=pool.groups[inside])
+    owners = part_of(charts_of(manifold), part, boundary_points(manifold, mine))
     return np.bincount(owners, minlength=part.max() + 1)
 
 

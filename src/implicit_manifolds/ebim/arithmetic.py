@@ -81,10 +81,11 @@ def intersect(key: RandomKey, first: EBIM, second: EBIM) -> EBIM:
 
 def _in_units_of(first: EBIM, second: EBIM) -> tuple[Manifold, Partial]:
     """The second model's manifold, without charts, and energy as functions of the first's standardised points."""
-    scale = float(first.scaling.scale) / float(second.scaling.scale)
+    other = np.asarray(second.scaling.scale, np.float64)
+    scale = np.asarray(first.scaling.scale, np.float64) / other
     apart = np.asarray(first.scaling.shift, np.float64) - np.asarray(second.scaling.shift, np.float64)
     known, dtype = second.manifold, jnp.asarray(second.manifold.box.low).dtype
-    there = Partial(_affine, jnp.asarray(scale, dtype), jnp.asarray(apart / float(second.scaling.scale), dtype))
+    there = Partial(_affine, jnp.asarray(scale, dtype), jnp.asarray(apart / other, dtype))
     back = lambda points: (jnp.asarray(points) - there.args[1]) / there.args[0]
     box, anchors = Box(*map(back, known.box)), None if known.anchors is None else back(known.anchors)
     return Manifold(pull_back(known.mdf, there), box, anchors), Partial(_composed, second.energy, there)

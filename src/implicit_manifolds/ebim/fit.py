@@ -9,13 +9,11 @@ from typing import Any, Literal, NamedTuple
 import jax
 
 from .._random import derived_keys
-from .._types import MDF, Energy, RandomKey
-from ..box import Box
+from .._types import Energy, RandomKey
 from ..choices import Choices
 from ..errors import InputError
 from ..manifold.tangent import codimension_of
 from ..points import check_training_points
-from ..scaling import standardization
 from ..training import checkpoint
 from ..training.loop import History
 from ..volumes.atlas import pool_source
@@ -24,18 +22,18 @@ from ..volumes.manifold import Manifold
 from .anchors import points_on_manifold, shuffled
 from .contrastive import EnergyConfig, fit_contrastive
 from .dimension import Dimension
-from .dimension import dimension as dimension_by_denoising
+from .forms import Form, fit_form
 from .kernels import FoldDensities
 from .likelihood import LikelihoodConfig, fit_likelihood
-from .manifold import ManifoldConfig, fit_manifold
+from .manifold import ManifoldConfig
 from .model import EBIM, ChainScales
-from .ridge import RidgeConfig, fit_ridge
+from .ridge import RidgeConfig
 from .score_matching import ScoreMatchingConfig, fit_score_matching
 from .survey import Survey, has_pools, survey
+from .units import Units, standardized
 
 MAX_ANCHORS = 10_000
 EnergyLoss = Literal["likelihood", "contrastive", "score-matching"]
-Form = Literal["zero-set", "ridge"]
 
 
 @dataclass(frozen=True)
@@ -55,14 +53,15 @@ class FitConfig(Choices):
     standardize: bool = True
     box_margin: float = 0.25  # of the largest extent, added on each side of the data
     box_half_widths: tuple[float, ...] | None = None  # of a box about the origin of standardised space, instead
-    manifold: Form = "zero-set"
+    manifold: Form = "auto"  # a ridge, unless a zero set is as good (`forms.fit_form`)
     ridge: RidgeConfig = field(default_factory=RidgeConfig)  # its denoising is also how a codimension is found
 
 
 class Fit(NamedTuple):
     """A fitted model with the history of each step, and the wall seconds of each, compilation included.
 
-    dimension: what the data's spectrum said of the codimension, None where it was given and M is a zero set.
+    dimension: what the data's spectrum said of the codimension, None where it was given and a zero set asked for.
+    reason: why M is a zero set or a ridge, "" where that was asked for.
     """
 
     model: EBIM
@@ -71,6 +70,7 @@ class Fit(NamedTuple):
     seconds_manifold: float
     seconds_energy: float
     dimension: Dimension | None = None
+    reason: str = ""
 
 
 def fit(
@@ -85,7 +85,9 @@ def fit(
     """Learn manifold and density from `points` (N, n), any scale and offset, in data units.
 
     codimension is k, the number of constraints, 1 ≤ k < n; unless given it is found from the data (`Fit.dimension`).
-    M is a zero set or a ridge, as `config.manifold` says: a ridge needs no sides and no framing, and can have edges.
+    M is a zero set or a ridge, as `config.manifold` says, or by the rule of `forms.fit_form` (`Fit.reason`): a ridge
+    needs no sides and no framing, and can have edges. Columns of uneven spread are each given their own scale where
+    that shows a manifold of no larger dimension (`units.standardized`).
     With `checkpoint_dir` a run that was killed goes on, bit for bit. Raises InputError for points that cannot be used,
     such as those whose codimension cannot be found, and TrainingDiverged.
 
@@ -116,11 +118,14 @@ def fit(
         _refuse_likelihood(points.shape[1], codimension, config)
     if checkpoint_dir is not None:
         checkpoint.claim(checkpoint_dir, key, points, repr((codimension, config)))
-    scaling, standard, box = standardization(points, config.standardize, config.box_margin, config.box_half_widths)
     started = time.perf_counter()
     manifold_key, start_key, energy_key = derived_keys(key, 3)
     options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
-    mdf, manifold_history, dimension = _fit_form(manifold_key, standard, codimension, box, config, options)
+    units = Units(config.standardize, config.box_margin, config.box_half_widths)
+    scaling, standard, box = standardized(key, points, codimension, units, config.ridge.denoising, **options)
+    mdf, manifold_history, dimension, reason = fit_form(
+        manifold_key, standard, codimension, box, config.manifold, config.zero_set, config.ridge, **options
+    )
     codimension = codimension_of(mdf, standard[0])
     pools = _refuse_likelihood(points.shape[1], codimension, config)
     between = time.perf_counter()
@@ -138,20 +143,7 @@ def fit(
     model = EBIM(manifold, energy, scaling, chains, normalizer)
     jax.block_until_ready(model.energy)
     ended = time.perf_counter()
-    return Fit(model, manifold_history, energy_history, between - started, ended - between, dimension)
-
-
-def _fit_form(
-    key: RandomKey, points, codimension: int | None, box: Box, config: FitConfig, options: dict[str, Any]
-) -> tuple[MDF, History, Dimension | None]:
-    """F of the form asked for, the history of its training, and the dimension where it was looked for."""
-    if config.manifold == "ridge":
-        return fit_ridge(key, points, codimension, box, config.ridge, **options)
-    found = None
-    if codimension is None:
-        found = dimension_by_denoising(key, points, config.ridge.denoising, **options)
-        codimension = found.codimension
-    return *fit_manifold(key, points, codimension, box, config.zero_set, **options), found
+    return Fit(model, manifold_history, energy_history, between - started, ended - between, dimension, reason)
 
 
 def _refuse_likelihood(dimension: int, codimension: int, config: FitConfig) -> bool:
@@ -159,7 +151,7 @@ def _refuse_likelihood(dimension: int, codimension: int, config: FitConfig) -> b
     pools = has_pools(dimension, codimension)
     if config.energy_loss == "likelihood" and not pools:
         raise InputError(
-            "likelihood needs at most 5 constraints in 10 dimensions, or a manifold of at most 3; choose another "
+            "likelihood needs at most 5 constraints in 10 dimensions, or a manifold of at most 4; choose another "
             "--energy-loss"
         )
     return pools

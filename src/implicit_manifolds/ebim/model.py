@@ -13,7 +13,9 @@ from .._types import Energy, RandomKey, Scalar
 from ..choices import check_choice
 from ..errors import InputError
 from ..manifold.nearest import nearest_point
-from ..manifold.projection import sampson_distance
+from ..manifold.projection import project, sampson_distance, within_domain
+from ..manifold.rescaled import log_stretch, rescaled
+from ..manifold.tangent import linearize
 from ..mcmc.constrained_langevin import ConstrainedLangevin
 from ..mcmc.outcome import Reason
 from ..mcmc.run import run
@@ -29,7 +31,7 @@ MAX_CHAINS = 10_000
 SEARCHED = 256
 """Points whose nearest ones are searched for together: all wait for the last."""
 ON_MANIFOLD = 1e-4
-"""Largest first-order distance, in units of the data's scale, of a point that counts as on M."""
+"""Largest first-order distance, in standardised units, of a point that counts as on M."""
 
 
 class ChainScales(NamedTuple):
@@ -65,8 +67,9 @@ class Samples(NamedTuple):
     """Draws from a model.
 
     points (N, n) in data units. distance (N,): `sampson_distance` of each from M, in data units; on_manifold (N,): it
-    is at most 1e-4 of the data's scale. method: "importance" (independent points) or "chains". effective_size: of the
-    importance weights, (Σw)²/Σw², None for chains. taken_fraction: mean share of chain steps that moved, else None.
+    is at most 1e-4 in standardised ones, and the point within M's box and domain. method: "importance" (independent
+    points) or "chains". effective_size: of the importance weights, (Σw)²/Σw², None for chains. taken_fraction: mean
+    share of chain steps that moved, else None.
     """
 
     points: np.ndarray
@@ -150,11 +153,11 @@ def sample(
     else:
         standard, taken_fraction = _chain_ends(key, model, count, num_steps, progress)
         effective_size = None
-    distance = over_points(sampson_distance, model.manifold.mdf, standard)
+    box = model.manifold.box.on_host()
     return Samples(
         model.scaling.restore(standard),
-        distance * float(model.scaling.scale),
-        distance <= ON_MANIFOLD,
+        _first_order_distance(model, standard),
+        over_points(_is_on, model.manifold.mdf, standard) & box.contains(standard),
         method,
         effective_size,
         taken_fraction,
@@ -186,16 +189,16 @@ def nearest_points(model: EBIM, points) -> NearestPoints:
     >>> bool(np.allclose(found.points, [[1.0, 0.0]], atol=1e-5)), found.distance.round(3).tolist()
     (True, [1.0])
     """
-    found = _nearest(model, points)
-    scale = float(model.scaling.scale)
-    return NearestPoints(model.scaling.restore(found.position), found.distance * scale, found.converged)
+    position, distance, converged = _nearest(model, points)
+    return NearestPoints(model.scaling.restore(position), distance, converged)
 
 
 def log_density(model: EBIM, points) -> Densities:
     """Log p = -E - log Z at the nearest point of M, and the distance to it, for `points` (N, n). Raises InputError.
 
     The density is with respect to the Riemannian volume of the learned M in its box, in data units: volume goes by
-    scale^m under standardisation. It says nothing of how far a point is from M, so read both.
+    scale^m under standardisation, and by `log_stretch` where each column has a scale of its own. It says nothing of
+    how far a point is from M, so read both.
 
     Arguments:
         model: a fitted model.
@@ -208,17 +211,62 @@ def log_density(model: EBIM, points) -> Densities:
     >>> bool(abs(scored.log_density[0] + np.log(2 * np.pi)) < 0.02)
     True
     """
-    found = _nearest(model, points)
-    scale = float(model.scaling.scale)
-    energy = energies_at(model.energy, found.position)
+    position, distance, converged = _nearest(model, points)
+    energy = energies_at(model.energy, position)
     log_z = np.nan if model.log_normalizer is None else float(model.log_normalizer.value)
-    density = -energy - log_z - model.manifold.dimension * np.log(scale)
-    return Densities(density, energy, found.distance * scale, found.converged)
+    return Densities(-energy - log_z - log_volume_scale(model, position), energy, distance, converged)
 
 
-def _nearest(model: EBIM, points):
+def log_volume_scale(model: EBIM, standard) -> np.ndarray | float:
+    """Log of the volume of M in data units over that in standardised ones, at standardised points (N, n) of it."""
+    scaling, manifold = model.scaling, model.manifold
+    uniform = manifold.dimension * np.log(scaling.length)
+    if scaling.stretches is None:
+        return uniform
+    return uniform + over_points(_log_stretch, (manifold.mdf, _stretches(model)), standard).astype(np.float64)
+
+
+def _nearest(model: EBIM, points) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Standardised nearest points, their distances in data units, and whether they are in M."""
     points = check_points(points, dimension=model.manifold.ambient_dimension)
-    manifold = model.manifold
-    found = over_points(nearest_point, manifold.mdf, model.scaling.standardize(points), SEARCHED)
+    manifold, standard = model.manifold, model.scaling.standardize(points)
+    if model.scaling.stretches is None:
+        found = over_points(nearest_point, manifold.mdf, standard, SEARCHED)
+    else:
+        found = over_points(_nearest_as_stretched, (manifold.mdf, _stretches(model)), standard, SEARCHED)
     # {F = 0} goes on outside the box, where it is not M.
-    return found._replace(converged=found.converged & manifold.box.on_host().contains(found.position))
+    inside = manifold.box.on_host().contains(found.position)
+    return found.position, found.distance * model.scaling.length, found.converged & inside
+
+
+def _first_order_distance(model: EBIM, standard) -> np.ndarray:
+    mdf, length = model.manifold.mdf, model.scaling.length
+    if model.scaling.stretches is None:
+        return over_points(sampson_distance, mdf, standard) * length
+    return over_points(_sampson_as_stretched, (mdf, _stretches(model)), standard) * length
+
+
+def _stretches(model: EBIM) -> jax.Array:
+    return jnp.asarray(model.scaling.stretches, jnp.result_type(float))
+
+
+def _is_on(mdf, x):
+    at = linearize(mdf, x)
+    return within_domain(at, sampson_distance(mdf, x) <= ON_MANIFOLD)
+
+
+def _log_stretch(tree, x):
+    return log_stretch(*tree, x)
+
+
+def _sampson_as_stretched(tree, x):
+    mdf, stretches = tree
+    return sampson_distance(rescaled(mdf, stretches), stretches * x)
+
+
+def _nearest_as_stretched(tree, x):
+    """Nearest as the data's distances have it, from a zero found where all columns count the same."""
+    mdf, stretches = tree
+    start = project(mdf, x).position
+    found = nearest_point(rescaled(mdf, stretches), stretches * x, stretches * start)
+    return found._replace(position=found.position / stretches)

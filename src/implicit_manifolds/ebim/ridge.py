@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from .._random import derived_keys, host_generator
-from .._types import Array, Float, Int, Number, RandomKey, Scalar, Vector
+from .._types import MDF, Array, Float, Int, Number, RandomKey, Scalar, Vector
 from ..box import Box
 from ..manifold.ridge import Ridge, value_and_derivative
 from ..manifold.spectrum import descending_eigh
@@ -178,9 +178,19 @@ def local_projectors(
     return projectors, np.where(beside, near[:, :1], near)
 
 
+def held_out(
+    key: RandomKey, points: Float[Array, "points n"]
+) -> tuple[Float[Array, "train n"], Float[Array, "test n"]]:
+    """Points to train with, and those that fits are compared by: none where there are few."""
+    order = host_generator(key).permutation(len(points))
+    held = min(int(HELD_OUT[0] * len(points)), HELD_OUT[1]) if len(points) >= LEAST_HELD_OUT else 0
+    return points[order[held:]], points[order[:held]]
+
+
 def fit_ridge(
     key: RandomKey,
     points: Float[Array, "points n"],
+    test: Float[Array, "test n"],
     codimension: int | None,
     box: Box,
     config: RidgeConfig = RidgeConfig(),
@@ -191,28 +201,24 @@ def fit_ridge(
     """Step 1: a field whose ridge runs through `points` (N, n), standardised; the ridge, its history, the dimension.
 
     First the field is denoised, from the least noise at which its spectrum has a gap; codimension k is where, unless
-    given. Then it is fitted to the data, their noise the less smoothed the less there is. Points held out say whether a
+    given. Then it is fitted to the data, their noise the less smoothed the less there is. `test` points say whether a
     network twice as wide is worth trying. Raises TrainingDiverged, and InputError where no codimension is given and
     the spectrum has no gap.
     """
-    split_key, *keys = derived_keys(key, config.doublings + 2)
-    order = host_generator(split_key).permutation(len(points))
-    held = min(int(HELD_OUT[0] * len(points)), HELD_OUT[1]) if len(points) >= LEAST_HELD_OUT else 0
-    train, test = points[order[held:]], points[order[:held]]
     best: tuple[float, Ridge, History, Dimension] | None = None
     options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
-    for size, size_key in enumerate(keys[: config.doublings + 1]):
+    for size, size_key in enumerate(derived_keys(key, config.doublings + 1)):
         wider = replace(config.denoising, hidden=tuple(width << size for width in config.denoising.hidden))
         grown = replace(config, denoising=wider, num_steps=config.num_steps << size)
-        ridge, history, found = _fit_one(size_key, train, codimension, box, grown, size, options)
-        distance = _held_out(ridge, test, box)
+        ridge, history, found = _fit_one(size_key, points, codimension, box, grown, size, options)
+        distance = mean_distance(ridge, test, box)
         if best is None or distance < GAIN * best[0]:
             best = distance, ridge, history, found
         if distance <= config.near_enough or found.noise > config.denoising.least_noise:
             break
     assert best is not None
     _, ridge, history, found = best
-    return replace(ridge, reach=_reach(ridge, points, box, config)), history, found
+    return replace(ridge, reach=_reach(ridge, jnp.concatenate([points, test]), box, config)), history, found
 
 
 def _fit_one(
@@ -234,11 +240,11 @@ def _fit_one(
     return Ridge(state.model, rank, config.gap), history, found
 
 
-def _held_out(ridge: Ridge, points, box: Box) -> float:
+def mean_distance(mdf: MDF, points: Float[Array, "N n"], box: Box) -> float:
     """Mean distance of points to M; one that does not reach it counts as far as the box is wide."""
     if not len(points):
         return 0.0
-    found, usable = projected(ridge, points, box)
+    found, usable = projected(mdf, points, box)
     away = np.linalg.norm(found - np.asarray(points), axis=1)
     return float(np.where(usable, away, np.linalg.norm(box.high - box.low)).mean())
 

@@ -63,6 +63,7 @@ def save(path: Path | str, model: EBIM, config: FitConfig | None = None, seed: i
         "mdf": described(manifold.mdf),
         "energy": described(model.energy),
         "drift_scale": model.chains.drift_scale is not None,
+        "by_column": np.ndim(model.scaling.scale) == 1,
         "normalized": model.log_normalizer is not None,
         "seed": seed,
         "config": None if config is None else asdict(config),
@@ -119,7 +120,7 @@ def _template(description: dict) -> EBIM:
     return EBIM(
         manifold.charted(_atlas_template(description)),
         template_of(description["energy"]),
-        Scaling(np.zeros(dimension), np.float64(1)),
+        Scaling(np.zeros(dimension), np.ones(dimension) if description.get("by_column") else np.float64(1)),
         ChainScales(0.0, 0.0 if description["drift_scale"] else None),
         Estimate(0.0, 0.0) if description["normalized"] else None,
     )

@@ -38,9 +38,9 @@ class Survey(NamedTuple):
 def has_pools(dimension: int, codimension: int) -> bool:
     """Whether points of known volume, and with them Z, can be had.
 
-    Up to five constraints in up to ten dimensions, or any number where M has at most three.
+    Up to five constraints in up to ten dimensions, or any number where M has at most four.
     """
-    return (codimension <= 5 and dimension <= 10) or dimension - codimension <= 3
+    return (codimension <= 5 and dimension <= 10) or dimension - codimension <= 4
 
 
 def survey(key: RandomKey, manifold: Manifold, points, starts, members: int) -> Survey:

@@ -13,7 +13,7 @@ from skimage.measure import find_contours
 
 from .._types import Float
 from ..certificate import mesh
-from ..ebim.model import EBIM
+from ..ebim.model import EBIM, log_volume_scale
 from ..errors import InputError
 from ..points import check_points
 from ..volumes.importance import energies_at
@@ -121,9 +121,10 @@ def polish(mdf, vertices: Float[np.ndarray, "vertices n"], reach: float) -> Floa
 
 
 def boltzmann_weights(model: EBIM, points: Float[np.ndarray, "points n"]) -> np.ndarray:
-    """exp(-E) at `points` (N, n) in data units, (N,), over its largest value so that none overflows."""
-    energies = energies_at(model.energy, model.scaling.standardize(points))
-    return np.exp(energies.min() - energies)
+    """The density at `points` (N, n) of M, in data units, (N,), over its largest value so that none overflows."""
+    standard = np.asarray(model.scaling.standardize(points))
+    logs = -energies_at(model.energy, standard) - log_volume_scale(model, standard)
+    return np.exp(logs - logs.max())
 
 
 @jax.jit

@@ -1,0 +1,105 @@
+"""In which form M is learned: as a zero set or as a ridge, by a rule where it is left open."""
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from .._random import derived_keys, host_generator
+from .._types import MDF, Array, Float, RandomKey
+from ..box import Box, uniform_in_box
+from ..certificate.orientation import has_edge
+from ..manifold.ridge import Ridge
+from ..training.loop import History
+from ..volumes.cover import cover
+from ..volumes.manifold import Manifold
+from .anchors import projected
+from .dimension import Dimension, dimension
+from .manifold import ManifoldConfig, fit_manifold
+from .ridge import RidgeConfig, fit_ridge, held_out, mean_distance
+from .survey import has_pools
+
+Form = Literal["auto", "zero-set", "ridge"]
+NO_FARTHER = 1.25
+"""Mean distance of held-out points to a zero set, over that to the ridge, up to which the zero set is as good."""
+NEAR = 0.001
+"""In standardised units; a zero set no farther from held-out points than this is as good as any."""
+BEYOND = 1.5
+"""A zero is where no data are, if it is so many times as far from them as any ridge point that the box leads to."""
+LOOKED = 1000
+
+
+class Learned(NamedTuple):
+    """F, the history of its training, the dimension where it was looked for, and why F has its form ("" if asked)."""
+
+    mdf: MDF
+    history: History
+    dimension: Dimension | None
+    reason: str = ""
+
+
+def fit_form(
+    key: RandomKey,
+    points: Float[Array, "points n"],
+    codimension: int | None,
+    box: Box,
+    form: Form,
+    zero_set: ManifoldConfig,
+    ridge: RidgeConfig,
+    **options: Any,
+) -> Learned:
+    """F of the form asked for from `points` (N, n), standardised; `auto` is a ridge unless a zero set is as good.
+
+    A zero set is tried where the ridge has one constraint and no edge, since {F = 0} of one F has two sides and no
+    edge. It is taken, for its cheaper steps, where held-out points are no farther from it than `NEAR`, or `NO_FARTHER`
+    times their distance from the ridge, and it has no zeros where no data are. Raises InputError where no codimension
+    is given and none is to be seen, and TrainingDiverged.
+    """
+    if form == "zero-set":
+        seen = None
+        if codimension is None:
+            seen = dimension(key, points, ridge.denoising, **options)
+            codimension = seen.codimension
+        return Learned(*fit_manifold(key, points, codimension, box, zero_set, **options), seen)
+    split_key, ridge_key, zero_key, look_key = derived_keys(key, 4)
+    train, test = held_out(split_key, points)
+    found, history, spectrum = fit_ridge(ridge_key, train, test, codimension, box, ridge, **options)
+    learned = Learned(found, history, spectrum)
+    if form == "ridge":
+        return learned
+    if reason := _no_zero_set(look_key, found, points, box):
+        return learned._replace(reason=f"a ridge, since {reason}")
+    mdf, history = fit_manifold(zero_key, train, 1, box, zero_set, **options)
+    judged_by = test if len(test) else train
+    ours, other = (mean_distance(one, judged_by, box) for one in (mdf, found))
+    beyond = _share_beyond(look_key, mdf, found, points, box)
+    told = f"held-out points are {ours:.2g} from a zero set and {other:.2g} from a ridge"
+    if ours > max(NO_FARTHER * other, NEAR):
+        return learned._replace(reason=f"a ridge, since {told}")
+    if beyond:
+        return learned._replace(reason=f"a ridge, since {beyond:.1%} of a zero set's points are where no data are")
+    return Learned(mdf, history, spectrum, f"a zero set, since M has no edge and {told}")
+
+
+def _no_zero_set(key: RandomKey, ridge: Ridge, points, box: Box) -> str:
+    """Why M cannot be a zero set of one function, "" if nothing is known against it."""
+    if ridge.codimension > 1:
+        return f"M has codimension {ridge.codimension}"
+    if not has_pools(points.shape[1], 1):
+        return "whether M has an edge cannot be seen"
+    found, usable = projected(ridge, points, box)
+    try:
+        ends = has_edge(cover(key, Manifold(ridge, box, found[usable])))
+    except (ArithmeticError, ValueError):
+        return "charts of M could not be made, so that edges are unknown"
+    return "M has an edge" if ends else ""
+
+
+def _share_beyond(key: RandomKey, mdf: MDF, ridge: Ridge, points, box: Box) -> float:
+    """Share of a zero set's points, to which the box leads, farther from data than ridge points are."""
+    noise, tree = uniform_in_box(host_generator(key), box.on_host(), LOOKED), KDTree(np.asarray(points))
+    away = []
+    for one in (mdf, ridge):
+        found, usable = projected(one, noise, box)
+        away.append(tree.query(found[usable])[0] if usable.any() else np.zeros(1))
+    return float(np.mean(away[0] > BEYOND * away[1].max()))

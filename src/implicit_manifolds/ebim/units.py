@@ -1,0 +1,51 @@
+"""In which units a manifold is learned: one scale for all columns, or one for each where that helps."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._random import derived_keys
+from .._types import Array, RandomKey
+from ..box import Box
+from ..scaling import Scaling, standardization
+from .dimension import DenoisingConfig, denoised
+
+UNEVEN = 4.0
+"""Ratio of the columns' standard deviations from which scales of their own are tried."""
+
+
+class Units(NamedTuple):
+    """What `standardization` takes: whether to standardise, and the margin or the half widths of the box."""
+
+    standardize: bool = True
+    margin: float = 0.25
+    half_widths: tuple[float, ...] | None = None
+
+
+def standardized(
+    key: RandomKey,
+    points: np.ndarray,
+    codimension: int | None,
+    units: Units,
+    denoising: DenoisingConfig,
+    **options: Any,
+) -> tuple[Scaling, Array, Box]:
+    """The scaling of `points` (N, n), the points in its units, and the box around them.
+
+    Where columns spread unevenly, both ways are tried by their spectra (`denoised`): columns get scales of their own
+    where these show a gap, and no more dimensions than one scale for all does, for a thin column may be noise.
+    """
+    even = standardization(points, *units)
+    spread = points.std(axis=0)
+    spread = spread[spread > 0]
+    if not units.standardize or units.half_widths is not None or spread.max() <= UNEVEN * spread.min():
+        return even
+    own = standardization(points, *units, by_column=True)
+    keys = derived_keys(key, 2)
+    first, second = (
+        denoised(one_key, one[1], denoising, name=f"units {name}", **options)[1]
+        for one_key, name, one in zip(keys, ("of all", "of columns"), (even, own), strict=True)
+    )
+    least = first.codimension if codimension is None else codimension
+    helps = second.found and (second.codimension >= least or not first.found)
+    return own if helps else even
