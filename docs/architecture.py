@@ -18,6 +18,7 @@ ROOMS: dict[str, tuple[int, str]] = {
     "choices": (1, "words that must be one of a few"),
     "points": (2, "reading and checking the user's points"),
     "scaling": (2, "standardisation"),
+    "pieces": (3, "standardisation by parts"),
     "manifold": (
         2,
         "what {F = 0} is at a point, inside jit: tangents, multipliers, projections, arithmetic, known examples",

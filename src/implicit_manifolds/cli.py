@@ -19,6 +19,7 @@ from .ebim.dimension import DenoisingConfig, denoised, other_estimates, sure
 from .ebim.fit import FitConfig, fit
 from .ebim.model import EBIM, Method, log_density, nearest_points, sample
 from .errors import InputError, TrainingDiverged
+from .pieces import Pieces
 from .plot.model import plot_model
 from .plot.spectrum import plot_spectrum
 from .points import check_points, check_training_points, read_points
@@ -54,6 +55,8 @@ def fit_command(
         print(result.dimension)
     if result.reason:
         print(result.reason)
+    if isinstance(result.model.scaling, Pieces):
+        print(f"{len(result.model.scaling.scale)} parts far from each other are learned, each in a scale of its own")
     if result.model.scaling.stretches is not None:
         print("columns spread unevenly, so each is learned in a scale of its own")
     storage.save(out, result.model, config, seed)

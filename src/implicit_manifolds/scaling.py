@@ -1,7 +1,7 @@
 """A shift and a scale: one for all columns, under which volumes go exactly by scale^m, or one for each."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +32,10 @@ class Scaling:
         """The scale of each column over `length`, (n,); None where all columns have the same."""
         return None if np.ndim(self.scale) == 0 else np.asarray(self.scale, np.float64) / self.length
 
+    def lengths_at(self, points) -> float:
+        """`length`, at any points."""
+        return self.length
+
     def standardize(self, points: Float[np.ndarray | Array, "*batch n"]) -> Float[Array, "*batch n"]:
         """Data units to standardised ones, (..., n); computed in double, so offsets do not eat digits."""
         wide = (np.asarray(points, np.float64) - np.asarray(self.shift, np.float64)) / self._wide
@@ -40,6 +44,10 @@ class Scaling:
     def restore(self, points: Float[np.ndarray | Array, "*batch n"]) -> np.ndarray:
         """Standardised units to data units, (..., n), in double."""
         return np.asarray(self.shift, np.float64) + self._wide * np.asarray(points, np.float64)
+
+    def moved(self, offset: Float[np.ndarray, " n"]) -> "Scaling":
+        """The same, of data moved by an offset (n,)."""
+        return replace(self, shift=np.asarray(self.shift, np.float64) + offset)
 
     @property
     def _wide(self) -> np.ndarray:

@@ -8,7 +8,7 @@ from jax.tree_util import Partial
 
 from implicit_manifolds._loops import _over_rows
 from implicit_manifolds.box import Box, uniform_in_box
-from implicit_manifolds.ebim.anchors import points_on_manifold
+from implicit_manifolds.ebim.anchors import points_on_manifold, warn_of_distance
 from implicit_manifolds.ebim.manifold import nearest_fit
 
 BOX = Box(jnp.full(2, -2.0), jnp.full(2, 2.0))
@@ -100,3 +100,12 @@ def _uneven(lean, x):
 def test_among_networks_with_the_same_zeros_the_best_conditioned_is_chosen(order):
     models = Partial(_uneven, jnp.asarray([0.6, 0.1][::order]))
     assert nearest_fit(jax.random.key(0), models, ring(300), BOX).args[0] == np.float32(0.1)
+
+
+def test_points_far_from_the_manifold_by_their_spacing_or_noise_are_told(recwarn):
+    points = ring(400)
+    warn_of_distance(points, jnp.asarray(0.99 * points), 0.0)
+    warn_of_distance(points, jnp.asarray(0.9 * points), 0.05)
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match="0.1 standard deviations .* noisy, or have detail"):
+        warn_of_distance(points, jnp.asarray(0.9 * points), 0.0)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -17,6 +18,7 @@ from implicit_manifolds.ebim.model import ChainScales
 from implicit_manifolds.networks.energy import FourierEnergy
 from implicit_manifolds.networks.mixtures import EnergyMixture, PiecewiseMixture
 from implicit_manifolds.networks.mlp import MLP, EnergyMLP
+from implicit_manifolds.pieces import Pieces
 from implicit_manifolds.scaling import Scaling
 from implicit_manifolds.volumes.manifold import Atlas
 from implicit_manifolds.volumes.pools import Estimate
@@ -63,6 +65,17 @@ def test_a_model_of_any_widths_is_loaded_as_it_was_saved(name, tmp_path):
     x = jnp.asarray([0.1, -0.4, 0.7])
     assert float(loaded.energy(x)) == float(model.energy(x))
     assert float(loaded.manifold.mdf(x)[0]) == float(model.manifold.mdf(x)[0])
+
+
+def test_a_model_of_parts_is_loaded_as_it_was_saved(tmp_path):
+    many = np.arange(6.0).reshape(2, 3)
+    parts = Pieces(Scaling(np.ones(3), 3.0), many, np.array([1.0, 2.0]), many + 1, many + 2, many + 3)
+    model = replace(model_of(ENERGIES["perceptron"], MLP([3, 8, 1], rngs=nnx.Rngs(3))), scaling=parts)
+    save(tmp_path / "model", model)
+    loaded = load(tmp_path / "model")
+    for before, after in zip(jax.tree.leaves(model), jax.tree.leaves(loaded), strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert isinstance(loaded.scaling, Pieces)
 
 
 def test_what_has_no_description_is_refused_before_anything_is_written(tmp_path):

@@ -4,6 +4,7 @@ import warnings
 
 import jax.numpy as jnp
 import numpy as np
+from scipy.spatial import KDTree
 
 from .._loops import over_points
 from .._random import host_generator
@@ -12,6 +13,8 @@ from ..box import Box, uniform_in_box
 from ..manifold.projection import project
 
 BLOCK = 1000
+FAR = 4.0
+"""Mean distance from M that is told, in units of the points' spacing or noise, whichever is more."""
 
 
 def points_on_manifold(
@@ -34,6 +37,19 @@ def points_on_manifold(
     starts, usable = projected(mdf, uniform_in_box(random, box, count), box)
     spare = anchors[random.integers(0, len(anchors), count)]
     return jnp.asarray(anchors), jnp.asarray(np.where(usable[:, None], starts, spare))
+
+
+def warn_of_distance(points: Float[Array | np.ndarray, "N n"], anchors: Float[Array, "a n"], noise: float) -> None:
+    """Warn where points (N, n) are farther from their projections (a, n) than their spacing and noise account for."""
+    distinct = np.unique(np.asarray(points), axis=0)
+    spacing = float(np.median(KDTree(distinct).query(distinct, 2)[0][:, 1]))
+    away = float(KDTree(np.asarray(anchors)).query(distinct)[0].mean())
+    if away > FAR * max(spacing, noise):
+        warnings.warn(
+            f"the points are {away:.2g} standard deviations from the manifold on average, {away / spacing:.0f} times "
+            "their spacing: they are noisy, or have detail that was not learned",
+            stacklevel=3,
+        )
 
 
 def projected(

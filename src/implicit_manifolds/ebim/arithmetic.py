@@ -9,7 +9,9 @@ from jax.tree_util import Partial
 from .._random import derived_keys, host_generator
 from .._types import RandomKey, Scalar, Vector
 from ..box import Box, uniform_in_box
+from ..errors import InputError
 from ..manifold.algebra import intersection, pull_back
+from ..pieces import Pieces
 from ..points import check_points
 from ..volumes.atlas import pool_source
 from ..volumes.cover import cover
@@ -38,7 +40,7 @@ def translate(model: EBIM, offset) -> EBIM:
     [5.0, 0.0]
     """
     offset = check_points(np.reshape(offset, (1, -1)), dimension=model.manifold.ambient_dimension)[0]
-    return replace(model, scaling=replace(model.scaling, shift=np.asarray(model.scaling.shift, np.float64) + offset))
+    return replace(model, scaling=model.scaling.moved(offset))
 
 
 def intersect(key: RandomKey, first: EBIM, second: EBIM) -> EBIM:
@@ -61,6 +63,8 @@ def intersect(key: RandomKey, first: EBIM, second: EBIM) -> EBIM:
     >>> bool(np.allclose(np.hypot(points[:, 0], points[:, 1]), np.sqrt(0.75), atol=1e-4))
     True
     """
+    if isinstance(first.scaling, Pieces) or isinstance(second.scaling, Pieces):
+        raise InputError("a model with parts in units of their own cannot be intersected with another")
     anchor_key, cover_key, normalizer_key = derived_keys(key, 3)
     mine, (theirs, their_energy) = first.manifold, _in_units_of(first, second)
     mdf = intersection(mine.mdf, theirs.mdf)

@@ -19,7 +19,7 @@ from ..training.loop import History
 from ..volumes.atlas import pool_source
 from ..volumes.importance import log_normalizer
 from ..volumes.manifold import Manifold
-from .anchors import points_on_manifold, shuffled
+from .anchors import points_on_manifold, shuffled, warn_of_distance
 from .contrastive import EnergyConfig, fit_contrastive
 from .dimension import Dimension
 from .forms import Form, fit_form
@@ -131,6 +131,7 @@ def fit(
     between = time.perf_counter()
     near = shuffled(start_key, standard)
     anchors, starts = points_on_manifold(start_key, mdf, near, box, config.energy.starts)
+    warn_of_distance(standard, anchors, 0.0 if dimension is None else dimension.noise)
     manifold = Manifold(mdf, box, anchors[:MAX_ANCHORS])
     survey_key, normalizer_key, energy_key = derived_keys(energy_key, 3)
     data, normalizer = None, None

@@ -19,6 +19,7 @@ from ..manifold.tangent import linearize
 from ..mcmc.constrained_langevin import ConstrainedLangevin
 from ..mcmc.outcome import Reason
 from ..mcmc.run import run
+from ..pieces import Pieces
 from ..points import check_points
 from ..scaling import Scaling
 from ..volumes.atlas import pool_source
@@ -58,7 +59,7 @@ class EBIM:
 
     manifold: Manifold
     energy: Energy
-    scaling: Scaling
+    scaling: Scaling | Pieces
     chains: ChainScales
     log_normalizer: Estimate | None = None
 
@@ -220,7 +221,7 @@ def log_density(model: EBIM, points) -> Densities:
 def log_volume_scale(model: EBIM, standard) -> np.ndarray | float:
     """Log of the volume of M in data units over that in standardised ones, at standardised points (N, n) of it."""
     scaling, manifold = model.scaling, model.manifold
-    uniform = manifold.dimension * np.log(scaling.length)
+    uniform = manifold.dimension * np.log(scaling.lengths_at(standard))
     if scaling.stretches is None:
         return uniform
     return uniform + over_points(_log_stretch, (manifold.mdf, _stretches(model)), standard).astype(np.float64)
@@ -236,11 +237,12 @@ def _nearest(model: EBIM, points) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         found = over_points(_nearest_as_stretched, (manifold.mdf, _stretches(model)), standard, SEARCHED)
     # {F = 0} goes on outside the box, where it is not M.
     inside = manifold.box.on_host().contains(found.position)
-    return found.position, found.distance * model.scaling.length, found.converged & inside
+    distance = found.distance * model.scaling.lengths_at(found.position)
+    return found.position, distance, found.converged & inside
 
 
 def _first_order_distance(model: EBIM, standard) -> np.ndarray:
-    mdf, length = model.manifold.mdf, model.scaling.length
+    mdf, length = model.manifold.mdf, model.scaling.lengths_at(standard)
     if model.scaling.stretches is None:
         return over_points(sampson_distance, mdf, standard) * length
     return over_points(_sampson_as_stretched, (mdf, _stretches(model)), standard) * length

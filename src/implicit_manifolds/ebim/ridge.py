@@ -30,7 +30,7 @@ HELD_OUT = 0.1, 1000
 """Share of the points that fits of different sizes are compared by, at most so many; none where points are fewer than
 `LEAST_HELD_OUT`."""
 GAIN = 0.8
-EDGE, FARTHEST = 2.0, 0.01
+EDGE, FARTHEST = 1.3, 0.001
 """M reaches to where ‖F‖ is so many times what it is at most over the data, but for such a share of the places."""
 CLOSEST = 4.0
 """The last weight of the data where they are noisy."""
@@ -54,7 +54,7 @@ class RidgeConfig(TrainingConfig):
     softening: float = 0.03  # distance from the data below which errors count absolutely
     neighbours: int = 9  # that give first normals, or four for each dimension
     gap: float = 0.5
-    least_reach: float = 0.03
+    least_reach: float = 0.01
     near_enough: float = 0.002  # mean held-out distance at which no larger network is tried
     doublings: int = 1  # of width and steps, tried while held-out points are farther than that
 

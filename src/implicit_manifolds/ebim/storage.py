@@ -12,6 +12,7 @@ import numpy as np
 
 from ..box import Box
 from ..errors import InputError
+from ..pieces import Pieces
 from ..scaling import Scaling
 from ..training.checkpoint import load_arrays, save_tree, unflatten
 from ..volumes.manifold import Atlas, Manifold
@@ -63,7 +64,8 @@ def save(path: Path | str, model: EBIM, config: FitConfig | None = None, seed: i
         "mdf": described(manifold.mdf),
         "energy": described(model.energy),
         "drift_scale": model.chains.drift_scale is not None,
-        "by_column": np.ndim(model.scaling.scale) == 1,
+        "parts": len(model.scaling.scale) if isinstance(model.scaling, Pieces) else 1,
+        "by_column": isinstance(model.scaling, Scaling) and np.ndim(model.scaling.scale) == 1,
         "normalized": model.log_normalizer is not None,
         "seed": seed,
         "config": None if config is None else asdict(config),
@@ -120,10 +122,17 @@ def _template(description: dict) -> EBIM:
     return EBIM(
         manifold.charted(_atlas_template(description)),
         template_of(description["energy"]),
-        Scaling(np.zeros(dimension), np.ones(dimension) if description.get("by_column") else np.float64(1)),
+        _scaling_template(description),
         ChainScales(0.0, 0.0 if description["drift_scale"] else None),
         Estimate(0.0, 0.0) if description["normalized"] else None,
     )
+
+
+def _scaling_template(description: dict) -> Scaling | Pieces:
+    dimension, parts = description["dimension"], description.get("parts", 1)
+    one = Scaling(np.zeros(dimension), np.ones(dimension) if description.get("by_column") else np.float64(1))
+    many = np.zeros((parts, dimension))
+    return one if parts == 1 else Pieces(one, many, np.zeros(parts), many, many, many)
 
 
 def _atlas_template(description: dict) -> Atlas | None:

@@ -7,6 +7,7 @@ import numpy as np
 from .._random import derived_keys
 from .._types import Array, RandomKey
 from ..box import Box
+from ..pieces import Pieces, by_pieces, parts_of
 from ..scaling import Scaling, standardization
 from .dimension import DenoisingConfig, denoised
 
@@ -29,16 +30,21 @@ def standardized(
     units: Units,
     denoising: DenoisingConfig,
     **options: Any,
-) -> tuple[Scaling, Array, Box]:
+) -> tuple[Scaling | Pieces, Array, Box]:
     """The scaling of `points` (N, n), the points in its units, and the box around them.
+
+    Parts far from others, or much smaller, are learned in units of their own (`pieces`).
 
     Where columns spread unevenly, both ways are tried by their spectra (`denoised`): columns get scales of their own
     where these show a gap, and no more dimensions than one scale for all does, for a thin column may be noise.
     """
+    fixed = not units.standardize or units.half_widths is not None
+    if not fixed and len(parts := parts_of(points)) > 1:
+        return by_pieces(points, parts, units.margin)
     even = standardization(points, *units)
     spread = points.std(axis=0)
     spread = spread[spread > 0]
-    if not units.standardize or units.half_widths is not None or spread.max() <= UNEVEN * spread.min():
+    if fixed or spread.max() <= UNEVEN * spread.min():
         return even
     own = standardization(points, *units, by_column=True)
     keys = derived_keys(key, 2)
