@@ -11,7 +11,15 @@ from jax.tree_util import Partial
 import implicit_manifolds as im
 from implicit_manifolds.ebim.anchors import projected
 from implicit_manifolds.ebim.dimension import DenoisingConfig, denoised, denoising_loss, dimension, dimension_of
-from implicit_manifolds.ebim.ridge import RidgeConfig, far_loss, first_order_distance, fit_ridge, local_projectors
+from implicit_manifolds.ebim.fit import _fit_energy
+from implicit_manifolds.ebim.ridge import (
+    RidgeConfig,
+    far_loss,
+    first_order_distance,
+    fit_ridge,
+    local_projectors,
+    outward_steps,
+)
 from implicit_manifolds.errors import InputError
 from implicit_manifolds.scaling import standardization
 
@@ -73,6 +81,23 @@ def test_local_directions_of_a_plane_are_its_normal():
     np.testing.assert_allclose(projectors, np.tile(expected, (60, 1, 1)), atol=1e-10)
     assert near.shape == (60, 10)
     np.testing.assert_array_equal(near[:, 0], np.arange(60))
+
+
+def test_edges_are_where_no_neighbour_is_on_one_side_and_steps_lead_out():
+    random = np.random.default_rng(0)
+    disc = np.sqrt(random.uniform(size=(1500, 1))) * (lambda v: v / np.linalg.norm(v, axis=1)[:, None])(
+        random.normal(size=(1500, 2))
+    )
+    disc = np.column_stack([disc, 0.1 * disc[:, 0] ** 2])
+    starts, steps = outward_steps(disc, *local_projectors(disc, 1, 9))
+    size = np.linalg.norm(starts[:, :2], axis=1)
+    assert 60 < len(starts) < 200
+    assert size.min() > 0.85
+    outward = np.sum(starts[:, :2] * steps[:, :2], axis=1) / size / np.linalg.norm(steps, axis=1)
+    assert outward.min() > 0.6
+    ball = random.normal(size=(1500, 3))
+    ball /= np.linalg.norm(ball, axis=1, keepdims=True)
+    assert len(outward_steps(ball, *local_projectors(ball, 1, 9))[0]) <= 2
 
 
 def test_the_codimension_is_where_the_spectrum_has_its_gap():
@@ -146,3 +171,7 @@ def test_an_arc_is_fitted_with_an_edge_normalised_saved_and_read_back(quick, tmp
     again = im.load(tmp_path / "arc")
     before, after = (im.log_density(one, arc[:50]).log_density for one in (model, again))
     np.testing.assert_allclose(before, after, rtol=1e-6)  # the normaliser is read back in float32
+    with pytest.raises(im.InputError, match="presumes no edge"):
+        _fit_energy(
+            jax.random.key(0), model.manifold, None, None, None, None, replace(quick, energy_loss="score-matching"), {}
+        )

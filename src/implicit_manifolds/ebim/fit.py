@@ -10,6 +10,7 @@ import jax
 
 from .._random import derived_keys
 from .._types import Energy, RandomKey
+from ..certificate.orientation import has_edge
 from ..choices import Choices
 from ..errors import InputError
 from ..manifold.tangent import codimension_of
@@ -177,6 +178,8 @@ def _fit_energy(
     if loss == "contrastive":
         return fit_contrastive(key, manifold, points, starts, config.energy, **options)
     if loss == "score-matching":
+        if manifold.atlas is not None and has_edge(manifold):
+            raise InputError("score matching presumes no edge, and this manifold has one; choose another --energy-loss")
         return fit_score_matching(key, manifold, anchors, config.score_matching, **options)
     assert data is not None
     return fit_likelihood(key, pool_source(manifold), data, config.likelihood, **options)

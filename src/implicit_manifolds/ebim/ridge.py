@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.spatial import KDTree
 
+from .._loops import over_points
 from .._random import derived_keys, host_generator
 from .._types import MDF, Array, Float, Int, Number, RandomKey, Scalar, Vector
 from ..box import Box
@@ -30,8 +31,11 @@ HELD_OUT = 0.1, 1000
 """Share of the points that fits of different sizes are compared by, at most so many; none where points are fewer than
 `LEAST_HELD_OUT`."""
 GAIN = 0.8
-EDGE, FARTHEST = 1.3, 0.001
+EDGE, FARTHEST = 1.2, 0.001
 """M reaches to where ‖F‖ is so many times what it is at most over the data, but for such a share of the places."""
+OUT, LONELY, COMPANY = 2.0, 0.8, 2
+"""How far beyond an edge the field is trained, in distances to a point's farthest neighbour; of that, how far from all
+others one must be there; and how many of its neighbours must be such points."""
 CLOSEST = 4.0
 """The last weight of the data where they are noisy."""
 
@@ -53,9 +57,9 @@ class RidgeConfig(TrainingConfig):
     rank_weight: float = 2.0
     softening: float = 0.03  # distance from the data below which errors count absolutely
     neighbours: int = 9  # that give first normals, or four for each dimension
-    gap: float = 0.5
-    least_reach: float = 0.01
-    near_enough: float = 0.002  # mean held-out distance at which no larger network is tried
+    gap: float = 0.25
+    least_reach: float = 0.03
+    near_enough: float = 0.0025  # mean held-out distance at which no larger network is tried
     doublings: int = 1  # of width and steps, tried while held-out points are farther than that
 
 
@@ -97,6 +101,7 @@ class RidgeObjective(Objective):
     data: Float[Array, "N n"]
     first: Float[Array, "N n n"]
     near: Int[Array, "N q"]
+    edges: tuple[Float[Array, "e n"], Float[Array, "e n"]]
     box: Box
     codimension: int = field(metadata={"static": True})
     config: RidgeConfig = field(metadata={"static": True})
@@ -125,6 +130,8 @@ class RidgeObjective(Objective):
         denoising, terms = denoising_loss(noise_key, model, points, *noise)
         low, high = self.box
         wide = jax.random.uniform(box_key, (quarter, points.shape[1]), points.dtype, low, high)
+        if len(self.edges[0]):
+            wide = jnp.concatenate([wide, _beyond(jax.random.fold_in(box_key, 1), self.edges, quarter)])
         anchors = self.data
         if len(anchors) > ANCHORS:
             anchors = anchors[jax.random.randint(data_key, (ANCHORS,), 0, len(anchors))]
@@ -142,6 +149,13 @@ class RidgeObjective(Objective):
         weight = config.first_weight * (config.last_weight / config.first_weight) ** (negatives.step / config.num_steps)
         terms |= {"far": far, "rank": rank, "distance": distance}
         return (denoising + far + config.rank_weight * rank) / weight + distance, terms
+
+
+def _beyond(key, edges, count: int):
+    """Points beyond edges, from somewhere on a step out of each."""
+    starts, steps = edges
+    row = jax.random.randint(key, (count,), 0, len(starts))
+    return starts[row] + jax.random.uniform(jax.random.fold_in(key, 0), (count, 1), starts.dtype) * steps[row]
 
 
 @jax.jit
@@ -178,6 +192,26 @@ def local_projectors(
     return projectors, np.where(beside, near[:, :1], near)
 
 
+def outward_steps(
+    points: Float[np.ndarray, "N n"], projectors: Float[np.ndarray, "N n n"], near: Int[np.ndarray, "N q"]
+) -> tuple[Float[np.ndarray, "e n"], Float[np.ndarray, "e n"]]:
+    """Of points (N, n) those at an edge, and a tangential step out of each, `OUT` times as far as its neighbours reach.
+
+    A point is at an edge where so far from the mean of its neighbours there is no other point; of a surface or more
+    also some of its neighbours must be, for one alone may be at a hole between sparse points.
+    """
+    chords = points[near] - points[:, None]
+    mean = chords.mean(axis=1)
+    away = np.einsum("bij,bj->bi", projectors, mean) - mean
+    reach = np.linalg.norm(chords, axis=2).max(axis=1, keepdims=True)
+    step = OUT * reach * away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), np.finfo(points.dtype).tiny)
+    lonely = KDTree(points).query(points + step)[0] > LONELY * OUT * reach[:, 0]
+    if np.trace(projectors[0]) < points.shape[1] - 1.5:
+        others = near != np.arange(len(points))[:, None]
+        lonely &= (lonely[near] & others).sum(axis=1) >= COMPANY
+    return points[lonely], step[lonely]
+
+
 def held_out(
     key: RandomKey, points: Float[Array, "points n"]
 ) -> tuple[Float[Array, "train n"], Float[Array, "test n"]]:
@@ -211,14 +245,14 @@ def fit_ridge(
         wider = replace(config.denoising, hidden=tuple(width << size for width in config.denoising.hidden))
         grown = replace(config, denoising=wider, num_steps=config.num_steps << size)
         ridge, history, found = _fit_one(size_key, points, codimension, box, grown, size, options)
+        ridge = _ended(ridge, points, box, config)
         distance = mean_distance(ridge, test, box)
         if best is None or distance < GAIN * best[0]:
             best = distance, ridge, history, found
         if distance <= config.near_enough or found.noise > config.denoising.least_noise:
             break
     assert best is not None
-    _, ridge, history, found = best
-    return replace(ridge, reach=_reach(ridge, jnp.concatenate([points, test]), box, config)), history, found
+    return best[1:]
 
 
 def _fit_one(
@@ -226,13 +260,18 @@ def _fit_one(
 ) -> tuple[Ridge, History, Dimension]:
     """A ridge by networks of one size."""
     first_key, second_key = derived_keys(key, 2)
-    model, found = denoised(first_key, points, config.denoising, name=f"denoising {size}", **options)
+    denoising = config.denoising
+    model, found = denoised(first_key, points, denoising, name=f"denoising {size}", **options)
     rank = sure(found).codimension if codimension is None else codimension
     # Noisy data are followed less closely: a ridge through every one of them would be rough.
-    last = max(config.last_weight * (config.denoising.least_noise / found.noise) ** 2, CLOSEST)
-    config = replace(config, last_weight=last, denoising=replace(config.denoising, least_noise=found.noise))
+    last = max(config.last_weight * (denoising.least_noise / found.noise) ** 2, CLOSEST)
+    config = replace(config, last_weight=last, denoising=replace(denoising, least_noise=found.noise))
     first, near = local_projectors(np.asarray(points, np.float64), rank, config.neighbours)
-    objective = RidgeObjective(points, jnp.asarray(first, points.dtype), jnp.asarray(near), box, rank, config)
+    starts, steps = (jnp.asarray(one, points.dtype) for one in outward_steps(np.asarray(points, float), first, near))
+    # Where data are noisy no edge is sharp, and a point beside the others is none.
+    sharp = slice(None if found.noise <= denoising.least_noise else 0)
+    edges = starts[sharp], steps[sharp]
+    objective = RidgeObjective(points, jnp.asarray(first, points.dtype), jnp.asarray(near), edges, box, rank, config)
     rows = jnp.asarray(np.arange(max(len(points), config.batch_size)) % len(points))
     state, history = train_afresh(
         f"ridge {size}", second_key, model, objective, (points[rows], rows), config, **options
@@ -249,18 +288,17 @@ def mean_distance(mdf: MDF, points: Float[Array, "N n"], box: Box) -> float:
     return float(np.where(usable, away, np.linalg.norm(box.high - box.low)).mean())
 
 
-def _reach(ridge: Ridge, points, box: Box, config: RidgeConfig) -> Float[Array, ""]:
-    """Where M ends: ‖F‖ somewhat beyond its largest at the data and half-way to neighbours, but for a few."""
+def _ended(ridge: Ridge, points, box: Box, config: RidgeConfig) -> Ridge:
+    """With its reach: ‖F‖ somewhat beyond its largest at the data and half-way to neighbours, but for a few."""
     host = np.asarray(points)
     near = local_projectors(host.astype(np.float64), ridge.codimension, config.neighbours)[1]
     between = (host[near] + host[:, None]) / 2
     found, usable = projected(ridge, between.reshape(-1, host.shape[1]), box)
-    if not usable.any():
-        return jnp.asarray(config.least_reach, points.dtype)
-    sizes = np.asarray(_sizes(ridge.field, found[usable]))
-    return jnp.asarray(max(config.least_reach, EDGE * np.quantile(sizes, 1 - FARTHEST)), points.dtype)
+    reach = config.least_reach
+    if usable.any():
+        reach = max(reach, EDGE * float(np.quantile(over_points(_size, ridge.field, found[usable]), 1 - FARTHEST)))
+    return replace(ridge, reach=jnp.asarray(reach, points.dtype))
 
 
-@jax.jit
-def _sizes(model, points):
-    return jnp.linalg.norm(jax.vmap(model)(points), axis=1)
+def _size(field, x):
+    return jnp.linalg.norm(field(x))

@@ -11,6 +11,8 @@ from .manifold import Atlas
 TRIALS = 4
 ROUNDS = 6
 MAX_TRIALS = 8192
+MAX_PAIRS = 2**16
+"""Of a point and a chart that holds it, tried at a time."""
 
 
 def even_atlas(key: RandomKey, mdf: MDF, points: Float[np.ndarray, "b n"]) -> Atlas:
@@ -59,7 +61,9 @@ def _faults(random, mdf, atlas: Atlas) -> tuple[Bool[np.ndarray, " b"], float]:
     points, normals = points[lifted], normals[lifted]
     wrong, total = 0, 0
     for point, other in overlaps(atlas, points):
-        inside = disc_density(atlas, other, points[point], normals[point])[1]
+        inside = np.flatnonzero(disc_density(atlas, other, points[point], normals[point])[1])
+        if len(inside) > MAX_PAIRS:
+            inside = random.choice(inside, MAX_PAIRS, replace=False)
         point, other = point[inside], other[inside]
         base = atlas.bases[other]
         along = tangential(atlas.normals[other], points[point] - base)
