@@ -1,5 +1,6 @@
 """Step 1 by a ridge: a field F = x - r(x) learned by denoising, whose ridge runs through the data; no Markov chains."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ HELD_OUT = 0.1, 1000
 """Share of the points that fits of different sizes are compared by, at most so many; none where points are fewer than
 `LEAST_HELD_OUT`."""
 GAIN = 0.8
+FEW = 0.05
 EDGE, FARTHEST = 1.2, 0.001
 """M reaches to where ‖F‖ is so many times what it is at most over the data, but for such a share of the places."""
 OUT, LONELY, COMPANY = 2.0, 0.8, 2
@@ -246,7 +248,7 @@ def fit_ridge(
         grown = replace(config, denoising=wider, num_steps=config.num_steps << size)
         ridge, history, found = _fit_one(size_key, points, codimension, box, grown, size, options)
         ridge = _ended(ridge, points, box, config)
-        distance = mean_distance(ridge, test, box)
+        distance = typical_distance(ridge, test, box)
         if best is None or distance < GAIN * best[0]:
             best = distance, ridge, history, found
         if distance <= config.near_enough or found.noise > config.denoising.least_noise:
@@ -279,13 +281,17 @@ def _fit_one(
     return Ridge(state.model, rank, config.gap), history, found
 
 
-def mean_distance(mdf: MDF, points: Float[Array, "N n"], box: Box) -> float:
-    """Mean distance of points to M; one that does not reach it counts as far as the box is wide."""
+def typical_distance(mdf: MDF, points: Float[Array, "N n"], box: Box) -> float:
+    """Mean distance to M of all points but the farthest few; one that does not reach it is as far as the box is wide.
+
+    The few are those beyond M's edge, perhaps, which a larger network would not reach either.
+    """
     if not len(points):
         return 0.0
     found, usable = projected(mdf, points, box)
     away = np.linalg.norm(found - np.asarray(points), axis=1)
-    return float(np.where(usable, away, np.linalg.norm(box.high - box.low)).mean())
+    away = np.sort(np.where(usable, away, np.linalg.norm(box.high - box.low)))
+    return float(away[: math.ceil((1 - FEW) * len(away))].mean())
 
 
 def _ended(ridge: Ridge, points, box: Box, config: RidgeConfig) -> Ridge:
