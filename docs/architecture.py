@@ -21,9 +21,10 @@ ROOMS: dict[str, tuple[int, str]] = {
     "pieces": (3, "standardisation by parts"),
     "manifold": (
         2,
-        "what {F = 0} is at a point, inside jit: tangents, multipliers, projections, arithmetic, known examples",
+        "what {F = 0} is at a point, inside jit: tangents, multipliers, projections, geodesics, arithmetic, "
+        "known examples",
     ),
-    "volumes": (3, "M as a whole: the value, charts, lines, pools, importance sampling"),
+    "volumes": (3, "M as a whole: the value, charts, lines, pools, importance sampling, shortest paths"),
     "networks": (3, "Flax NNX networks, spline flows, spectral normalisation as a pure function"),
     "certificate": (4, "topology: meshes, components, persistent homology"),
     "mcmc": (4, "samplers as init and step, runs of many chains, warm-up, jumps, summaries"),

@@ -26,3 +26,7 @@ from .volumes.atlas import draw_pool as draw_pool
 from .volumes.cover import cover as cover
 from .volumes.manifold import Manifold as Manifold
 from .volumes.pools import volume as volume
+from .volumes.shortest_path import PathStatus as PathStatus
+from .volumes.shortest_path import ShortestPath as ShortestPath
+from .volumes.shortest_path import geodesic_distance as geodesic_distance
+from .volumes.shortest_path import shortest_path as shortest_path

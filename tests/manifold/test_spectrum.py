@@ -45,3 +45,4 @@ def test_three_derivatives_of_the_projector_are_finite_differences_where_others_
         difference = (8 * (at[1] - at[-1]) - (at[2] - at[-2])) / (12 * step)
         np.testing.assert_allclose(derivative(0.0), difference, atol=1e-7 * abs(difference).max())
     np.testing.assert_allclose(jax.jacrev(projector)(0.0), functions[1](0.0), atol=1e-12)
+    np.testing.assert_allclose(jax.jacfwd(jax.jacrev(projector))(0.0), functions[2](0.0), atol=1e-11)

@@ -4,6 +4,10 @@ from .algebra import intersection as intersection
 from .algebra import pull_back as pull_back
 from .algebra import translate as translate
 from .algebra import union as union
+from .geodesics import Geodesic as Geodesic
+from .geodesics import Transport as Transport
+from .geodesics import exponential_map as exponential_map
+from .geodesics import parallel_transport as parallel_transport
 from .multipliers import MultiplierSolution as MultiplierSolution
 from .multipliers import newton as newton
 from .multipliers import quasi_newton as quasi_newton

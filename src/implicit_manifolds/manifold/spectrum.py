@@ -89,22 +89,21 @@ def _leading_projector_jvp(rank, primals, tangents):
     return projector, moved + moved.T
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _coupling(rank: int, matrix: Matrix, projector: Matrix, change: Matrix) -> Matrix:
-    """S with S = P S Q and H S - S H = P C Q, for P the leading projector of H and Q = I - P."""
-    values, vectors = descending_eigh(matrix)
-    leading, rest = vectors[:, :rank], vectors[:, rank:]
-    gaps = values[:rank, None] - values[None, rank:]
-    return leading @ ((leading.T @ change @ rest) / gaps) @ rest.T
+    """S with S = P S Q and H S - S H = P C Q, for P the leading projector of H and Q = I - P.
 
+    As a linear system, symmetric in S: JAX differentiates that, forward and backward, and never the eigenvectors.
+    """
+    across = lambda part: projector @ (part - part @ projector)
 
-@_coupling.defjvp
-def _coupling_jvp(rank, primals, tangents):
-    """What the two equations of S give when they are differentiated, with dP known."""
-    matrix, projector, change = primals
-    d_matrix, d_projector, d_change = tangents
-    found = _coupling(rank, matrix, projector, change)
-    # With X = P dS Q: H X - X H = P (dP C + dC - C dP - dH S + S dH) Q, and dS = X + dP S - S dP.
-    right = d_projector @ change + d_change - change @ d_projector - d_matrix @ found + found @ d_matrix
-    inside = _coupling(rank, matrix, projector, right)
-    return found, inside + d_projector @ found - found @ d_projector
+    # The identity elsewhere, so that the system has full rank.
+    commuted = lambda part: part + across(matrix @ part - part @ matrix - part)
+
+    def solve(_, right):
+        values, vectors = descending_eigh(matrix)
+        leading, rest = vectors[:, :rank], vectors[:, rank:]
+        gaps = values[:rank, None] - values[None, rank:]
+        inside = leading.T @ right @ rest
+        return right + leading @ (inside / gaps - inside) @ rest.T
+
+    return jax.lax.custom_linear_solve(commuted, across(change), solve, symmetric=True)
