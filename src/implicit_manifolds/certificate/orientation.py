@@ -44,8 +44,7 @@ def boundaries(
     than a neighbourhood of `AROUND` points are not seen.
     """
     dimension = points.shape[1] - normals.shape[1]
-    ball = math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)
-    reach = (AROUND * volume / (len(points) * ball)) ** (1 / dimension)
+    ball, reach = _ball(dimension), neighbourhood(len(points), dimension, volume)
     face = math.pi ** ((dimension - 1) / 2) / math.gamma((dimension + 1) / 2)
     lopsided_by = LOPSIDED * 2 * face / ((dimension + 1) * ball) * reach
     first, second = KDTree(points).query_pairs(reach, output_type="ndarray").T
@@ -63,3 +62,13 @@ def boundaries(
     _, label = connected_components(graph, directed=False)
     rows = [np.flatnonzero(label == one) for one in np.unique(label[lopsided])]
     return [row for row in rows if len(row) >= LEAST_POINTS]
+
+
+def neighbourhood(count: int, dimension: int, volume: float) -> float:
+    """Radius within which `AROUND` of so many even points of a manifold of this volume lie."""
+    return (AROUND * volume / (count * _ball(dimension))) ** (1 / dimension)
+
+
+def _ball(dimension: int) -> float:
+    """Volume of the unit ball."""
+    return math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)
