@@ -19,7 +19,9 @@ NUM_SAMPLES = 30_000
 MAX_SETS = 100
 """Sets of as many samples as there are held-out points that W1 is averaged over: one set would be mostly noise."""
 ENTROPY_POINTS = 20_000
-HOMOLOGY_POINTS, NEIGHBOURS, STRAY = 10_000, (10, 50), 2.0
+HOMOLOGY_POINTS, NEIGHBOURS, STRAY = 30_000, (10, 50), 2.0
+PRINCIPAL = 20
+"""Points whose principal directions stand for tangents and normals."""
 
 
 class Candidate(NamedTuple):
@@ -93,7 +95,15 @@ def betti_of_samples(drawn: np.ndarray, problem: Problem) -> tuple[tuple[int, ..
     for count in NEIGHBOURS:
         reach = distance[:, count]
         kept &= reach <= STRAY * np.median(reach[neighbours[:, 1 : count + 1]], axis=1)
-    return betti_numbers(points[kept], drawn.shape[1] - problem.codimension)
+    found = betti_numbers(points[kept], principal_normals(points[kept], problem.codimension))
+    return found.betti, found.settled
+
+
+def principal_normals(points: np.ndarray, codimension: int) -> np.ndarray:
+    """Orthonormal normals (N, k, n): the least principal directions of each point and those around it."""
+    around = points[KDTree(points).query(points, PRINCIPAL)[1]]
+    around -= around.mean(axis=1, keepdims=True)
+    return np.linalg.eigh(np.einsum("cpi,cpj->cij", around, around))[1][:, :, :codimension].transpose(0, 2, 1)
 
 
 def sample_metrics(drawn: np.ndarray, problem: Problem, seed: int) -> dict[str, float]:

@@ -12,7 +12,8 @@ import numpy as np
 from experiments.common.markdown import table_header, table_row
 from experiments.common.places import RESULTS
 from implicit_manifolds import Manifold
-from implicit_manifolds.certificate.topology import describe, topology
+from implicit_manifolds.certificate.parts import describe
+from implicit_manifolds.certificate.topology import topology
 from implicit_manifolds.datasets.proteins import load_dihedral, torus_embedding
 from implicit_manifolds.datasets.splits import split
 from implicit_manifolds.datasets.synthetic import (

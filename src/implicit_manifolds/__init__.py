@@ -4,7 +4,7 @@ from . import baselines as baselines
 from . import manifold as manifold
 from . import mcmc as mcmc
 from .box import Box as Box
-from .certificate.topology import describe as describe
+from .certificate.parts import describe as describe
 from .certificate.topology import topology as topology
 from .ebim.arithmetic import intersect as intersect
 from .ebim.arithmetic import translate as translate

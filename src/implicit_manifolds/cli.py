@@ -13,7 +13,8 @@ import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
-from .certificate.topology import describe, topology
+from .certificate.parts import describe
+from .certificate.topology import topology
 from .ebim import storage
 from .ebim.dimension import DenoisingConfig, denoised, other_estimates, sure
 from .ebim.fit import FitConfig, fit

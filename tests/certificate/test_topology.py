@@ -7,9 +7,12 @@ import pytest
 from jax.tree_util import Partial
 
 from implicit_manifolds import Box, Manifold
+from implicit_manifolds.certificate.duality import consistent
 from implicit_manifolds.certificate.homology import betti_numbers
-from implicit_manifolds.certificate.topology import describe, topology
-from implicit_manifolds.manifold.analytic import circle_in_space, clifford_torus, sphere, torus
+from implicit_manifolds.certificate.parts import Component, Topology, describe
+from implicit_manifolds.certificate.topology import topology
+from implicit_manifolds.manifold.analytic import circle_in_space, clifford_torus, sphere, stiefel, torus
+from implicit_manifolds.volumes.atlas import normals_at
 from implicit_manifolds.volumes.cover import cover
 
 
@@ -107,14 +110,123 @@ def test_persistent_homology_finds_the_flat_torus_in_four_dimensions():
     assert describe(found).startswith("1 component, genus 1 (torus); ")
 
 
+def unit(random, count, dimension):
+    points = random.normal(size=(count, dimension))
+    return points / np.linalg.norm(points, axis=1, keepdims=True)
+
+
 def test_betti_numbers_of_points_that_fill_known_sets():
     pytest.importorskip("gudhi")
-    random = np.random.default_rng(1)
-    points = random.normal(size=(5000, 3))
-    points /= np.linalg.norm(points, axis=1, keepdims=True)
-    assert betti_numbers(points, 2) == ((1, 0, 1), True)
-    angle = random.uniform(0, 2 * np.pi, 3000)
-    assert betti_numbers(np.column_stack([np.cos(angle), np.sin(angle)]), 1) == ((1, 1), True)
+    sphere_points = unit(np.random.default_rng(1), 6000, 3)
+    assert betti_numbers(sphere_points, sphere_points[:, None])[:3] == ((1, 0, 1), (1, 0, 1), True)
+    ring = unit(np.random.default_rng(1), 3000, 2)
+    assert betti_numbers(ring, ring[:, None])[:3] == ((1, 1), (1, 1), True)
+
+
+@pytest.mark.parametrize("tube", [0.7, 0.03])
+def test_a_tube_that_landmarks_are_too_far_apart_to_see_is_not_settled(tube):
+    pytest.importorskip("gudhi")
+    turn, angle = np.random.default_rng(0).uniform(0, 2 * np.pi, (2, 20_000))
+    radial = np.column_stack([np.cos(turn), np.sin(turn), 0 * turn])
+    normals = radial * np.cos(angle)[:, None] + np.eye(3)[2] * np.sin(angle)[:, None]
+    found = betti_numbers(2 * radial + tube * normals, normals[:, None])
+    assert found.settled == (tube > 0.1)
+    assert not found.settled or found.betti == found.betti_mod_3 == (1, 2, 1)
+
+
+def frames(random, count):
+    """Random points of V_2(R^3), row by row."""
+    return np.linalg.qr(random.normal(size=(count, 3, 2)))[0].reshape(count, 6)
+
+
+def test_rotations_have_a_loop_over_two_but_none_over_three():
+    pytest.importorskip("gudhi")
+    points = frames(np.random.default_rng(0), 60_000)
+    points *= np.repeat(np.random.default_rng(1).choice([-1, 1], (60_000, 1, 2)), 3, axis=1).reshape(60_000, 6)
+    found = betti_numbers(points, normals_at(stiefel(2), points.astype(np.float32)))
+    assert found[:3] == ((1, 1, 1), (1, 0, 0), True)
+
+
+@pytest.mark.parametrize(
+    ("dimension", "boundaries", "sided", "betti", "mod_3", "possible"),
+    [
+        (2, 0, True, (1, 2, 1), (1, 2, 1), True),
+        (2, 0, True, (1, 1, 1), (1, 1, 1), False),
+        (2, 0, True, (1, 1, 0), (1, 1, 0), False),
+        (2, 0, False, (1, 2, 1), (1, 1, 0), True),
+        (2, 0, False, (1, 2, 1), (1, 2, 1), False),
+        (2, 1, True, (1, 0, 1), (1, 0, 1), False),
+        (2, 2, True, (1, 1, 0), (1, 1, 0), True),
+        (2, 2, True, (1, 0, 0), (1, 0, 0), False),
+        (2, 1, False, (1, 1, 0), (1, 1, 0), True),
+        (3, 0, True, (1, 1, 1), (1, 0, 0), True),
+        (3, 0, True, (1, 1, 0), (1, 1, 0), False),
+        (3, 0, False, (1, 2, 2), (1, 1, 0), True),
+        (3, 2, True, (1, 0, 0), (1, 0, 0), False),
+        (4, 0, True, (1, 1, 1), (1, 0, 0), False),
+        (2, 0, True, (2, 0, 1), (2, 0, 1), False),
+    ],
+)
+def test_numbers_that_contradict_duality_or_the_boundaries_are_found_out(
+    dimension, boundaries, sided, betti, mod_3, possible
+):
+    assert consistent(dimension, boundaries, sided, betti, mod_3) == possible
+
+
+def _sphere_in_four(x):
+    return jnp.stack([jnp.sum(x**2) - 1, x[3]])
+
+
+def test_a_sphere_is_told_from_its_half_and_from_charts_that_end():
+    pytest.importorskip("gudhi")
+    points = np.pad(unit(np.random.default_rng(0), 1000, 3), ((0, 0), (0, 1)))
+    mdf = Partial(_sphere_in_four)
+    whole = spread(mdf, box(1.5, 1.5, 1.5, 1.5), points)
+    assert describe(topology(whole)).startswith("1 component, genus 0 (sphere); ")
+    half = Box(jnp.asarray([-1.5, -1.5, 0, -1.5]), jnp.full(4, 1.5))
+    found = topology(spread(mdf, half, points[points[:, 2] > 0]))
+    assert found.settled
+    assert describe(found).startswith("1 component, open, 1 boundary circle (disc); ")
+    kept = whole.atlas.bases[:, 2] > 0.3
+    few = whole.atlas._replace(**{name: getattr(whole.atlas, name)[kept] for name in whole.atlas._fields[:4]})
+    found = topology(whole.charted(few))
+    assert not found.settled
+    assert not found.components[0].closed
+    assert "charts end" in describe(found)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (Component(False, (1, 1, 0), 1, 1, True, 2), "open, 2 boundary circles (annulus)"),
+        (Component(False, (1, 1, 0), 1, 1, False, 1), "open, 1 boundary circle, not orientable (Möbius strip)"),
+        (Component(False, (1, 2, 0), 1, 1, True, 1), "open, 1 boundary circle (genus 1)"),
+        (Component(False, (1, 1, 0), 1, 1, True, 1), "open, 1 boundary circle"),
+        (Component(True, (1, 2, 1), 1, 1, False, 0), "Klein bottle, not orientable"),
+    ],
+)
+def test_surfaces_are_called_by_their_names(found, said):
+    assert describe(Topology(2, (found,), found.betti, True, 0, 1.0)).startswith(f"1 component, {said}; ")
+
+
+def _speck(radius, x):
+    return jnp.minimum(jnp.hypot(x[0] + 0.9, x[1]) - 1, jnp.hypot(x[0] - 1.7013, x[1] - 0.0371) - radius)[None]
+
+
+def _joined(radius, x):
+    balls = jnp.linalg.norm(x - jnp.asarray([[-1.2, 0.1, 0.03], [1.2, 0.1, 0.03]]), axis=1) - 1
+    neck = jnp.maximum(jnp.hypot(x[1] - 0.1, x[2] - 0.03) - radius, jnp.abs(x[0]) - 1)
+    return -jax.nn.logsumexp(-100 * jnp.append(balls, neck), keepdims=True) / 100
+
+
+def test_what_is_thinner_than_the_mesh_is_seen_or_told():
+    found = topology(Manifold(Partial(_speck, 0.02), box(2.0, 1.3)))
+    assert found.betti == (2, 2)
+    assert found.settled
+    found = topology(Manifold(Partial(_speck, 0.005), box(2.0, 1.3)))
+    assert not found.settled
+    assert "features below 0.0078 may be missed" in describe(found)
+    assert topology(Manifold(Partial(_joined, 0.08), box(2.5, 1.3, 1.3))).betti == (1, 0, 1)
 
 
 def test_without_charts_other_dimensions_are_refused():

@@ -4,13 +4,17 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from scipy.spatial import KDTree
 from skimage.measure import find_contours, marching_cubes
 
 from .._loops import over_points
 from .._types import Float, Int
+from ..manifold.tangent import linearize
 from ..volumes.manifold import Manifold
 
 BLOCK = 2**15
+STRAIGHT = 0.25
+"""Least cosine of the angle by which normals may turn within a cell."""
 
 
 class Mesh(NamedTuple):
@@ -69,6 +73,29 @@ def genus_of(triangles) -> int:
     return 1 - characteristic // 2
 
 
+def resolved(mdf, mesh: Mesh, seen: Float[np.ndarray, "c n"]) -> bool:
+    """Whether no known point of M (c, n) is a cell from the mesh, and normals turn little between such and within it.
+
+    What is thinner than a cell is missed, cut in pieces, or both: then points of it are far from the mesh, or have
+    another normal than the sheet beside them.
+    """
+    if len(mesh.vertices) == 0:
+        return len(seen) == 0
+    used = np.unique(mesh.simplices)
+    distance, nearest = KDTree(mesh.vertices[used]).query(seen)
+    if (distance > np.linalg.norm(mesh.spacing)).any():
+        return False
+    of_mesh, of_seen = (
+        over_points(_normal, mdf, np.asarray(rows, jnp.result_type(float)), BLOCK) for rows in (mesh.vertices, seen)
+    )
+    sides = np.concatenate([mesh.simplices[:, [i, i - 1]] for i in range(mesh.simplices.shape[1])])
+    turns = [
+        np.sum(of_mesh[sides[:, 0]] * of_mesh[sides[:, 1]], axis=1),
+        np.sum(of_seen * of_mesh[used[nearest]], axis=1),
+    ]
+    return all(bool((turn >= STRAIGHT).all()) for turn in turns)
+
+
 def simplex_volumes(mesh: Mesh) -> np.ndarray:
     """Length or area of each simplex, (s,)."""
     corners = mesh.vertices[mesh.simplices]
@@ -79,3 +106,8 @@ def simplex_volumes(mesh: Mesh) -> np.ndarray:
 
 def _first(mdf, x):
     return mdf(x)[0]
+
+
+def _normal(mdf, x):
+    gradient = linearize(mdf, x, dense=True).jacobian[0]
+    return gradient / jnp.linalg.norm(gradient)

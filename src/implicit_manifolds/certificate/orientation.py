@@ -11,7 +11,7 @@ from scipy.spatial import KDTree
 from .._types import Bool, Float, Int
 from ..volumes.atlas import draw_pool, neighbours, normals_at
 from ..volumes.manifold import Atlas, Manifold
-from ..volumes.pools import Pool, even_points
+from ..volumes.pools import even_points
 
 AROUND = 100
 """Points in a neighbourhood, on average."""
@@ -47,8 +47,7 @@ def boundaries(
     than a neighbourhood of `AROUND` points are not seen.
     """
     dimension = points.shape[1] - normals.shape[1]
-    ball = math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)
-    reach = (AROUND * volume / (len(points) * ball)) ** (1 / dimension)
+    ball, reach = _ball(dimension), neighbourhood(len(points), dimension, volume)
     face = math.pi ** ((dimension - 1) / 2) / math.gamma((dimension + 1) / 2)
     lopsided_by = LOPSIDED * 2 * face / ((dimension + 1) * ball) * reach
     first, second = KDTree(points).query_pairs(reach, output_type="ndarray").T
@@ -70,11 +69,16 @@ def boundaries(
 
 def has_edge(manifold: Manifold) -> bool:
     """Whether M, which has charts, ends anywhere. Raises ValueError where it has none."""
-    return len(boundary_points(manifold, draw_pool(jax.random.key(0), manifold, DRAWS))) > 0
-
-
-def boundary_points(manifold: Manifold, pool: Pool) -> Float[np.ndarray, "e n"]:
-    """A point (n,) on each boundary of M, from weighted points of it."""
+    pool = draw_pool(jax.random.key(0), manifold, DRAWS)
     points = even_points(np.random.default_rng(0), pool, EVEN)
-    found = boundaries(points, normals_at(manifold.mdf, points), float(pool.weights.sum()))
-    return np.array([points[one[0]] for one in found]).reshape(-1, points.shape[1])
+    return len(boundaries(points, normals_at(manifold.mdf, points), float(pool.weights.sum()))) > 0
+
+
+def neighbourhood(count: int, dimension: int, volume: float) -> float:
+    """Radius within which `AROUND` of so many even points of a manifold of this volume lie."""
+    return (AROUND * volume / (count * _ball(dimension))) ** (1 / dimension)
+
+
+def _ball(dimension: int) -> float:
+    """Volume of the unit ball."""
+    return math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)

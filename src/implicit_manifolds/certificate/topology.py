@@ -1,7 +1,6 @@
 """Components, Betti numbers and stray parts of a level set: from its mesh, or from charts and persistent homology."""
 
 import math
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,53 +10,24 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from .._loops import over_points
-from .._types import Int
 from ..manifold.tangent import FramedMDF, linearize
-from ..volumes.atlas import charts_of, components, draw_around, part_of
+from ..volumes.atlas import charts_of, components, draw_around, normals_at, part_of
+from ..volumes.lines import uniform_pool
 from ..volumes.manifold import Manifold
-from ..volumes.pools import Pool
+from ..volumes.pools import Pool, even_points
+from .duality import consistent
 from .homology import betti_numbers
-from .mesh import Mesh, genus_of, is_closed, level_mesh, simplex_volumes
-from .orientation import boundary_points, orientable
+from .mesh import Mesh, genus_of, is_closed, level_mesh, resolved, simplex_volumes
+from .orientation import boundaries, neighbourhood, orientable
+from .parts import Component, Topology
 
 BLOCK = 2**15
 RESOLUTIONS = {2: (64, 128, 256, 512), 3: (32, 48, 64, 96, 128)}
-DRAWS = 20_000
-
-
-class Component(NamedTuple):
-    """A connected part of {F = 0} in the box.
-
-    closed: it ends neither at the box nor at an edge of its own. betti (β₀, ..., β_d) of it, d = min(m, 2); None for a
-    mesh that is open, whose handles say nothing. volume_share and data_share: its parts of the volume and of the
-    anchors, each counted with the component nearest to it; data_share is NaN where the manifold has no anchors.
-    orientable, and boundaries: how many circles of a surface, or ends of a curve, it stops at; None where a mesh was
-    read, whose boundaries are not counted.
-    """
-
-    closed: bool
-    betti: tuple[int, ...] | None
-    volume_share: float
-    data_share: float
-    orientable: bool = True
-    boundaries: int | None = None
-
-
-class Topology(NamedTuple):
-    """What the zero set is.
-
-    dimension m of it. components, largest first. betti (β₀, ..., β_d) of all, open meshes counting as one component
-    each. settled: the last two resolutions agree on number, ends and Betti numbers. resolution: cells along
-    the box's longest side; 0 where charts were read instead. singular_ratio: the least singular value of J on the
-    zero set over the largest.
-    """
-
-    dimension: int
-    components: tuple[Component, ...]
-    betti: tuple[int, ...]
-    settled: bool
-    resolution: int
-    singular_ratio: float
+LINES, LINE_CELLS = 2**13, 256
+DRAWS = (20_000, 80_000)
+EVEN = 6000
+MOST = 0.8
+"""Share of the points at an edge that have others beyond it near them."""
 
 
 def topology(manifold: Manifold) -> Topology:
@@ -86,43 +56,70 @@ def topology(manifold: Manifold) -> Topology:
 
 def _of_meshes(manifold: Manifold) -> Topology:
     before, data = None, _anchors(manifold)
+    seen = uniform_pool(jax.random.key(0), manifold, LINES, LINE_CELLS).points
     for resolution in RESOLUTIONS[manifold.ambient_dimension]:
         mesh = level_mesh(manifold, resolution)
         parts = _mesh_components(mesh, data)
         shape = sorted(str(part[:2]) for part in parts)
-        settled, before = shape == before, shape
+        settled, before = shape == before and resolved(manifold.mdf, mesh, seen), shape
         if settled:
             break
-    dimension = manifold.dimension
-    ratio = _singular_ratio(manifold.mdf, mesh.vertices)
-    return Topology(dimension, parts, _total(parts, dimension), settled, resolution, ratio)
+    dimension, ratio = manifold.dimension, _singular_ratio(manifold.mdf, mesh.vertices)
+    return Topology(dimension, parts, _total(parts, dimension), settled, resolution, ratio, float(mesh.spacing.max()))
 
 
 def _of_charts(manifold: Manifold) -> Topology:
-    atlas, dimension = charts_of(manifold), manifold.dimension
-    (pool, inside), part = draw_around(jax.random.key(0), manifold, DRAWS), components(atlas)
-    of_pool, of_data = (part_of(atlas, part, points) for points in (pool.points, _anchors(manifold)))
-    parts, settled = [], True
-    framed = isinstance(manifold.mdf, FramedMDF)
-    sided, edges = orientable(atlas, part), _boundaries(manifold, pool, inside, part)
-    for number in range(part.max() + 1):
-        mine = inside & (of_pool == number)
-        closed = bool(edges[number] == 0 if framed else inside[of_pool == number].all())
-        betti, steady = ((1, int(closed)), True) if dimension == 1 else betti_numbers(pool.points[mine], dimension)
-        settled &= steady
-        share = float(pool.weights[mine].sum() / pool.weights[inside].sum())
-        known = bool(sided[number]), int(edges[number])
-        parts.append(Component(closed, betti, share, _share(of_data == number), *known))
-    parts.sort(key=lambda one: -one.volume_share)
+    part = components(charts_of(manifold))
+    for count in DRAWS:
+        pool, inside = draw_around(jax.random.key(0), manifold, count)
+        parts, settled, finest = _chart_components(manifold, part, pool, inside)
+        if settled:
+            break
     ratio = _singular_ratio(manifold.mdf, pool.points[inside])
-    return Topology(dimension, tuple(parts), _total(parts, dimension), settled, 0, ratio)
+    return Topology(manifold.dimension, parts, _total(parts, manifold.dimension), settled, 0, ratio, finest)
 
 
-def _boundaries(manifold: Manifold, pool: Pool, inside, part) -> Int[np.ndarray, " p"]:
-    """How many boundaries each part of M has."""
-    mine = pool._replace(points=pool.points[inside], weights=pool.weights[inside], groups=pool.groups[inside])
-    owners = part_of(charts_of(manifold), part, boundary_points(manifold, mine))
-    return np.bincount(owners, minlength=part.max() + 1)
+def _chart_components(manifold: Manifold, part, pool: Pool, inside) -> tuple[tuple[Component, ...], bool, float]:
+    """The parts of M, largest first, whether all that is known of each fits together, and the finest length seen."""
+    atlas, dimension, framed = charts_of(manifold), manifold.dimension, isinstance(manifold.mdf, FramedMDF)
+    of_pool, of_data = (part_of(atlas, part, points) for points in (pool.points, _anchors(manifold)))
+    normals = normals_at(manifold.mdf, pool.points)
+    sided, (edges, covered) = orientable(atlas, part), _boundaries(manifold, pool, inside, part)
+    parts, settled, finest = [], True, 0.0
+    for number in range(part.max() + 1):
+        mine, ends, side = inside & (of_pool == number), int(edges[number]), bool(sided[number])
+        if not mine.any():
+            settled = False
+            continue
+        # A level set has no edge but the box's; a ridge may leave its domain in single points.
+        closed = ends == 0 and (framed or bool(inside[of_pool == number].all()))
+        betti: tuple[int, ...] = (1, int(closed))
+        mod_3 = betti
+        if dimension == 1:
+            sound = ends == (0 if closed else 2)
+        else:
+            betti, mod_3, steady, radius = betti_numbers(pool.points[mine], normals[mine])
+            sound = steady and closed == (ends == 0) and consistent(dimension, ends, side, betti, mod_3)
+            finest = max(finest, radius)
+        settled &= sound and bool(covered[number])
+        share = float(pool.weights[mine].sum() / pool.weights[inside].sum())
+        known = side, ends, mod_3, bool(covered[number])
+        parts.append(Component(closed, betti, share, _share(of_data == number), *known))
+    return tuple(sorted(parts, key=lambda one: -one.volume_share)), settled, finest
+
+
+def _boundaries(manifold: Manifold, pool: Pool, inside, part):
+    """How many boundaries each part of M has, (p,), and whether charts go on beyond all of them, (p,)."""
+    atlas, rows = charts_of(manifold), np.flatnonzero(inside)
+    mine = pool._replace(points=pool.points[rows], weights=pool.weights[rows], groups=pool.groups[rows])
+    points, size = even_points(np.random.default_rng(0), mine, EVEN), float(mine.weights.sum())
+    found = boundaries(points, normals_at(manifold.mdf, points), size)
+    owners = part_of(atlas, part, np.array([points[one[0]] for one in found]).reshape(-1, points.shape[1]))
+    # Charts reach over a true edge: points that they find there lie outside.
+    outside, reach = pool.points[~inside], neighbourhood(len(points), manifold.dimension, size)
+    beyond = [len(outside) and np.mean(KDTree(outside).query(points[one])[0] <= reach) >= MOST for one in found]
+    count = part.max() + 1
+    return np.bincount(owners, minlength=count), np.bincount(owners, np.logical_not(beyond), minlength=count) == 0
 
 
 def _total(parts, dimension: int) -> tuple[int, ...]:
@@ -130,62 +127,6 @@ def _total(parts, dimension: int) -> tuple[int, ...]:
     size = min(dimension, 2) + 1
     rows = [part.betti or (1,) + (0,) * (size - 1) for part in parts]
     return tuple(int(column) for column in np.sum(np.reshape(rows, (-1, size)), axis=0))
-
-
-def describe(found: Topology) -> str:
-    """One line: "1 component, genus 1 (torus); smallest over largest singular value 0.31; no stray components".
-
-    Arguments:
-        found: what `topology` gave.
-
-    Returns:
-        The sentence.
-
-    >>> im.describe(im.topology(circle))
-    '1 component, closed; smallest over largest singular value 1; no stray components'
-    """
-    count = len(found.components)
-    parts = [f"{count} component{'' if count == 1 else 's'}"]
-    if count:
-        parts[0] += ", " + _kinds(found)
-        parts.append(f"smallest over largest singular value {found.singular_ratio:.2g}")
-        stray = [component.volume_share for component in found.components if component.data_share == 0]
-        parts.append(f"{len(stray)} stray, {sum(stray):.2g} of the volume" if stray else "no stray components")
-    if not found.settled:
-        parts.append("not settled at the finest resolution")
-    return "; ".join(parts)
-
-
-def _kinds(found: Topology) -> str:
-    kinds = [_kind(component, found.dimension) for component in found.components]
-    distinct = sorted(set(kinds))
-    return distinct[0] if len(distinct) == 1 else ", ".join(f"{kinds.count(kind)} {kind}" for kind in distinct)
-
-
-def _kind(component: Component, dimension: int) -> str:
-    side = "" if component.orientable else ", not orientable"
-    if not component.closed:
-        return _open(component, dimension) + side
-    if dimension == 1 or component.betti is None:
-        return "closed"
-    betti = ", ".join(map(str, component.betti))
-    if dimension > 2 or component.betti[::2] != (1, 1):
-        return f"closed, Betti numbers {betti}{side}"
-    # Over Z/2 a closed surface has β₁ = 2 · genus where it has sides, else as many as it has crosscaps.
-    handles = component.betti[1]
-    if not component.orientable:
-        return {1: "projective plane", 2: "Klein bottle"}.get(handles, f"{handles} crosscaps") + side
-    if handles % 2:
-        return f"closed, Betti numbers {betti}"
-    return {0: "genus 0 (sphere)", 1: "genus 1 (torus)"}.get(handles // 2, f"genus {handles // 2}")
-
-
-def _open(component: Component, dimension: int) -> str:
-    """How a part ends: a mesh says no more than that."""
-    if component.boundaries is None or dimension > 2:
-        return "open at the box" if component.boundaries is None else "open"
-    what = ("end" if dimension == 1 else "boundary circle") + "s" * (component.boundaries != 1)
-    return f"open, {component.boundaries} {what}"
 
 
 def _mesh_components(mesh: Mesh, data) -> tuple[Component, ...]:
@@ -205,7 +146,7 @@ def _mesh_components(mesh: Mesh, data) -> tuple[Component, ...]:
         surface = simplices.shape[1] == 3
         betti = None if not closed else (1, 2 * genus_of(simplices), 1) if surface else (1, 1)
         share = float(volumes[owner == name].sum() / volumes.sum())
-        parts.append(Component(closed, betti, share, _share(nearest == name)))
+        parts.append(Component(closed, betti, share, _share(nearest == name), betti_mod_3=betti))
     return tuple(sorted(parts, key=lambda part: -part.volume_share))
 
 
