@@ -8,6 +8,7 @@ import numpy as np
 
 from .._random import derived_keys, host_generator
 from .._types import RandomKey
+from ..manifold.tangent import FramedMDF
 from ..volumes.atlas import charts_of
 from ..volumes.cover import cover, focused
 from ..volumes.manifold import Manifold
@@ -51,7 +52,9 @@ def survey(key: RandomKey, manifold: Manifold, points, starts, members: int) -> 
     """
     cover_key, focus_key = derived_keys(key, 2)
     points = np.asarray(points)
-    manifold = cover(cover_key, manifold, np.concatenate([points, np.asarray(starts)]))
+    # A ridge is what is connected with data: others that noise leads to lie beyond its edges.
+    known = [points] if isinstance(manifold.mdf, FramedMDF) else [points, np.asarray(starts)]
+    manifold = cover(cover_key, manifold, np.concatenate(known))
     dimension = manifold.dimension
     random = host_generator(key)
     data = fold_densities(random, points, dimension, members)

@@ -7,7 +7,7 @@ from scipy.spatial import KDTree
 
 from .._random import derived_keys, host_generator
 from .._types import Array, Bool, Float, RandomKey
-from .atlas import charts_of, density_of, draw_pool, normals_at
+from .atlas import charts_of, components, density_of, draw_pool, normals_at, part_of
 from .charts import even_atlas, make_atlas
 from .growth import ends, grown, thinned
 from .lines import pool_of_size
@@ -60,6 +60,8 @@ def cover(key: RandomKey, manifold: Manifold, seen: Float[np.ndarray | Array, "p
         draw = lambda one_key: draw_pool(one_key, wide, 10 * size)
     atlas = even_atlas(even_key, manifold.mdf, even_points(random, draw(pool_key), size))
     atlas = _repaired(repair_key, manifold, atlas, draw, known)
+    if not manifold.signed:
+        atlas = _connected(atlas, known)
     return manifold.charted(atlas._replace(uncovered=max(float(atlas.uncovered), beyond)))
 
 
@@ -108,6 +110,14 @@ def _repaired(
         atlas = make_atlas(repair_key, manifold.mdf, bases, shares / shares.sum(), radii)
         share = float(np.median(atlas.probabilities / atlas.radii**manifold.dimension))
     return atlas
+
+
+def _connected(atlas: Atlas, known: Float[np.ndarray, "c n"]) -> Atlas:
+    """Without charts of parts that hold no known points (c, n), such as what a chart sees beyond an edge."""
+    part = components(atlas)
+    kept = np.isin(part, part_of(atlas, part, known))
+    bases, normals, radii, shares = (np.asarray(leaf)[kept] for leaf in atlas[:4])
+    return Atlas(bases, normals, radii, shares / shares.sum(), *atlas[4:])
 
 
 def _missed(manifold: Manifold, atlas: Atlas, points: Float[np.ndarray, "c n"]) -> Bool[np.ndarray, " c"]:
