@@ -12,13 +12,12 @@ import implicit_manifolds as im
 from implicit_manifolds.ebim.anchors import projected
 from implicit_manifolds.ebim.dimension import DenoisingConfig, denoised, denoising_loss, dimension, dimension_of
 from implicit_manifolds.ebim.fit import _fit_energy
+from implicit_manifolds.ebim.neighbourhoods import local_projectors, outward_steps
 from implicit_manifolds.ebim.ridge import (
     RidgeConfig,
     far_loss,
     first_order_distance,
     fit_ridge,
-    local_projectors,
-    outward_steps,
 )
 from implicit_manifolds.errors import InputError
 from implicit_manifolds.scaling import standardization

@@ -6,6 +6,9 @@ from jax.tree_util import Partial
 
 from implicit_manifolds.manifold.algebra import intersection, pull_back, translate, union
 from implicit_manifolds.manifold.analytic import circle_in_space, sphere, torus, torus_point
+from implicit_manifolds.manifold.projection import project
+from implicit_manifolds.manifold.ridge import Ridge
+from implicit_manifolds.manifold.tangent import codimension_of, framed, linearize
 
 POINTS = np.random.default_rng(0).normal(size=(20, 3))
 
@@ -99,3 +102,27 @@ def test_the_closed_form_level_sets_are_zero_exactly_where_they_should_be(dtype)
     np.testing.assert_allclose(circle_in_space(1.5)(jnp.asarray([0.0, 0.0, 2.0], dtype)), [1.75, 2.0])
     for dimension in (2, 3, 7):
         assert sphere(2.0)(jnp.zeros(dimension, dtype)) == -4
+
+
+def _off_sphere(x):
+    return x - x / jnp.linalg.norm(x)
+
+
+def _height(x):
+    return x[2:]
+
+
+def test_ridges_are_moved_stretched_and_intersected_with_their_frames(dtype):
+    """A unit sphere as a ridge, moved up by .6: it meets the plane z = 0 in a circle of radius .8."""
+    moved = translate(Ridge(Partial(_off_sphere), 1, reach=jnp.asarray(0.5, dtype)), jnp.asarray([0, 0, 0.6], dtype))
+    meeting = intersection(moved, Partial(_height))
+    assert codimension_of(meeting, jnp.zeros(3)) == 2
+    found = jax.jit(jax.vmap(project, (None, 0)))(meeting, jnp.asarray([[1.0, 0.2, 0.3], [-0.5, 0.4, -0.1]], dtype))
+    assert found.converged.all()
+    tolerance = 100 * float(jnp.finfo(dtype).eps)
+    np.testing.assert_allclose(jnp.linalg.norm(found.position[:, :2], axis=1), 0.8, atol=tolerance)
+    np.testing.assert_allclose(found.position[:, 2], 0, atol=tolerance)
+    x = jnp.asarray([0.9, 0.1, 0.05], dtype)
+    at = linearize(meeting, x)
+    np.testing.assert_allclose(at.jacobian, jax.jacobian(framed(meeting, at))(x), atol=30 * tolerance)
+    assert not linearize(meeting, jnp.asarray([0.1, 0.1, 0.6], dtype)).within  # beyond the reach of the sphere

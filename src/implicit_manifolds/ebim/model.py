@@ -14,7 +14,7 @@ from ..choices import check_choice
 from ..errors import InputError
 from ..manifold.nearest import nearest_point
 from ..manifold.projection import project, sampson_distance, within_domain
-from ..manifold.rescaled import log_stretch, rescaled
+from ..manifold.stretching import log_stretch, stretched
 from ..manifold.tangent import linearize
 from ..mcmc.constrained_langevin import ConstrainedLangevin
 from ..mcmc.outcome import Reason
@@ -263,12 +263,12 @@ def _log_stretch(tree, x):
 
 def _sampson_as_stretched(tree, x):
     mdf, stretches = tree
-    return sampson_distance(rescaled(mdf, stretches), stretches * x)
+    return sampson_distance(stretched(mdf, stretches), stretches * x)
 
 
 def _nearest_as_stretched(tree, x):
     """Nearest as the data's distances have it, from a zero found where all columns count the same."""
     mdf, stretches = tree
     start = project(mdf, x).position
-    found = nearest_point(rescaled(mdf, stretches), stretches * x, stretches * start)
+    found = nearest_point(stretched(mdf, stretches), stretches * x, stretches * start)
     return found._replace(position=found.position / stretches)

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.spatial import KDTree
 
 from .._loops import over_points
 from .._random import derived_keys, host_generator
@@ -22,10 +21,9 @@ from ..training.loop import History, train_afresh
 from ..training.objective import Objective, Terms
 from .anchors import projected
 from .dimension import DenoisingConfig, Dimension, denoised, denoising_loss, sure
+from .neighbourhoods import local_projectors, outward_steps
 
 ROWS = 512
-STEEPEST = 0.5
-"""Of a chord to a neighbour, the share that may be normal."""
 ANCHORS = 4096
 LEAST_HELD_OUT = 500
 HELD_OUT = 0.1, 1000
@@ -35,9 +33,6 @@ GAIN = 0.8
 FEW = 0.05
 EDGE, FARTHEST = 1.2, 0.001
 """M reaches to where ‖F‖ is so many times what it is at most over the data, but for such a share of the places."""
-OUT, LONELY, COMPANY = 2.0, 0.8, 2
-"""How far beyond an edge the field is trained, in distances to a point's farthest neighbour; of that, how far from all
-others one must be there; and how many of its neighbours must be such points."""
 CLOSEST = 4.0
 """The last weight of the data where they are noisy."""
 
@@ -173,45 +168,6 @@ def _own_projectors(objective: RidgeObjective, model):
         return jnp.where(values[rank - 1] - values[rank] >= objective.config.gap, normal @ normal.T, first)
 
     return jax.lax.map(own, (objective.data, objective.first), batch_size=ROWS)
-
-
-def local_projectors(
-    points: Float[np.ndarray, "N n"], codimension: int, neighbours: int
-) -> tuple[Float[np.ndarray, "N n n"], Int[np.ndarray, "N q"]]:
-    """Projectors on the k directions in which the neighbours of each point differ least, and those neighbours.
-
-    A neighbour that lies rather off the tangent plane, on another sheet perhaps, is replaced by the point itself.
-    """
-    dimension = points.shape[1] - codimension
-    count = min(max(neighbours, 4 * dimension), len(points) - 1)
-    _, near = KDTree(points).query(points, count + 1)
-    around = points[near] - points[near].mean(axis=1, keepdims=True)
-    tangent = np.linalg.svd(around, full_matrices=True)[2][:, :dimension]
-    projectors = np.eye(points.shape[1]) - np.einsum("bki,bkj->bij", tangent, tangent)
-    chords = points[near] - points[:, None]
-    across = np.linalg.norm(np.einsum("bij,bqj->bqi", projectors, chords), axis=2)
-    beside = across > STEEPEST * np.linalg.norm(chords, axis=2)
-    return projectors, np.where(beside, near[:, :1], near)
-
-
-def outward_steps(
-    points: Float[np.ndarray, "N n"], projectors: Float[np.ndarray, "N n n"], near: Int[np.ndarray, "N q"]
-) -> tuple[Float[np.ndarray, "e n"], Float[np.ndarray, "e n"]]:
-    """Of points (N, n) those at an edge, and a tangential step out of each, `OUT` times as far as its neighbours reach.
-
-    A point is at an edge where so far from the mean of its neighbours there is no other point; of a surface or more
-    also some of its neighbours must be, for one alone may be at a hole between sparse points.
-    """
-    chords = points[near] - points[:, None]
-    mean = chords.mean(axis=1)
-    away = np.einsum("bij,bj->bi", projectors, mean) - mean
-    reach = np.linalg.norm(chords, axis=2).max(axis=1, keepdims=True)
-    step = OUT * reach * away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), np.finfo(points.dtype).tiny)
-    lonely = KDTree(points).query(points + step)[0] > LONELY * OUT * reach[:, 0]
-    if np.trace(projectors[0]) < points.shape[1] - 1.5:
-        others = near != np.arange(len(points))[:, None]
-        lonely &= (lonely[near] & others).sum(axis=1) >= COMPANY
-    return points[lonely], step[lonely]
 
 
 def held_out(

@@ -4,13 +4,15 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 
 from .._types import MDF, Residual, Vector
+from .constant_rank import FramedIntersection, FramedPullBack
+from .tangent import FramedMDF
 
 
 def _intersection(mdfs, x: Vector) -> Residual:
     return jnp.concatenate([mdf(x) for mdf in mdfs])
 
 
-def intersection(*mdfs: MDF) -> Partial:
+def intersection(*mdfs: MDF) -> MDF:
     """X -> concat(F₁(x), F₂(x), ...), (n,) -> (Σ k_i,); its density has the summed energies.
 
     Generically empty where Σ k_i > n.
@@ -24,6 +26,8 @@ def intersection(*mdfs: MDF) -> Partial:
     >>> manifold.intersection(circle.mdf, lambda x: x[:1])(jnp.array([0.0, 2.0])).tolist()
     [3.0, 0.0]
     """
+    if any(isinstance(mdf, FramedMDF) for mdf in mdfs):
+        return FramedIntersection(mdfs)
     return Partial(_intersection, mdfs)
 
 
@@ -56,7 +60,7 @@ def _pull_back(mdf, transform, x: Vector) -> Residual:
     return mdf(transform(x))
 
 
-def pull_back(mdf: MDF, transform) -> Partial:
+def pull_back(mdf: MDF, transform) -> MDF:
     """X -> F(transform(x)): the manifold seen through an invertible change of variables, a callable pytree.
 
     To shift M by `offset`, pull back by x -> x - offset, that is `translate`.
@@ -72,6 +76,8 @@ def pull_back(mdf: MDF, transform) -> Partial:
     >>> ellipse(jnp.array([2.0, 0.0])).tolist()
     [0.0]
     """
+    if isinstance(mdf, FramedMDF):
+        return FramedPullBack(mdf, transform)
     return Partial(_pull_back, mdf, transform)
 
 
@@ -79,7 +85,7 @@ def _translate(mdf, offset, x: Vector) -> Residual:
     return mdf(x - offset)
 
 
-def translate(mdf: MDF, offset: Vector) -> Partial:
+def translate(mdf: MDF, offset: Vector) -> MDF:
     """X -> F(x - offset): M shifted by `offset` (n,).
 
     Arguments:
@@ -92,4 +98,10 @@ def translate(mdf: MDF, offset: Vector) -> Partial:
     >>> manifold.translate(circle.mdf, jnp.array([3.0, 0.0]))(jnp.array([4.0, 0.0])).tolist()
     [0.0]
     """
+    if isinstance(mdf, FramedMDF):
+        return FramedPullBack(mdf, Partial(_less, offset))
     return Partial(_translate, mdf, offset)
+
+
+def _less(offset, x: Vector) -> Vector:
+    return x - offset

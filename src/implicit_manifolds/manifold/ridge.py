@@ -53,6 +53,10 @@ class Ridge:
     gap: Any = 0.2
     reach: Any = jnp.inf
 
+    def rank(self, point) -> int:
+        """k, at any point."""
+        return self.codimension
+
     def __call__(self, x: Vector) -> Vector:
         """P(x) F(x), the normal part of the field, (n,)."""
         value, derivative = value_and_derivative(self.field, x)

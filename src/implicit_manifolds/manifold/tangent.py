@@ -48,14 +48,16 @@ class Linearization(NamedTuple):
 
 @runtime_checkable
 class FramedMDF(Protocol):
-    """An F of constant rank: K numbers, of which `codimension` = k are independent, and a domain of its own.
+    """An F of constant rank: K numbers, of which k, its rank, are independent, and a domain of its own.
 
     `F(x)` is (K,), zero on M; `linearize(x)` is a `Linearization` with a frame U (K, k) whose columns span what F can
     be near x, and `within`. `approach(x)` is where a search for a zero near x had better start. No result depends on
     which of the frames that span the same it is: a rotation of U rotates multipliers with it.
     """
 
-    codimension: int
+    def rank(self, point) -> int:
+        """k, given a point (n,) of which only the shape counts."""
+        ...
 
     def __call__(self, x: Vector) -> Vector:
         """F(x), (n,) to (K,)."""
@@ -81,7 +83,7 @@ def framed(mdf: MDF, at: Linearization) -> MDF:
 
 def codimension_of(mdf: MDF, point: Float[Array | np.ndarray, " n"]) -> int:
     """k, the number of independent constraints, given a point (n,) of which only the shape counts."""
-    return mdf.codimension if isinstance(mdf, FramedMDF) else jax.eval_shape(mdf, point).shape[0]
+    return mdf.rank(point) if isinstance(mdf, FramedMDF) else jax.eval_shape(mdf, point).shape[0]
 
 
 def linearize(mdf: MDF, position: Vector, *, dense: bool | None = None) -> Linearization:

@@ -7,7 +7,7 @@ import pytest
 
 from implicit_manifolds.manifold import Ridge, linearize
 from implicit_manifolds.manifold.analytic import sphere
-from implicit_manifolds.manifold.rescaled import log_stretch, rescaled
+from implicit_manifolds.manifold.stretching import log_stretch, stretched
 from implicit_manifolds.manifold.tangent import FramedMDF, framed
 
 FACTORS = jnp.array([3.0, 0.5, 0.02])
@@ -19,7 +19,7 @@ def _to_sphere(x):
 
 @pytest.mark.parametrize("mdf", [sphere(1.0), Ridge(_to_sphere, 1)], ids=["level set", "ridge"])
 def test_the_zeros_are_stretched_and_the_jacobian_is_that_of_the_rescaled_function(mdf):
-    there, x = rescaled(mdf, FACTORS), jnp.array([0.6, 0.0, 0.8])
+    there, x = stretched(mdf, FACTORS), jnp.array([0.6, 0.0, 0.8])
     assert isinstance(there, FramedMDF) == isinstance(mdf, FramedMDF)
     at = linearize(there, FACTORS * x)
     assert jnp.abs(at.residual).max() < 1e-6

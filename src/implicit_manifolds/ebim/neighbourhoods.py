@@ -1,0 +1,51 @@
+"""What the neighbours of each point tell: its tangent space, and whether the points end there."""
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from .._types import Float, Int
+
+STEEPEST = 0.5
+"""Of a chord to a neighbour, the share that may be normal."""
+OUT, LONELY, COMPANY = 2.0, 0.8, 2
+"""How far beyond an edge the field is trained, in distances to a point's farthest neighbour; of that, how far from all
+others one must be there; and how many of its neighbours must be such points."""
+
+
+def local_projectors(
+    points: Float[np.ndarray, "N n"], codimension: int, neighbours: int
+) -> tuple[Float[np.ndarray, "N n n"], Int[np.ndarray, "N q"]]:
+    """Projectors on the k directions in which the neighbours of each point differ least, and those neighbours.
+
+    A neighbour that lies rather off the tangent plane, on another sheet perhaps, is replaced by the point itself.
+    """
+    dimension = points.shape[1] - codimension
+    count = min(max(neighbours, 4 * dimension), len(points) - 1)
+    _, near = KDTree(points).query(points, count + 1)
+    around = points[near] - points[near].mean(axis=1, keepdims=True)
+    tangent = np.linalg.svd(around, full_matrices=True)[2][:, :dimension]
+    projectors = np.eye(points.shape[1]) - np.einsum("bki,bkj->bij", tangent, tangent)
+    chords = points[near] - points[:, None]
+    across = np.linalg.norm(np.einsum("bij,bqj->bqi", projectors, chords), axis=2)
+    beside = across > STEEPEST * np.linalg.norm(chords, axis=2)
+    return projectors, np.where(beside, near[:, :1], near)
+
+
+def outward_steps(
+    points: Float[np.ndarray, "N n"], projectors: Float[np.ndarray, "N n n"], near: Int[np.ndarray, "N q"]
+) -> tuple[Float[np.ndarray, "e n"], Float[np.ndarray, "e n"]]:
+    """Of points (N, n) those at an edge, and a tangential step out of each, `OUT` times as far as its neighbours reach.
+
+    A point is at an edge where so far from the mean of its neighbours there is no other point; of a surface or more
+    also some of its neighbours must be, for one alone may be at a hole between sparse points.
+    """
+    chords = points[near] - points[:, None]
+    mean = chords.mean(axis=1)
+    away = np.einsum("bij,bj->bi", projectors, mean) - mean
+    reach = np.linalg.norm(chords, axis=2).max(axis=1, keepdims=True)
+    step = OUT * reach * away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), np.finfo(points.dtype).tiny)
+    lonely = KDTree(points).query(points + step)[0] > LONELY * OUT * reach[:, 0]
+    if np.trace(projectors[0]) < points.shape[1] - 1.5:
+        others = near != np.arange(len(points))[:, None]
+        lonely &= (lonely[near] & others).sum(axis=1) >= COMPANY
+    return points[lonely], step[lonely]
