@@ -16,7 +16,7 @@ from ..volumes.manifold import Manifold
 from .anchors import projected
 from .dimension import Dimension, dimension
 from .manifold import ManifoldConfig, fit_manifold
-from .ridge import RidgeConfig, fit_ridge, held_out, typical_distance
+from .ridge import RidgeConfig, fit_ridge, held_out, mean_distance
 from .survey import has_pools
 
 Form = Literal["auto", "zero-set", "ridge"]
@@ -71,7 +71,7 @@ def fit_form(
         return learned._replace(reason=f"a ridge, since {reason}")
     mdf, history = fit_manifold(zero_key, train, 1, box, zero_set, **options)
     judged_by = test if len(test) else train
-    ours, other = (typical_distance(one, judged_by, box) for one in (mdf, found))
+    ours, other = (mean_distance(one, judged_by, box) for one in (mdf, found))
     beyond = _share_beyond(look_key, mdf, found, points, box)
     told = f"held-out points are {ours:.2g} from a zero set and {other:.2g} from a ridge"
     if ours > max(NO_FARTHER * other, NEAR):

@@ -29,8 +29,7 @@ LEAST_HELD_OUT = 500
 HELD_OUT = 0.1, 1000
 """Share of the points that fits of different sizes are compared by, at most so many; none where points are fewer than
 `LEAST_HELD_OUT`."""
-GAIN = 0.8
-FEW = 0.05
+GAIN, FEW = 0.8, 0.05
 EDGE, FARTHEST = 1.2, 0.001
 """M reaches to where ‖F‖ is so many times what it is at most over the data, but for such a share of the places."""
 CLOSEST = 4.0
@@ -204,7 +203,7 @@ def fit_ridge(
         grown = replace(config, denoising=wider, num_steps=config.num_steps << size)
         ridge, history, found = _fit_one(size_key, points, codimension, box, grown, size, options)
         ridge = _ended(ridge, points, box, config)
-        distance = typical_distance(ridge, test, box)
+        distance = mean_distance(ridge, test, box, FEW)
         if best is None or distance < GAIN * best[0]:
             best = distance, ridge, history, found
         if distance <= config.near_enough or found.noise > config.denoising.least_noise:
@@ -237,17 +236,17 @@ def _fit_one(
     return Ridge(state.model, rank, config.gap), history, found
 
 
-def typical_distance(mdf: MDF, points: Float[Array, "N n"], box: Box) -> float:
-    """Mean distance to M of all points but the farthest few; one that does not reach it is as far as the box is wide.
+def mean_distance(mdf: MDF, points: Float[Array, "N n"], box: Box, few: float = 0.0) -> float:
+    """Mean distance to M of points; one that does not reach it is as far as the box is wide.
 
-    The few are those beyond M's edge, perhaps, which a larger network would not reach either.
+    few: share of the farthest that are left out: beyond M's edge, perhaps.
     """
     if not len(points):
         return 0.0
     found, usable = projected(mdf, points, box)
     away = np.linalg.norm(found - np.asarray(points), axis=1)
     away = np.sort(np.where(usable, away, np.linalg.norm(box.high - box.low)))
-    return float(away[: math.ceil((1 - FEW) * len(away))].mean())
+    return float(away[: math.ceil((1 - few) * len(away))].mean())
 
 
 def _ended(ridge: Ridge, points, box: Box, config: RidgeConfig) -> Ridge:
