@@ -1,4 +1,4 @@
-"""Even points of a manifold in the plane or in space, coloured by density: curves in space, sheets with edges."""
+"""Even points of a manifold in the plane or in space, coloured by density: curves in space, and with ends."""
 
 from typing import Any
 

@@ -21,7 +21,8 @@ def plot_model(key: RandomKey, model: EBIM, points=None, title: str | None = Non
     manifold = model.manifold
     if manifold.signed and manifold.ambient_dimension == 2:
         return plot_curve(model, points, title=title)
-    if manifold.signed and manifold.ambient_dimension == 3:
+    surface = manifold.codimension == 1 and manifold.ambient_dimension == 3
+    if surface and (manifold.signed or manifold.atlas is not None):
         return plot_surface(model, points, title)
     if model.log_normalizer is not None and manifold.ambient_dimension in (2, 3):
         return plot_cloud(key, model, points, title)

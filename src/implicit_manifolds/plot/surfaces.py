@@ -2,6 +2,7 @@
 
 from typing import cast
 
+import jax
 import numpy as np
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
@@ -10,8 +11,10 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from skimage.measure import marching_cubes
 
 from .._types import Float
+from ..certificate.ridge_mesh import ridge_mesh
 from ..ebim.model import EBIM
 from ..points import check_points
+from ..volumes.atlas import draw_pool
 from .curves import boltzmann_weights, grid_values, polish
 from .style import DATA_COLOR, add_density_bar, blank_figure, coordinate, density_scale, dot, thinned
 
@@ -19,6 +22,7 @@ VIEWS = {"from the front, above": (25.0, -60.0), "from behind, below": (-25.0, 1
 """Elevation and azimuth in degrees of the two panels: opposite directions, so that no side stays unseen."""
 PANEL = 4.3
 """Side in inches of the square that a panel is projected to, labels included."""
+DRAWS = 40_000
 Triangles = Float[np.ndarray, "faces 3 3"]
 
 
@@ -48,12 +52,20 @@ def plot_surface(model: EBIM, points=None, title: str | None = None, resolution:
 def surface_triangles(model: EBIM, resolution: int = 64) -> Triangles:
     """Triangles of {F = 0} in the model's box, (faces, 3 corners, 3) in data units, none of zero area.
 
-    Marching cubes on cells of 1/resolution of the box's longest side, then Newton steps. Raises InputError.
+    Marching cubes on cells of 1/resolution of the box's longest side, then Newton steps; of a surface that F gives no
+    sides, such as a ridge, `ridge_mesh` about points drawn from its charts. Raises InputError.
     """
+    manifold = model.manifold
+    if not manifold.signed and (manifold.codimension, manifold.ambient_dimension) == (1, 3) and manifold.atlas:
+        mesh = ridge_mesh(manifold, draw_pool(jax.random.key(0), manifold, DRAWS).points, resolution)
+        return _with_area(model.scaling.restore(mesh.vertices)[mesh.simplices])
     low, spacing, values = grid_values(model, resolution, dimension=3)
     vertices, faces, _, _ = marching_cubes(values, 0.0, spacing=tuple(spacing))
     vertices = polish(model.manifold.mdf, low + vertices, spacing.min() / 4)
-    triangles = model.scaling.restore(vertices)[faces]
+    return _with_area(model.scaling.restore(vertices)[faces])
+
+
+def _with_area(triangles: Triangles) -> Triangles:
     areas = triangle_areas(triangles)
     return triangles[areas > 1e-9 * areas.max()]
 
