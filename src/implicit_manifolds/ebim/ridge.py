@@ -30,6 +30,7 @@ HELD_OUT = 0.1, 1000
 """Share of the points that fits of different sizes are compared by, at most so many; none where points are fewer than
 `LEAST_HELD_OUT`."""
 GAIN, FEW = 0.8, 0.05
+BETWEEN = 0.25, 0.5
 EDGE, FARTHEST = 1.2, 0.001
 """M reaches to where ‖F‖ is so many times what it is at most over the data, but for such a share of the places."""
 CLOSEST = 4.0
@@ -250,10 +251,10 @@ def mean_distance(mdf: MDF, points: Float[Array, "N n"], box: Box, few: float = 
 
 
 def _ended(ridge: Ridge, points, box: Box, config: RidgeConfig) -> Ridge:
-    """With its reach: ‖F‖ somewhat beyond its largest at the data and half-way to neighbours, but for a few."""
+    """With its reach: ‖F‖ somewhat beyond its largest on the way from data to neighbours, but for a few."""
     host = np.asarray(points)
     near = local_projectors(host.astype(np.float64), ridge.codimension, config.neighbours)[1]
-    between = (host[near] + host[:, None]) / 2
+    between = np.concatenate([share * host[near] + (1 - share) * host[:, None] for share in BETWEEN])
     found, usable = projected(ridge, between.reshape(-1, host.shape[1]), box)
     reach = config.least_reach
     if usable.any():
