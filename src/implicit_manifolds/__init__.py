@@ -15,6 +15,7 @@ from .ebim.likelihood import LikelihoodConfig as LikelihoodConfig
 from .ebim.manifold import ManifoldConfig as ManifoldConfig
 from .ebim.model import EBIM as EBIM
 from .ebim.model import log_density as log_density
+from .ebim.model import log_volume_scale as log_volume_scale
 from .ebim.model import nearest_points as nearest_points
 from .ebim.model import sample as sample
 from .ebim.score_matching import ScoreMatchingConfig as ScoreMatchingConfig

@@ -219,7 +219,23 @@ def log_density(model: EBIM, points) -> Densities:
 
 
 def log_volume_scale(model: EBIM, standard) -> np.ndarray | float:
-    """Log of the volume of M in data units over that in standardised ones, at standardised points (N, n) of it."""
+    """Log of the volume of M in data units over that in standardised ones, at points of it.
+
+    Weights of a pool of `model.manifold` times its exponential are volumes in the units of the data. It is m log(scale)
+    where all columns have one scale, and by `stretching.log_stretch` where each has its own.
+
+    Arguments:
+        model: a fitted model.
+        standard: (N, n), points of M in standardised units.
+
+    Returns:
+        (N,), or one number where it is the same everywhere.
+
+    >>> pool = im.draw_pool(jax.random.key(0), model.manifold, 10_000)
+    >>> length = np.sum(pool.weights * np.exp(im.log_volume_scale(model, pool.points)))
+    >>> bool(abs(length - 2 * np.pi) < 0.05)  # of a unit circle
+    True
+    """
     scaling, manifold = model.scaling, model.manifold
     uniform = manifold.dimension * np.log(scaling.lengths_at(standard))
     if scaling.stretches is None:
