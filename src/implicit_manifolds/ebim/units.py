@@ -11,8 +11,8 @@ from ..pieces import Pieces, by_pieces, parts_of
 from ..scaling import Scaling, standardization
 from .dimension import DenoisingConfig, denoised
 
-UNEVEN = 4.0
-"""Ratio of the columns' standard deviations from which scales of their own are tried."""
+UNEVEN, NO_LESS = 6.0, 0.02
+"""Ratio of the columns' standard deviations from which scales of their own are tried, and by how much less their gap may be."""
 
 
 class Units(NamedTuple):
@@ -36,7 +36,8 @@ def standardized(
     Parts far from others, or much smaller, are learned in units of their own (`pieces`).
 
     Where columns spread unevenly, both ways are tried by their spectra (`denoised`): columns get scales of their own
-    where these show a gap, and no more dimensions than one scale for all does, for a thin column may be noise.
+    where these show a gap that is no smaller, and no more dimensions than one scale for all does, for a thin column may
+    be noise.
     """
     fixed = not units.standardize or units.half_widths is not None
     if not fixed and len(parts := parts_of(points)) > 1:
@@ -53,5 +54,6 @@ def standardized(
         for one_key, name, one in zip(keys, ("of all", "of columns"), (even, own), strict=True)
     )
     least = first.codimension if codimension is None else codimension
-    helps = second.found and (second.codimension >= least or not first.found)
+    clearer = second.codimension > least or second.gap >= first.gap - NO_LESS
+    helps = second.found and ((second.codimension >= least and clearer) or not first.found)
     return own if helps else even

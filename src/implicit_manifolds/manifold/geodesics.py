@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from .._loops import bounded_while
 from .._types import MDF, Array, Bool, Int, Number, Vector, select
-from .multipliers import MultiplierSolution, MultiplierSolver, quasi_newton
+from .multipliers import MultiplierSolution, quasi_newton
 from .projection import within_domain
 from .tangent import Linearization, linearize, normal_projection, tangent_projection, transposed_times
 
@@ -111,19 +111,15 @@ def parallel_transport(
     return Transport(vector, way.at.position, way.velocity, way.converged & turned)
 
 
-def geodesic_step(
-    mdf: MDF,
-    at: Linearization,
-    velocity: Vector,
-    step_size: Number,
-    solver: MultiplierSolver = quasi_newton,
-    tolerance: Number | None = None,
-    max_iterations: int | None = None,
+def rattle_step(
+    mdf: MDF, at: Linearization, velocity: Vector, step_size: Number
 ) -> tuple[Linearization, Vector, MultiplierSolution]:
-    """q' = q + h v - J(q)ᵀμ with F(q') = 0, and v' = P(q')(v - J(q)ᵀμ/h): RATTLE without forces (Andersen 1983)."""
-    found = solver(mdf, at, at.position + step_size * velocity, tolerance, max_iterations)
+    """q' = q + h v - J(q)ᵀμ with F(q') = 0, and v' = P(q')(v - J(q)ᵀμ/h): RATTLE without forces (Andersen 1983).
+
+    Samplers take (q' - q)/h in place of v - J(q)ᵀμ/h: the same but for rounding, which grows over hundreds of steps.
+    """
+    found = quasi_newton(mdf, at, at.position + step_size * velocity)
     arrived = linearize(mdf, found.position)
-    # (q' - q)/h is the same but for rounding, which there grows as steps get shorter.
     pulled = velocity - transposed_times(mdf, at, found.multiplier) / step_size
     return arrived, tangent_projection(mdf, arrived, pulled), found
 
@@ -161,6 +157,6 @@ def _start(mdf: MDF, point: Vector, velocity: Vector) -> _Way:
 
 
 def _advance(mdf: MDF, way: _Way, step_size) -> _Way:
-    arrived, velocity, found = geodesic_step(mdf, way.at, way.velocity, step_size)
+    arrived, velocity, found = rattle_step(mdf, way.at, way.velocity, step_size)
     sound = way.converged & within_domain(arrived, found.converged & jnp.isfinite(velocity).all())
     return select(sound, _Way(arrived, velocity, sound), way._replace(converged=sound))

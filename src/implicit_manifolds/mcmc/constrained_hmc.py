@@ -16,7 +16,7 @@ from .outcome import Reason, all_finite, inside
 from .phase_space import (
     Measure,
     PhasePoint,
-    drift,
+    geodesic_step,
     initial_point,
     iteration_cap,
     phase_point,
@@ -148,7 +148,7 @@ def _leapfrog(sampler: ConstrainedHMC, carry: _Trajectory) -> _Trajectory:
     at, step_size = point.linearization, jnp.asarray(sampler.step_size, point.position.dtype)
     half = 0.5 * step_size
     momentum = jnp.where(failed, 0, point.momentum - half * point.slope)
-    arrived, velocity, found = drift(sampler, at, momentum, step_size)
+    arrived, velocity, found = geodesic_step(sampler, at, momentum, step_size)
     # Where the way there failed there is no way back to try; a solve from q itself costs nothing.
     undone = jnp.where(found.converged, arrived.position - step_size * velocity, at.position)
     origin = select(found.converged, arrived, at)

@@ -11,7 +11,7 @@ from ..box import Box
 from ..choices import Choices
 from ..manifold.multipliers import MultiplierSolver, quasi_newton
 from .outcome import Reason, StepInfo, all_finite, inside, reason_of
-from .phase_space import Measure, PhasePoint, drift, initial_point, phase_point, tangent_normal
+from .phase_space import Measure, PhasePoint, geodesic_step, initial_point, phase_point, tangent_normal
 
 
 @jax.tree_util.register_dataclass
@@ -49,10 +49,10 @@ class GeodesicLangevin(Choices):
         """One step of one chain."""
         half = 0.5 * jnp.asarray(self.step_size, state.position.dtype)
         momentum = state.momentum - half * state.slope
-        middle, momentum, first = drift(self, state.linearization, momentum, half)
+        middle, momentum, first = geodesic_step(self, state.linearization, momentum, half)
         kept = jnp.exp(-2 * half * self.friction)
         momentum = kept * momentum + jnp.sqrt(1 - kept**2) * tangent_normal(key, self.mdf, middle)
-        last, momentum, second = drift(self, middle, momentum, half)
+        last, momentum, second = geodesic_step(self, middle, momentum, half)
         end = phase_point(self, last, momentum)
         end = end._replace(momentum=momentum - half * end.slope)
         reason = reason_of(first.converged & second.converged, all_finite(end), inside(self.box, end.linearization))

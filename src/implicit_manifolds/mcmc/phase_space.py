@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from .._types import MDF, Array, Float, RandomKey, Scalar, Vector
-from ..manifold.geodesics import geodesic_step
 from ..manifold.multipliers import MultiplierSolution, residual_weights
 from ..manifold.tangent import Linearization, linearize, tangent_projection
 
@@ -62,12 +61,14 @@ def initial_point(sampler: Any, position: Vector, key: RandomKey | None) -> Phas
     return phase_point(sampler, at, momentum)
 
 
-def drift(
+def geodesic_step(
     sampler: Any, at: Linearization, momentum: Vector, step_size: Any
 ) -> tuple[Linearization, Vector, MultiplierSolution]:
-    """A `geodesic_step` with the solver, tolerance and cap of a sampler."""
-    cap = iteration_cap(sampler, at)
-    return geodesic_step(sampler.mdf, at, momentum, step_size, sampler.solver, sampler.tolerance, cap)
+    """q' = q + h p - J(q)ᵀμ with F(q') = 0, and p' = P(q') (q' - q) / h: RATTLE without forces (Andersen 1983)."""
+    goal = at.position + step_size * momentum
+    found = sampler.solver(sampler.mdf, at, goal, sampler.tolerance, iteration_cap(sampler, at))
+    arrived = linearize(sampler.mdf, found.position)
+    return arrived, tangent_projection(sampler.mdf, arrived, (found.position - at.position) / step_size), found
 
 
 def iteration_cap(sampler: Any, at: Linearization) -> int:
