@@ -12,7 +12,7 @@ from ..scaling import Scaling, standardization
 from .dimension import DenoisingConfig, denoised
 
 UNEVEN, NO_LESS = 6.0, 0.02
-"""Ratio of the columns' standard deviations from which scales of their own are tried, and by how much less their gap may be."""
+"""Ratio of the columns' deviations from which scales of their own are tried, and by how much their gap may be less."""
 
 
 class Units(NamedTuple):
