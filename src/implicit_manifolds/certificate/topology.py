@@ -107,6 +107,9 @@ def _of_charts(manifold: Manifold) -> Topology:
     sided, edges = orientable(atlas, part), _boundaries(manifold, pool, inside, part)
     for number in range(part.max() + 1):
         mine = inside & (of_pool == number)
+        if not mine.any():  # charts beyond M's edge, or a part so small that no draw met it
+            settled &= not (of_data == number).any()
+            continue
         closed = bool(edges[number] == 0 if framed else inside[of_pool == number].all())
         betti, steady = ((1, int(closed)), True) if dimension == 1 else betti_numbers(pool.points[mine], dimension)
         settled &= steady
