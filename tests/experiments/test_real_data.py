@@ -12,6 +12,7 @@ from experiments.real_data import __main__ as driver
 from experiments.real_data import kernels, mesh, sets, tables
 from experiments.real_data.splits import HELD_OUT, split_rows, tiles, twins
 from implicit_manifolds import InputError
+from implicit_manifolds.datasets.download import fetch
 from implicit_manifolds.datasets.earth import unit_vectors
 
 
@@ -107,6 +108,16 @@ def test_points_of_a_mesh_have_the_law_and_distances_that_they_should():
     assert -log_density.mean() == pytest.approx(np.log(np.pi) + 0.5, abs=0.02)
     np.testing.assert_allclose(mesh.distance(ball, points[:500]), 0, atol=1e-6)
     np.testing.assert_allclose(mesh.distance(ball, 1.5 * ball.corners[:200]), 0.5, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", sets.MESHES)
+def test_the_meshes_are_spheres_of_area_one(name):
+    found = mesh.read_mesh(fetch(f"mesh/{name}_simp.obj"))
+    edges = np.unique(np.sort(found.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1), axis=0)
+    assert len(found.corners) - len(edges) + len(found.faces) == 2
+    assert found.areas().sum() == pytest.approx(1)
+    values = mesh.eigenfunctions(found, 3)[0]
+    assert abs(values[0]) < 1e-6 < values[1]
 
 
 def test_what_cannot_be_fitted_is_a_sentence_in_its_cell_and_in_the_table(tmp_path, monkeypatch):
