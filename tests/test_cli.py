@@ -21,6 +21,7 @@ from implicit_manifolds.cli import (
     topology_command,
 )
 from implicit_manifolds.ebim import storage
+from implicit_manifolds.ebim.model import NearestPoints
 
 
 def ring(count=200, offset=1000.0, scale=50.0):
@@ -211,3 +212,19 @@ def test_the_command_parses_its_words_and_exits_with_a_code(tmp_path, capsys, mo
         cli.main()
     assert ended.value.code == 0
     assert "-n" in capsys.readouterr().out
+
+
+def test_points_none_of_which_has_a_nearest_one_are_told(capsys):
+    near = NearestPoints(np.zeros((3, 2)), np.ones(3), np.zeros(3, bool))
+    assert outcome(capsys, lambda: cli._report_distances(near)) == (
+        0, "3 of 3 searches for nearest points did not converge",
+    )  # fmt: skip
+
+
+def test_a_surface_that_no_point_reaches_is_a_sentence_and_a_bug_is_not(capsys):
+    def unreached():
+        raise ArithmeticError("no training point could be projected; train longer")
+
+    assert outcome(capsys, unreached) == (3, "error: no training point could be projected; train longer")
+    with pytest.raises(ZeroDivisionError):
+        run_safely(lambda: 1 / 0)

@@ -18,7 +18,7 @@ from .certificate.topology import topology
 from .ebim import storage
 from .ebim.dimension import DenoisingConfig, denoised, other_estimates, sure
 from .ebim.fit import FitConfig, fit
-from .ebim.model import EBIM, Method, log_density, nearest_points, sample
+from .ebim.model import EBIM, Method, NearestPoints, log_density, nearest_points, sample
 from .errors import InputError, TrainingDiverged
 from .pieces import Pieces
 from .plot.model import plot_model
@@ -63,13 +63,12 @@ def fit_command(
     storage.save(out, result.model, config, seed)
     if checkpoints is not None:
         shutil.rmtree(checkpoints)
-    distance = nearest_points(result.model, data[:: -(-len(data) // 1000)])
+    near = nearest_points(result.model, data[:: -(-len(data) // 1000)])
     last = {"manifold": result.manifold_history, "energy": result.energy_history}
     for step, history in last.items():
         terms = ", ".join(f"{name} {values[-1]:.3g}" for name, values in history.terms.items())
         print(f"{step}: {history.steps[-1]} updates; {terms}")
-    found = distance.distance[distance.converged]
-    print(f"distance of training points to the manifold: mean {found.mean():.3g}, largest {found.max():.3g}")
+    _report_distances(near)
     print(f"topology: {_certificate(result.model)}")
     print(f"model written to {out} after {time.perf_counter() - started:.1f} s")
 
@@ -234,6 +233,14 @@ def _write(out: Path, columns: np.ndarray, names: list[str]) -> None:
         np.savetxt(out, columns, delimiter=",", header=",".join(names), comments="", fmt="%.9g")
 
 
+def _report_distances(near: NearestPoints) -> None:
+    away = near.distance[near.converged]
+    if away.size:
+        print(f"distance of training points to the manifold: mean {away.mean():.3g}, largest {away.max():.3g}")
+    if missed := near.converged.size - away.size:
+        print(f"{missed} of {near.converged.size} searches for nearest points did not converge", file=sys.stderr)
+
+
 def _report(converged: np.ndarray, out: Path) -> None:
     if not converged.all():
         print(f"{(~converged).sum()} of {converged.size} searches did not converge; see that column", file=sys.stderr)
@@ -252,7 +259,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 
 
 def run_safely(call: Callable[[], None]) -> int:
-    """Run `call` for its exit code: 0, 2 for what the user gave, 3 for training that diverged.
+    """Run `call` for its exit code: 0, 2 for what the user gave, 3 for training that diverged or led to no manifold.
 
     Errors of ours end as one line on stderr, warnings likewise; anything else is a bug and keeps its traceback.
     """
@@ -262,7 +269,9 @@ def run_safely(call: Callable[[], None]) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except TrainingDiverged as error:
+    except ArithmeticError as error:
+        if type(error) not in (ArithmeticError, TrainingDiverged):  # a division by zero is no sentence of ours
+            raise
         print(f"error: {error}", file=sys.stderr)
         return 3
     return 0

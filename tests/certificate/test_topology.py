@@ -7,12 +7,13 @@ import pytest
 from jax.tree_util import Partial
 
 from implicit_manifolds import Box, Manifold
+from implicit_manifolds.certificate import topology as certificate
 from implicit_manifolds.certificate.duality import consistent
 from implicit_manifolds.certificate.homology import betti_numbers
 from implicit_manifolds.certificate.parts import Component, Topology, describe
 from implicit_manifolds.certificate.topology import topology
 from implicit_manifolds.manifold.analytic import circle_in_space, clifford_torus, sphere, stiefel, torus
-from implicit_manifolds.volumes.atlas import normals_at
+from implicit_manifolds.volumes.atlas import normals_at, part_of
 from implicit_manifolds.volumes.cover import cover
 
 
@@ -97,6 +98,22 @@ def test_curves_in_space_need_no_homology():
         assert found.betti == betti
         assert describe(found).startswith(said)
     assert found.singular_ratio == pytest.approx(0.5, abs=0.01)  # J has rows of length 2 and 1
+
+
+def test_charts_that_no_draw_meets_are_no_component_and_with_data_on_them_nothing_is_settled(monkeypatch):
+    angle = np.linspace(0, 2 * np.pi, 600)
+    ring = spread(circle_in_space(), box(1.5, 1.5, 1.0), np.column_stack([np.cos(angle), np.sin(angle), 0 * angle]))
+    draw_around, lone = certificate.draw_around, np.linalg.norm(ring.atlas.bases - ring.atlas.bases[0], axis=1) == 0
+
+    def beyond(*arguments):
+        pool, inside = draw_around(*arguments)
+        return pool, inside & (part_of(ring.atlas, lone.astype(int), pool.points) == 0)
+
+    monkeypatch.setattr(certificate, "components", lambda atlas: lone.astype(int))
+    monkeypatch.setattr(certificate, "draw_around", beyond)
+    found = topology(ring)
+    assert found.betti == (1, 1)
+    assert not found.settled
 
 
 def test_persistent_homology_finds_the_flat_torus_in_four_dimensions():

@@ -88,8 +88,8 @@ def _chart_components(manifold: Manifold, part, pool: Pool, inside) -> tuple[tup
     parts, settled, finest = [], True, 0.0
     for number in range(part.max() + 1):
         mine, ends, side = inside & (of_pool == number), int(edges[number]), bool(sided[number])
-        if not mine.any():
-            settled = False
+        if not mine.any():  # charts beyond M's edge, or a part so small that no draw met it
+            settled &= not (of_data == number).any()
             continue
         # A level set has no edge but the box's; a ridge may leave its domain in single points.
         closed = ends == 0 and (framed or bool(inside[of_pool == number].all()))

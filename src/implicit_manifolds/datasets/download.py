@@ -25,6 +25,8 @@ _EARTH = "https://raw.githubusercontent.com/oxcsml/riemannian-score-sde/b35b7394
 _MNIST = "https://storage.googleapis.com/cvdf-datasets/mnist"
 _FASHION = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion"
 _PYRO = "https://raw.githubusercontent.com/pyro-ppl/datasets/a32915c2"
+_FFF = "https://raw.githubusercontent.com/vislearn/FFF/02db8ec7/fff/data/raw_data"
+_MESH = "https://raw.githubusercontent.com/haolsun/Riemannian_MeanFlow/45d96bc/rmf/data/mesh"
 REGISTRY = {
     "earth/fire.csv": DataFile(
         "c5c6c9490b1d8c58ba9eb78d9e2f82d1c1e62694ca5cff917c54600d3d83f459", f"{_EARTH}/fire.csv"
@@ -42,6 +44,15 @@ REGISTRY = {
         "82d076bc06f67052f359b9b4e3f6b45df2a8834393e755de9f33c4a282691c66", f"{_PYRO}/9mers_data.pkl"
     ),
     "dihedral/nine_mers.npz": DataFile("b810e4cc963efc1d9b499428cf78a589ea528fc5030cc6522ab976170ba37150"),
+    "dihedral/rna.tsv": DataFile(
+        "189183ca25bd45c8a7578d3c1cd8a555b5139bb1ab0ac1a0bd25672be19badf7", f"{_FFF}/torus/rna.tsv"
+    ),
+    "mesh/bunny_simp.obj": DataFile(
+        "4de73019859d1f959de20977f8a06242c8ede461138c9ea004c7a8ceb59ae26e", f"{_MESH}/bunny_simp.obj"
+    ),
+    "mesh/spot_simp.obj": DataFile(
+        "0738b5e8608fed74e5e8c7aa8dd0af97b4b74f9f6cbf7aac84cd7e40b2e44a75", f"{_MESH}/spot_simp.obj"
+    ),
     "miniboone/miniboone_signal_subset.npz": DataFile(
         "590cd5e3538939a464089a19fce76ce26a2e177a95ca838da1ae57ae2fa68d70"
     ),
