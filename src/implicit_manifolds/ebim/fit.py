@@ -87,8 +87,8 @@ def fit(
 
     codimension is k, the number of constraints, 1 ≤ k < n; unless given it is found from the data (`Fit.dimension`).
     M is a zero set or a ridge, as `config.manifold` says, or by the rule of `forms.fit_form` (`Fit.reason`): a ridge
-    needs no sides and no framing, and can have edges. Columns of uneven spread are each given their own scale where
-    that shows a manifold of no larger dimension (`units.standardized`).
+    needs no sides and no framing, and can have edges. Unless a zero set is asked for, columns of uneven spread, and
+    parts far from each other, are each given their own scale where that helps (`units.standardized`).
     With `checkpoint_dir` a run that was killed goes on, bit for bit. Raises InputError for points that cannot be used,
     such as those whose codimension cannot be found, and TrainingDiverged.
 
@@ -122,7 +122,8 @@ def fit(
     started = time.perf_counter()
     manifold_key, start_key, energy_key = derived_keys(key, 3)
     options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
-    units = Units(config.standardize, config.box_margin, config.box_half_widths)
+    own = config.standardize and config.manifold != "zero-set"
+    units = Units(config.standardize, config.box_margin, config.box_half_widths, own)
     scaling, standard, box = standardized(key, points, codimension, units, config.ridge.denoising, **options)
     mdf, manifold_history, dimension, reason = fit_form(
         manifold_key, standard, codimension, box, config.manifold, config.zero_set, config.ridge, **options
