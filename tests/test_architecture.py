@@ -14,7 +14,7 @@ architecture = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(architecture)
 
 EXPERIMENTS = {"common": 0, "laws": 1, "images": 1, "paper": 2}
-EXPERIMENTS |= {"comparison": 3, "studies": 3, "any_manifold": 3, "real_data": 3, "pages": 4}
+EXPERIMENTS |= {"comparison": 3, "studies": 3, "any_manifold": 3, "real_data": 3, "ridge_laws": 4, "pages": 4}
 """Floors of the rooms of experiments/."""
 
 

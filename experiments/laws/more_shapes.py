@@ -168,7 +168,8 @@ def _nearest(point, points, starts, limits):
     return jax.vmap(lambda x, places: jax.vmap(partial(from_one, x))(places).min())(points, starts)
 
 
-def _klein(place):
+def klein_point(place):
+    """The point (4,) of the Klein bottle at (u, v); (u + 2π, -v) is the same one."""
     u, v = place
     wide = 2 + jnp.cos(v)
     return jnp.stack([wide * jnp.cos(u), wide * jnp.sin(u), jnp.sin(v) * jnp.cos(u / 2), jnp.sin(v) * jnp.sin(u / 2)])
@@ -189,7 +190,7 @@ def _strip(place):
 TURN = 2 * np.pi
 MORE: dict[str, Callable[..., Any]] = {
     "circle_in_space": circle_in_space,
-    "klein_bottle": partial(surface, _klein, (0, 0), (TURN, TURN), (1, 2, 1)),
+    "klein_bottle": partial(surface, klein_point, (0, 0), (TURN, TURN), (1, 2, 1)),
     "projective_plane": partial(surface, _projective_plane, (0, 1e-6), (TURN, 1 - 1e-6), (1, 1, 1)),
     "moebius_strip": partial(surface, _strip, (0, -0.4), (TURN, 0.4), (1, 1, 0), edges=True),
     "hemisphere": hemisphere,

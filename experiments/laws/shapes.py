@@ -85,7 +85,7 @@ def torus() -> Shape:
     def draw(random, count):
         tube = random.uniform(-np.pi, np.pi, 4 * count + 100)
         tube = tube[random.uniform(0, RADIUS + TUBE, len(tube)) < RADIUS + TUBE * np.cos(tube)][:count]
-        return _torus_points(random.uniform(-np.pi, np.pi, count), tube)
+        return torus_points(random.uniform(-np.pi, np.pi, count), tube)
 
     def distance(points):
         ring = np.hypot(points[:, 0], points[:, 1]) - RADIUS
@@ -94,7 +94,8 @@ def torus() -> Shape:
     return Shape(draw, distance, 4 * np.pi**2 * RADIUS * TUBE, (1, 2, 1), 1)
 
 
-def _torus_points(ring, tube):
+def torus_points(ring, tube):
+    """Points (N, 3) of the torus by the angles (N,) about its axis and around its tube."""
     wide = RADIUS + TUBE * np.cos(tube)
     return np.column_stack([wide * np.cos(ring), wide * np.sin(ring), TUBE * np.sin(tube)])
 
@@ -116,13 +117,13 @@ def clifford_torus() -> Shape:
 def trefoil() -> Shape:
     """The knot that winds twice around the torus's axis and thrice around its tube, by its length."""
     angle = np.linspace(0, 2 * np.pi, 200_001)
-    curve = _torus_points(2 * angle, 3 * angle)
+    curve = torus_points(2 * angle, 3 * angle)
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
     tree = KDTree(curve)
 
     def draw(random, count):
         at = np.interp(random.uniform(0, length[-1], count), length, angle)
-        return _torus_points(2 * at, 3 * at)
+        return torus_points(2 * at, 3 * at)
 
     return Shape(draw, lambda points: tree.query(points)[0], float(length[-1]), (1, 1), 2)
 
