@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from .certificate.parts import describe
 from .certificate.topology import topology
 from .ebim import storage
-from .ebim.dimension import DenoisingConfig, denoised, other_estimates, sure
+from .ebim.dimension import DenoisingConfig, Dimension, denoised, other_estimates, sure
 from .ebim.fit import FitConfig, fit
 from .ebim.model import EBIM, Method, NearestPoints, log_density, nearest_points, sample
 from .errors import InputError, TrainingDiverged
@@ -54,6 +54,7 @@ def fit_command(
     result = fit(jax.random.key(seed), data, codimension, config, progress=True, checkpoint_dir=checkpoints)
     if result.dimension is not None:
         print(result.dimension)
+        _tell_noise(result.dimension, config.ridge.denoising)
     if result.reason:
         print(result.reason)
     if isinstance(result.model.scaling, Pieces):
@@ -96,10 +97,14 @@ def dimension_command(
         _save_picture(plot_spectrum(found), out)
     sure(found)
     print(f"{found}; the manifold has dimension {data.shape[1] - found.codimension}")
-    if found.noise > config.least_noise:
-        print(f"the points are noisy: there is no such gap below scales of {found.noise:g} standard deviations")
+    _tell_noise(found, config)
     for name, value in other_estimates(data).items():
         print(f"{name}: dimension {value:.2f}")
+
+
+def _tell_noise(found: Dimension, config: DenoisingConfig) -> None:
+    if found.noise > config.least_noise:
+        print(f"the points are noisy: there is no such gap below scales of {found.noise:g} standard deviations")
 
 
 def sample_command(
