@@ -29,7 +29,7 @@ def grown(key: RandomKey, manifold: Manifold, seen: Float[np.ndarray, "points n"
     """Charts of all that is connected with `seen` points (N, n) of M, in the box and F's domain.
 
     A draw from them is about even by volume. `uncovered` is the share of what lies just beyond their discs that is on
-    no chart, zero unless the charts became too many. Raises ArithmeticError where no chart is found.
+    no chart, zero unless charts or rounds became too many. Raises ArithmeticError where no chart is found.
     """
     random, box, known = host_generator(key), manifold.box.on_host(), _usable(manifold, seen)
     widest = WIDEST * float(np.linalg.norm(box.high - box.low))
@@ -45,12 +45,13 @@ def grown(key: RandomKey, manifold: Manifold, seen: Float[np.ndarray, "points n"
         lost = np.flatnonzero(untried & (density_of(atlas, *known) == 0))
         lost = lost[thinned(random, known[0][lost], np.full(len(lost), APART * widest))]
         untried[lost] = False
-        if (uncovered <= ENOUGH and not len(lost)) or len(atlas.bases) >= MOST:
+        done = uncovered <= ENOUGH and not len(lost)
+        if done or len(atlas.bases) >= MOST:
             break
         fresh = np.concatenate([beyond, known[0][lost]])
         radii = np.concatenate([widths, np.full(len(lost), widest)])
     assert atlas is not None
-    return atlas._replace(uncovered=uncovered if len(atlas.bases) >= MOST else 0.0)
+    return atlas._replace(uncovered=0.0 if done else uncovered)
 
 
 def with_charts(
