@@ -14,12 +14,15 @@ from implicit_manifolds.certificate.homology import betti_numbers
 from implicit_manifolds.ebim.model import Method, NearestPoints
 from implicit_manifolds.metrics.mmd import squared_mmd
 from implicit_manifolds.metrics.transport import wasserstein1, wasserstein1_floor
+from implicit_manifolds.volumes.growth import thinned
 
 NUM_SAMPLES = 30_000
 MAX_SETS = 100
 """Sets of as many samples as there are held-out points that W1 is averaged over: one set would be mostly noise."""
 ENTROPY_POINTS = 20_000
 HOMOLOGY_POINTS, NEIGHBOURS, STRAY = 30_000, (10, 50), 2.0
+SPARSE = 0.99
+"""Samples are thinned to the spacing of the sparsest: witnesses should be even."""
 PRINCIPAL = 20
 """Points whose principal directions stand for tangents and normals."""
 
@@ -95,7 +98,10 @@ def betti_of_samples(drawn: np.ndarray, problem: Problem) -> tuple[tuple[int, ..
     for count in NEIGHBOURS:
         reach = distance[:, count]
         kept &= reach <= STRAY * np.median(reach[neighbours[:, 1 : count + 1]], axis=1)
-    found = betti_numbers(points[kept], principal_normals(points[kept], problem.codimension))
+    points = points[kept]
+    apart = np.quantile(KDTree(points).query(points, 2)[0][:, 1], SPARSE)
+    points = points[thinned(np.random.default_rng(0), points, np.full(len(points), apart))]
+    found = betti_numbers(points, principal_normals(points, problem.codimension))
     return found.betti, found.settled
 
 

@@ -1,5 +1,6 @@
 """Maximum likelihood against pools: gradients, folds, early stopping, and the trap of a fixed pool."""
 
+import math
 from dataclasses import replace
 
 import jax
@@ -8,9 +9,17 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 from scipy import stats
+from scipy.special import i0
 
 from implicit_manifolds import Box, LikelihoodConfig, Manifold
-from implicit_manifolds.ebim.kernels import FoldDensities, KernelEnergy, bandwidths, held_out_densities, mixture_weights
+from implicit_manifolds.ebim.kernels import (
+    FoldDensities,
+    KernelEnergy,
+    bandwidths,
+    held_out_densities,
+    masses,
+    mixture_weights,
+)
 from implicit_manifolds.ebim.likelihood import (
     LikelihoodObjective,
     _stacked,
@@ -99,6 +108,15 @@ def test_kernels_are_mixed_in_where_held_out_points_ask_for_them():
     assert alone.kernel is None
     smooth, _ = fit_surveyed(von_mises(1, 400), QUICK)
     assert smooth.kernel is None
+
+
+def test_kernels_that_reach_round_a_circle_integrate_to_more_than_one():
+    even = circle(np.linspace(-np.pi, np.pi, 201)[:-1])
+    found = masses(np.asarray(even), 1, pool_of(circle(np.linspace(-np.pi, np.pi, 2001)[:-1])))
+    assert bandwidths(np.asarray(even))[-1, 0] == 1.0
+    np.testing.assert_allclose(found[:3], 1, atol=2e-3)
+    # Of width one on a unit circle: the integral of exp(cos θ - 1)/√(2π).
+    np.testing.assert_allclose(found[-1], math.sqrt(2 * math.pi) * math.exp(-1) * i0(1), rtol=1e-3)
 
 
 def test_equal_points_share_a_fold_and_folds_are_even():

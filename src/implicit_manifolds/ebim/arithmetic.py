@@ -36,7 +36,7 @@ def translate(model: EBIM, offset) -> EBIM:
         The moved `EBIM`.
 
     >>> moved = im.translate(model, [5.0, 0.0])
-    >>> im.sample(jax.random.key(0), moved, 500).points.mean(axis=0).round(0).tolist()
+    >>> np.abs(im.sample(jax.random.key(0), moved, 500).points.mean(axis=0)).round(0).tolist()
     [5.0, 0.0]
     """
     offset = check_points(np.reshape(offset, (1, -1)), dimension=model.manifold.ambient_dimension)[0]

@@ -22,6 +22,8 @@ NARROWEST, WIDEST = 0.005, 1.0
 LEAST_WEIGHT = 0.01
 MAX_CENTRES = 20_000
 BLOCK = 512
+MOST_PAIRS = 10**8
+"""Of points of M and centres, from which masses are estimated."""
 
 
 @jax.tree_util.register_dataclass
@@ -68,6 +70,19 @@ def held_out_densities(
         kernels = KernelEnergy(centres, widths, np.ones(len(widths)), dimension)
         densities[out] = over_points(KernelEnergy.densities, kernels, points[out], BLOCK) * (len(points) / (~out).sum())
     return densities
+
+
+def masses(points: Float[np.ndarray, "a n"], dimension: int, pool: Pool) -> Float[np.ndarray, " s"]:
+    """What the kernel density of points (a, n), for each multiple, integrates to over M, by a pool of it; at least one.
+
+    Wide kernels reach other sheets of M near by, so that their densities add up to more than one.
+    """
+    widths = bandwidths(points)
+    kernels = KernelEnergy(points, widths.astype(points.dtype), np.ones(len(widths)), dimension)
+    some = slice(None, None, max(len(pool.points) * len(points) // MOST_PAIRS, 1))
+    densities = over_points(KernelEnergy.densities, kernels, pool.points[some], BLOCK).astype(np.float64)
+    weights = pool.weights[some] * (pool.weights.sum() / pool.weights[some].sum())
+    return np.maximum(weights @ densities, 1.0)
 
 
 class FoldDensities(NamedTuple):

@@ -16,7 +16,7 @@ from ..training.loop import History, train_afresh
 from ..training.objective import Objective, Terms
 from ..volumes.importance import MIN_NORMALIZER_DRAWS, energies_at
 from ..volumes.pools import Pool, PoolSource, log_integral
-from .kernels import FoldDensities, kernel_energy, mixture_weights
+from .kernels import FoldDensities, kernel_energy, masses, mixture_weights
 from .members import (
     Best,
     FoldedPoints,
@@ -156,10 +156,13 @@ def fit_likelihood(
     log_weights = -np.asarray(log_z) - math.log(config.members)
     centres, fold = (np.asarray(rows)[: len(data.densities)] for rows in data.folded)
     unseen = member_energies(members, centres)[np.arange(len(fold)), fold] + np.asarray(log_z)[fold]
-    network, multiples = _stacked(np.exp(-unseen), data.densities) if config.kernel else (1.0, np.zeros(0))
+    network, multiples = 1.0, np.zeros(0)
+    if config.kernel:
+        mass = masses(centres, data.dimension, pool)
+        network, multiples = _stacked(np.exp(-unseen), data.densities / mass)
     kernel = None
     if network < 1:
-        kernel = kernel_energy(centres, multiples, data.dimension)
+        kernel = kernel_energy(centres, multiples / mass, data.dimension)
         kernel_log_z = log_integral(pool, -energies_at(kernel, pool.points)).value
         log_weights = np.append(log_weights + math.log(network), math.log(1 - network) - kernel_log_z)
     return EnergyMixture(members, kernel, jnp.asarray(log_weights, points.dtype)), history

@@ -11,7 +11,7 @@ from ..pieces import Pieces, by_pieces, parts_of
 from ..scaling import Scaling, standardization
 from .dimension import DenoisingConfig, denoised
 
-UNEVEN, NO_LESS = 6.0, 0.02
+UNEVEN, NO_LESS = 6.0, 0.1
 """Ratio of the columns' deviations from which own scales are tried, and how much less gap and votes may be then."""
 
 
