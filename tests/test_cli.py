@@ -32,7 +32,7 @@ def ring(count=200, offset=1000.0, scale=50.0):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory, quick):
     folder = tmp_path_factory.mktemp("cli")
-    np.savetxt(folder / "ring.csv", ring(), delimiter=",", header="x,y", comments="")
+    np.savetxt(folder / "ring.csv", ring(600), delimiter=",", header="x,y", comments="")
     assert run_safely(lambda: fit_command(folder / "ring.csv", folder / "model", 1, config=quick)) == 0
     return folder / "model"
 

@@ -21,8 +21,8 @@ MAX_SETS = 100
 """Sets of as many samples as there are held-out points that W1 is averaged over: one set would be mostly noise."""
 ENTROPY_POINTS = 20_000
 HOMOLOGY_POINTS, NEIGHBOURS, STRAY = 30_000, (10, 50), 2.0
-SPARSE = 0.99
-"""Samples are thinned to the spacing of the sparsest: witnesses should be even."""
+SPARSE, UNEVEN = 0.99, 5.0
+"""Witnesses should be even: samples are thinned to the spacing of the sparsest where it is so many times the usual."""
 PRINCIPAL = 20
 """Points whose principal directions stand for tangents and normals."""
 
@@ -99,8 +99,9 @@ def betti_of_samples(drawn: np.ndarray, problem: Problem) -> tuple[tuple[int, ..
         reach = distance[:, count]
         kept &= reach <= STRAY * np.median(reach[neighbours[:, 1 : count + 1]], axis=1)
     points = points[kept]
-    apart = np.quantile(KDTree(points).query(points, 2)[0][:, 1], SPARSE)
-    points = points[thinned(np.random.default_rng(0), points, np.full(len(points), apart))]
+    usual, apart = np.quantile(KDTree(points).query(points, 2)[0][:, 1], (0.5, SPARSE))
+    if apart > UNEVEN * usual:
+        points = points[thinned(np.random.default_rng(0), points, np.full(len(points), apart))]
     found = betti_numbers(points, principal_normals(points, problem.codimension))
     return found.betti, found.settled
 
