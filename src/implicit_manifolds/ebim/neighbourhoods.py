@@ -7,9 +7,12 @@ from .._types import Float, Int
 
 STEEPEST = 0.5
 """Of a chord to a neighbour, the share that may be normal."""
-OUT, LONELY, COMPANY = 2.0, 0.8, 2
-"""How far beyond an edge the field is trained, in distances to a point's farthest neighbour; of that, how far from all
-others one must be there; and how many of its neighbours must be such points."""
+OUT, LONELY = 2.0, 0.8
+"""How far beyond an edge the field is trained, in distances to a point's farthest neighbour; and of that, how far from
+all others one must be there."""
+COMPANY, RIM = 2, 8
+"""How many neighbours of a point at an edge must be such points, of a curve one; and how many make an edge of a surface
+or more."""
 
 
 def local_projectors(
@@ -36,8 +39,8 @@ def outward_steps(
 ) -> tuple[Float[np.ndarray, "e n"], Float[np.ndarray, "e n"]]:
     """Of points (N, n) those at an edge, and a tangential step out of each, `OUT` times as far as its neighbours reach.
 
-    A point is at an edge where so far from the mean of its neighbours there is no other point; of a surface or more
-    also some of its neighbours must be, for one alone may be at a hole between sparse points.
+    A point is at an edge where so far from the mean of its neighbours there is no other point, and where some of its
+    neighbours are such points too: one alone, or a few of a surface, may be at a hole between sparse points.
     """
     chords = points[near] - points[:, None]
     mean = chords.mean(axis=1)
@@ -45,7 +48,9 @@ def outward_steps(
     reach = np.linalg.norm(chords, axis=2).max(axis=1, keepdims=True)
     step = OUT * reach * away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), np.finfo(points.dtype).tiny)
     lonely = KDTree(points).query(points + step)[0] > LONELY * OUT * reach[:, 0]
-    if np.trace(projectors[0]) < points.shape[1] - 1.5:
-        others = near != np.arange(len(points))[:, None]
-        lonely &= (lonely[near] & others).sum(axis=1) >= COMPANY
+    dimension = round(points.shape[1] - np.trace(projectors[0]))
+    others = near != np.arange(len(points))[:, None]
+    lonely &= (lonely[near] & others).sum(axis=1) >= min(dimension, COMPANY)
+    if dimension > 1 and lonely.sum() < RIM:
+        lonely[:] = False
     return points[lonely], step[lonely]
