@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.tree_util import Partial
 
+from implicit_manifolds.box import Box
 from implicit_manifolds.manifold.analytic import sphere, torus, torus_point
 from implicit_manifolds.mcmc import (
     ChainsStuck,
@@ -86,6 +89,9 @@ def test_starts_that_no_chain_could_leave_are_refused_with_what_to_do():
         run(jax.random.key(0), sampler, off, 5)
     with pytest.raises(ValueError, match=r"energy is not finite at 1 of 2 starts \(first: 1\)"):
         run(jax.random.key(0), sampler, infinite, 5)
+    upper = replace(sampler, box=Box(jnp.asarray([-1.5, 0.1]), jnp.asarray([1.5, 1.5])))
+    with pytest.raises(ValueError, match=r"1 of 2 starts \(first: 1\) lie outside the box"):
+        run(jax.random.key(0), upper, jnp.asarray([[0.0, 1.0], [0.0, -1.0]]), 5)
     for positions in (jnp.asarray([0.0, 1.0]), jnp.asarray([[0, 1]])):
         with pytest.raises(ValueError, match="floating-point numbers of shape"):
             start_chains(jax.random.key(0), sampler, positions, None)

@@ -8,7 +8,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from .._devices import on_host, placed, replicated
 from .._types import Array, Float, Int, RandomKey
 from ..manifold.multipliers import residual_weights
-from .outcome import Reason
+from .outcome import Reason, inside
 from .phase_space import PhasePoint, reverse_floor
 from .sampler import AdjustedSampler, Sampler
 
@@ -72,8 +72,8 @@ def start_chains(key: RandomKey, sampler: Sampler, positions, mesh: Mesh | None)
     """Initial states, one chain a row of `positions`, spread over the mesh.
 
     Raises ValueError where positions are no floating-point rows or do not share evenly; for a sampler that checks
-    reversibility also where no chain could ever leave them: off M, at an energy that is not finite, or with a
-    tolerance that the dtype cannot reach (in float32 chains then freeze, some at a high acceptance).
+    reversibility also where no chain could ever leave them: off M or beyond its end, at an energy that is not finite,
+    or with a tolerance that the dtype cannot reach (in float32 chains then freeze, some at a high acceptance).
     """
     if np.ndim(positions) != 2 or not jnp.issubdtype(jnp.asarray(positions).dtype, jnp.floating):
         raise ValueError("positions must be floating-point numbers of shape (chains, n)")
@@ -86,7 +86,7 @@ def start_chains(key: RandomKey, sampler: Sampler, positions, mesh: Mesh | None)
 @jax.jit
 def _start_faults(sampler, states: PhasePoint):
     """At each start, in this order: how far F is from zero in units of what counts as such, F's rounding, the least
-    distance that a reversed move can be held to, and whether U is finite.
+    distance that a reversed move can be held to, whether U is finite, and whether M has it.
     """
 
     def one(state):
@@ -94,12 +94,13 @@ def _start_faults(sampler, states: PhasePoint):
         excess = jnp.linalg.norm(residual_weights(at, sampler.tolerance) * at.residual)
         reach = jnp.maximum(1, jnp.linalg.norm(at.position))
         rounding = jnp.finfo(reach.dtype).eps * reach * jnp.max(at.row_norms)
-        return excess, rounding, reverse_floor(at, sampler.tolerance), jnp.isfinite(state.potential)
+        has = inside(getattr(sampler, "box", None), at)
+        return excess, rounding, reverse_floor(at, sampler.tolerance), jnp.isfinite(state.potential), has
 
     return jax.vmap(one)(states)
 
 
-def _refuse_starts(sampler: AdjustedSampler, excess, rounding, floor, finite) -> None:
+def _refuse_starts(sampler: AdjustedSampler, excess, rounding, floor, finite, has) -> None:
     tolerance, reverse = sampler.tolerance, sampler.reverse_tolerance
     if tolerance is not None and tolerance < np.median(rounding):
         raise ValueError(
@@ -111,11 +112,16 @@ def _refuse_starts(sampler: AdjustedSampler, excess, rounding, floor, finite) ->
             f"the reverse tolerance of {float(reverse):.0e} is below ten times what solves leave in {floor.dtype}, "
             f"{np.median(floor):.0e}, and would bias the law; leave it unset"
         )
-    off, infinite = np.flatnonzero(~(excess <= OFF)), np.flatnonzero(~finite)
+    off, infinite, outside = (np.flatnonzero(bad) for bad in (~(excess <= OFF), ~finite, ~has))
     if len(off):
         raise ValueError(
             f"{len(off)} of {len(excess)} starts (first: {off[0]}) do not lie on {{F = 0}} to the accuracy of their "
             "dtype; bring them there with manifold.project"
+        )
+    if len(outside):
+        raise ValueError(
+            f"{len(outside)} of {len(has)} starts (first: {outside[0]}) lie outside the box or the domain of F, where "
+            "M ends; leave them out"
         )
     if len(infinite):
         raise ValueError(f"the energy is not finite at {len(infinite)} of {len(finite)} starts (first: {infinite[0]})")

@@ -63,8 +63,8 @@ def run(
 
     Chunks and meshes change no draw. With several processes (`jax.distributed`) each calls `run` alike and gets all
     results. Memory is num_samples x chains x n.
-    Raises ValueError for starts that no chain could leave (off M, of infinite energy) and for a tolerance that the
-    dtype cannot reach, `ChainsStuck` where warm-up leaves a chain standing still.
+    Raises ValueError for starts that no chain could leave (off M or beyond its end, of infinite energy) and for a
+    tolerance that the dtype cannot reach, `ChainsStuck` where warm-up leaves a chain standing still.
 
     Arguments:
         key: a `jax.random` key.
