@@ -13,8 +13,9 @@ from implicit_manifolds.certificate.homology import betti_numbers
 from implicit_manifolds.certificate.parts import Component, Topology, describe
 from implicit_manifolds.certificate.topology import topology
 from implicit_manifolds.manifold.analytic import circle_in_space, clifford_torus, sphere, stiefel, torus
-from implicit_manifolds.volumes.atlas import normals_at, part_of
+from implicit_manifolds.volumes.atlas import normals_at
 from implicit_manifolds.volumes.cover import cover
+from implicit_manifolds.volumes.parts import part_of
 
 
 def box(*half):

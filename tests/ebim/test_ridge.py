@@ -93,7 +93,10 @@ def test_edges_are_where_no_neighbour_is_on_one_side_and_steps_lead_out():
     assert outward.min() > 0.6
     ball = random.normal(size=(1500, 3))
     ball /= np.linalg.norm(ball, axis=1, keepdims=True)
-    assert len(outward_steps(ball, *local_projectors(ball, 1, 9))[0]) <= 2
+    assert len(outward_steps(ball, *local_projectors(ball, 1, 9))[0]) == 0
+    fading = random.normal(size=(1500, 2))
+    fading = np.column_stack([fading, 0.1 * fading[:, 0] ** 2])
+    assert len(outward_steps(fading, *local_projectors(fading, 1, 9))[0]) == 0
 
 
 def _sphere_with_drift(x):

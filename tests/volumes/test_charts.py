@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +14,12 @@ from scipy import stats
 
 from implicit_manifolds import Box, Manifold
 from implicit_manifolds.manifold.analytic import circle_in_space, clifford_torus, sphere, torus, torus_point, trefoil
-from implicit_manifolds.volumes.atlas import components, density_of, draw_pool, neighbour_distance, normals_at
+from implicit_manifolds.manifold.projection import project
+from implicit_manifolds.manifold.ridge import Ridge
+from implicit_manifolds.volumes.atlas import density_of, draw_pool, neighbour_distance, normals_at
 from implicit_manifolds.volumes.charts import make_atlas
 from implicit_manifolds.volumes.cover import cover, focused
+from implicit_manifolds.volumes.parts import components
 from implicit_manifolds.volumes.pools import combined, integrate, volume
 
 
@@ -141,10 +145,31 @@ def test_weighted_points_are_uniform_and_fall_to_components_by_volume():
 
 
 def test_parts_are_the_connected_components():
-    assert components(covered("torus").atlas).max() == 0
-    atlas = covered("two spheres").atlas
-    part = components(atlas)
+    assert components(covered("torus")).max() == 0
+    spheres = covered("two spheres")
+    atlas, part = spheres.atlas, components(spheres)
     np.testing.assert_array_equal(part, atlas.bases[:, 0] > 0)  # the larger sphere, with more charts, is part 0
+
+
+def _drifting(x):
+    """x less its nearest point of the unit circle, and a drift along it past (1, 0) and (-1, 0)."""
+    size = jnp.linalg.norm(x)
+    unit = x / size
+    return (size - 1) * unit + 0.04 * jnp.exp(-0.5 * (unit[1] / 0.03) ** 2) * jnp.array([-unit[1], unit[0]])
+
+
+def test_parts_are_not_joined_by_what_lies_beyond_the_domain_of_the_field():
+    angle = np.linspace(0, 2 * np.pi, 60, endpoint=False) + 0.05
+    anchors = jnp.asarray(np.column_stack([np.cos(angle), np.sin(angle)]), jnp.float32)
+    box = Box(-1.5 * jnp.ones(2), 1.5 * jnp.ones(2))
+    for reach, parts in ((0.03, 2), (0.05, 1)):
+        ridge = Ridge(Partial(_drifting), 1, 0.25, reach)
+        anchors = anchors[jax.vmap(partial(project, ridge))(anchors).converged]
+        manifold = cover(jax.random.key(0), Manifold(ridge, box, anchors))
+        label = components(manifold)
+        assert label.max() == parts - 1
+        above = manifold.atlas.bases[:, 1] > 0
+        assert parts == 1 or len(np.unique(label[above])) == len(np.unique(label[~above])) == 1
 
 
 def test_discs_shrink_until_they_keep_to_one_sheet():

@@ -11,9 +11,10 @@ from scipy.spatial import KDTree
 
 from .._loops import over_points
 from ..manifold.tangent import FramedMDF, linearize
-from ..volumes.atlas import charts_of, components, draw_around, normals_at, part_of
+from ..volumes.atlas import charts_of, draw_around, normals_at
 from ..volumes.lines import uniform_pool
 from ..volumes.manifold import Manifold
+from ..volumes.parts import components, part_of
 from ..volumes.pools import Pool, even_points
 from .duality import consistent
 from .homology import betti_numbers
@@ -69,7 +70,7 @@ def _of_meshes(manifold: Manifold) -> Topology:
 
 
 def _of_charts(manifold: Manifold) -> Topology:
-    part = components(charts_of(manifold))
+    part = components(manifold)
     for count in DRAWS:
         pool, inside = draw_around(jax.random.key(0), manifold, count)
         parts, settled, finest = _chart_components(manifold, part, pool, inside)

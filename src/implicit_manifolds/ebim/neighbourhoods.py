@@ -10,9 +10,11 @@ STEEPEST = 0.5
 OUT, LONELY = 2.0, 0.8
 """How far beyond an edge the field is trained, in distances to a point's farthest neighbour; and of that, how far from
 all others one must be there."""
-COMPANY, RIM = 2, 8
-"""How many neighbours of a point at an edge must be such points, of a curve one; and how many make an edge of a surface
-or more."""
+COMPANY = 2
+"""How many neighbours of a point at an edge must be such points; of a curve one."""
+RIM, FADED = 8, 1.3
+"""How many points make an edge of a surface or more; and how far apart neighbours are there, where half of them are
+missing, over how far they are around it, up to which it is an edge and no density that fades."""
 
 
 def local_projectors(
@@ -40,7 +42,8 @@ def outward_steps(
     """Of points (N, n) those at an edge, and a tangential step out of each, `OUT` times as far as its neighbours reach.
 
     A point is at an edge where so far from the mean of its neighbours there is no other point, and where some of its
-    neighbours are such points too: one alone, or a few of a surface, may be at a hole between sparse points.
+    neighbours are such points too: one alone, or a few of a surface, may be at a hole between sparse points. Where a
+    surface's points are farther and farther apart outwards nothing is known to end.
     """
     chords = points[near] - points[:, None]
     mean = chords.mean(axis=1)
@@ -49,6 +52,9 @@ def outward_steps(
     step = OUT * reach * away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), np.finfo(points.dtype).tiny)
     lonely = KDTree(points).query(points + step)[0] > LONELY * OUT * reach[:, 0]
     dimension = round(points.shape[1] - np.trace(projectors[0]))
+    if dimension > 1:
+        around = np.quantile(reach[near[near].reshape(len(points), -1), 0], 0.1, axis=1)
+        lonely &= reach[:, 0] <= FADED * 2 ** (1 / dimension) * around
     others = near != np.arange(len(points))[:, None]
     lonely &= (lonely[near] & others).sum(axis=1) >= min(dimension, COMPANY)
     if dimension > 1 and lonely.sum() < RIM:

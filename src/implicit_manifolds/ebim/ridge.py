@@ -33,8 +33,9 @@ GAIN, FEW = 0.8, 0.05
 BETWEEN = 0.25, 0.5
 EDGE, FARTHEST = 1.2, 0.001
 """M reaches to where ‖F‖ is so many times what it is at most over the data, but for such a share of the places."""
-LARGEST = 0.25
-"""‖F‖ in holes between data without an edge, up to which they are filled; at stray ridges it is .6 and more."""
+LARGEST, WIDER = 0.25, 2.0
+"""‖F‖ in holes between data without an edge, up to which they are filled; and what M then reaches to, over the largest
+‖F‖ seen there. At stray ridges ‖F‖ is .6 and more."""
 LOOKS = 8192
 CLOSEST = 4.0
 """The last weight of the data where they are noisy."""
@@ -267,7 +268,7 @@ def _ended(key: RandomKey, ridge: Ridge, points, box: Box, config: RidgeConfig, 
     if usable.any():
         reach = max(reach, EDGE * float(np.quantile(over_points(_size, ridge.field, found[usable]), 1 - FARTHEST)))
     if sharp and not len(outward_steps(host.astype(np.float64), projectors, near)[0]):
-        reach = max(reach, EDGE * _most_around(key, ridge, host, projectors, near, box))
+        reach = max(reach, WIDER * _most_around(key, ridge, host, projectors, near, box))
     return replace(ridge, reach=jnp.asarray(reach, points.dtype))
 
 

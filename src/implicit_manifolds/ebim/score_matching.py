@@ -15,9 +15,10 @@ from ..networks.energy import FourierEnergy
 from ..networks.mixtures import PiecewiseMixture
 from ..training.loop import History, train_afresh
 from ..training.objective import Objective, Terms
-from ..volumes.atlas import components, draw_pool, part_of
+from ..volumes.atlas import charts_of, draw_pool
 from ..volumes.importance import MIN_NORMALIZER_DRAWS
-from ..volumes.manifold import Atlas, Manifold
+from ..volumes.manifold import Manifold
+from ..volumes.parts import components, part_of
 from ..volumes.pools import Pool, log_integral
 from .members import (
     Best,
@@ -132,12 +133,12 @@ def fit_score_matching(
         least = int(jnp.argmin(best.losses))
         return jax.tree.map(lambda leaf: leaf[least], best.members), history
     pool = draw_pool(weight_key, manifold, MIN_NORMALIZER_DRAWS)
-    return _weighed_by_part(best.members, np.asarray(points), manifold.atlas, pool), history
+    return _weighed_by_part(best.members, np.asarray(points), manifold, pool), history
 
 
-def _weighed_by_part(members, points, atlas: Atlas, pool: Pool) -> PiecewiseMixture:
+def _weighed_by_part(members, points, manifold: Manifold, pool: Pool) -> PiecewiseMixture:
     """The mean of the members' densities, each connected part of M with the share of the points that lie on it."""
-    part = components(atlas)
+    atlas, part = charts_of(manifold), components(manifold)
     energies = member_energies(members, pool.points)
     of_pool, of_data = (part_of(atlas, part, rows) for rows in (pool.points, points))
     rows = []

@@ -59,8 +59,10 @@ def survey(key: RandomKey, manifold: Manifold, points, starts, members: int) -> 
     random = host_generator(key)
     data = fold_densities(random, points, dimension, members)
     centres = points[:MAX_CENTRES]
-    base, radii, share = _focus(random, centres, mixture_weights(data.densities), dimension)
-    manifold = focused(focus_key, manifold, centres[base], share, radii)
+    widest = float(charts_of(manifold).radii.max())
+    base, radii, share = _focus(random, centres, mixture_weights(data.densities), dimension, widest)
+    if len(base):
+        manifold = focused(focus_key, manifold, centres[base], share, radii)
     atlas = charts_of(manifold)
     for share_of, what in ((atlas.uncovered, "is on no chart"), (atlas.inconsistent, "is on charts that disagree")):
         if share_of > WORST_SHARE:
@@ -68,16 +70,20 @@ def survey(key: RandomKey, manifold: Manifold, points, starts, members: int) -> 
     return Survey(manifold, data)
 
 
-def _focus(random, centres, weights, dimension: int):
+def _focus(random, centres, weights, dimension: int, widest: float):
     """Charts for a kernel density of the given weights (s,): centre, radius and probability of each.
 
     Where kernels are wide, many hold any point; of these only as many get a chart as leaves about `OVERLAP` that do.
+    Kernels wider than the `widest` chart of M get none: even draws serve them, and their discs would lie over other
+    sheets of M beyond an edge.
     """
-    widths, charts = bandwidths(centres), []
+    widths = DISC * bandwidths(centres)
+    charts = [(np.zeros(0, int), np.zeros(0), np.zeros(0))]
     for row in np.flatnonzero(weights >= LEAST_WEIGHT):
         around = NEIGHBOUR * (DISC * MULTIPLES[row]) ** dimension
         count = math.ceil(len(centres) * min(1, OVERLAP / around))
         base = random.choice(len(centres), count, replace=False)
-        charts.append((base, DISC * widths[row, base], np.full(count, weights[row] / count)))
+        base = base[widths[row, base] <= widest]
+        charts.append((base, widths[row, base], np.full(len(base), weights[row] / count)))
     base, radii, share = (np.concatenate(parts) for parts in zip(*charts, strict=True))
-    return base, radii, share / share.sum()
+    return base, radii, share / max(share.sum(), np.finfo(float).tiny)

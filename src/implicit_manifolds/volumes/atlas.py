@@ -10,8 +10,6 @@ import math
 
 import jax.numpy as jnp
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from .._loops import over_points
@@ -162,19 +160,6 @@ def _lifted(mdf, row):
     return position, lower_solve(at.gram_factor, at.jacobian), found.converged, within
 
 
-def components(atlas: Atlas) -> Int[np.ndarray, " b"]:
-    """For each chart the number of the connected part of M it belongs to, the part with most charts being 0.
-
-    Charts are joined where one holds another's base: in a manifold without charts that cross gaps these are the
-    connected components.
-    """
-    size, pairs = len(atlas.bases), neighbours(atlas)
-    links = coo_array((np.ones(pairs.shape[1]), tuple(pairs)), (size, size))
-    _, label = connected_components(links, directed=False)
-    order = np.argsort(-np.bincount(label), kind="stable")
-    return np.argsort(order)[label]
-
-
 def neighbours(atlas: Atlas) -> Int[np.ndarray, "2 p"]:
     """Pairs of charts of which the second holds the base of the first."""
     pairs = [np.empty((2, 0), int)]
@@ -182,11 +167,6 @@ def neighbours(atlas: Atlas) -> Int[np.ndarray, "2 p"]:
         inside = disc_density(atlas, chart, atlas.bases[base], atlas.normals[base])[1]
         pairs.append(np.stack([base[inside], chart[inside]]))
     return np.concatenate(pairs, axis=1)
-
-
-def part_of(atlas: Atlas, parts: Int[np.ndarray, " b"], points: Float[np.ndarray, "c n"]) -> Int[np.ndarray, " c"]:
-    """The part (c,) of M that points on or near it belong to, given each chart's (b,): that of the nearest base."""
-    return parts[KDTree(atlas.bases).query(points)[1]]
 
 
 def neighbour_distance(points: Float[np.ndarray, "b n"], rank: int) -> Float[np.ndarray, " b"]:

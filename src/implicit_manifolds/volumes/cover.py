@@ -7,11 +7,12 @@ from scipy.spatial import KDTree
 
 from .._random import derived_keys, host_generator
 from .._types import Array, Bool, Float, RandomKey
-from .atlas import charts_of, components, density_of, draw_pool, normals_at, part_of
+from .atlas import charts_of, density_of, draw_pool, normals_at
 from .charts import even_atlas, make_atlas
 from .growth import ends, grown, thinned
 from .lines import pool_of_size
 from .manifold import Atlas, Manifold
+from .parts import components, part_of
 from .pools import Pool, even_points
 
 FEWEST, USUAL, MOST = 512, 2048, 8192
@@ -61,7 +62,7 @@ def cover(key: RandomKey, manifold: Manifold, seen: Float[np.ndarray | Array, "p
     atlas = even_atlas(even_key, manifold.mdf, even_points(random, draw(pool_key), size))
     atlas = _repaired(repair_key, manifold, atlas, draw, known)
     if not manifold.signed:
-        atlas = _connected(atlas, known)
+        atlas = _connected(manifold.charted(atlas), known)
     return manifold.charted(atlas._replace(uncovered=max(float(atlas.uncovered), beyond)))
 
 
@@ -112,9 +113,9 @@ def _repaired(
     return atlas
 
 
-def _connected(atlas: Atlas, known: Float[np.ndarray, "c n"]) -> Atlas:
+def _connected(manifold: Manifold, known: Float[np.ndarray, "c n"]) -> Atlas:
     """Without charts of parts that hold no known points (c, n), such as what a chart sees beyond an edge."""
-    part = components(atlas)
+    atlas, part = charts_of(manifold), components(manifold)
     kept = np.isin(part, part_of(atlas, part, known))
     bases, normals, radii, shares = (np.asarray(leaf)[kept] for leaf in atlas[:4])
     return Atlas(bases, normals, radii, shares / shares.sum(), *atlas[4:])
