@@ -24,7 +24,7 @@ from ..training.objective import LossObjective, Terms
 LEAST_GAP, CLEAR_GAP = 0.5, 0.7
 """Of the median eigenvalues, which run from one, normal, to zero, tangent. Less than the first is no gap; less than the
 second, and a wider network or more noise may show a clearer one."""
-COARSER = 2.0
+COARSER, WIDEST = 2.0, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,13 +91,16 @@ def denoised(
     """A field that takes noise away from `points` (N, n), standardised, and the dimension that its spectrum tells.
 
     Where the spectrum has no clear gap the network is made twice as wide; then the least noise is doubled, since data
-    that are noisy themselves fill space at scales below their noise. The first clear gap counts, else the largest;
-    where that is none, `Dimension.found` is False. Raises TrainingDiverged.
+    that are noisy themselves fill space at scales below their noise; at last, where there is none yet, the network is
+    made wider again. The first clear gap counts, else the largest; where that is none, `Dimension.found` is False.
+    Raises TrainingDiverged.
     """
     model_key, train_key = derived_keys(key, 2)
     rows = jnp.asarray(np.arange(max(len(points), config.batch_size)) % len(points))
     tried: list[tuple[Displacement, Dimension]] = []
     for wider, least in _attempts(config):
+        if wider == WIDEST and any(found.found for _, found in tried):
+            break
         hidden = tuple(wider * width for width in config.hidden)
         start = Displacement(points.shape[1], hidden, rngs=nnx.Rngs(model_key))
         loss = LossObjective(Partial(_denoising, jnp.asarray(least), jnp.asarray(config.most_noise)))
@@ -119,6 +122,7 @@ def _attempts(config: DenoisingConfig) -> Iterator[tuple[int, float]]:
     while least <= config.most_least_noise:
         yield 1, least
         least *= COARSER
+    yield WIDEST, config.least_noise
 
 
 def dimension(

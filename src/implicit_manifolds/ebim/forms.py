@@ -15,6 +15,7 @@ from ..volumes.cover import cover
 from ..volumes.manifold import Manifold
 from .anchors import projected
 from .dimension import Dimension, dimension
+from .holes import filled
 from .manifold import ManifoldConfig, fit_manifold
 from .ridge import RidgeConfig, fit_ridge, held_out, mean_distance
 from .survey import has_pools
@@ -64,6 +65,8 @@ def fit_form(
     split_key, ridge_key, zero_key, look_key = derived_keys(key, 4)
     train, test = held_out(split_key, points)
     found, history, spectrum = fit_ridge(ridge_key, train, test, codimension, box, ridge, **options)
+    if spectrum.noise <= ridge.denoising.least_noise and has_pools(points.shape[1], found.codimension):
+        found = filled(look_key, found, train, box, ridge.neighbours)
     learned = Learned(found, history, spectrum)
     if form == "ridge":
         return learned

@@ -12,9 +12,9 @@ OUT, LONELY = 2.0, 0.8
 all others one must be there."""
 COMPANY = 2
 """How many neighbours of a point at an edge must be such points; of a curve one."""
-RIM, FADED = 8, 1.3
-"""How many points make an edge of a surface or more; and how far apart neighbours are there, where half of them are
-missing, over how far they are around it, up to which it is an edge and no density that fades."""
+RIM, FADED = 8, 1.2
+"""How many points make an edge of a surface or more; and how far apart neighbours are there, in the median, over how
+far they are around it, in a half ball each, up to which it is an edge and no density that fades."""
 
 
 def local_projectors(
@@ -52,11 +52,14 @@ def outward_steps(
     step = OUT * reach * away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), np.finfo(points.dtype).tiny)
     lonely = KDTree(points).query(points + step)[0] > LONELY * OUT * reach[:, 0]
     dimension = round(points.shape[1] - np.trace(projectors[0]))
-    if dimension > 1:
-        around = np.quantile(reach[near[near].reshape(len(points), -1), 0], 0.1, axis=1)
-        lonely &= reach[:, 0] <= FADED * 2 ** (1 / dimension) * around
     others = near != np.arange(len(points))[:, None]
     lonely &= (lonely[near] & others).sum(axis=1) >= min(dimension, COMPANY)
-    if dimension > 1 and lonely.sum() < RIM:
+    if dimension > 1 and (lonely.sum() < RIM or _fades(reach[:, 0], near, lonely, dimension)):
         lonely[:] = False
     return points[lonely], step[lonely]
+
+
+def _fades(reach: Float[np.ndarray, " N"], near: Int[np.ndarray, "N q"], lonely, dimension: int) -> bool:
+    """Whether points are much farther apart at lonely ones, whose neighbours lie in half a ball, than around them."""
+    around = np.quantile(reach[near[near[lonely]].reshape(lonely.sum(), -1)], 0.1, axis=1)
+    return bool(np.median(reach[lonely] / around) > FADED * 2 ** (1 / dimension))

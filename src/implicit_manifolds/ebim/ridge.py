@@ -33,10 +33,6 @@ GAIN, FEW = 0.8, 0.05
 BETWEEN = 0.25, 0.5
 EDGE, FARTHEST = 1.2, 0.001
 """M reaches to where ‖F‖ is so many times what it is at most over the data, but for such a share of the places."""
-LARGEST, WIDER = 0.25, 2.0
-"""‖F‖ in holes between data without an edge, up to which they are filled; and what M then reaches to, over the largest
-‖F‖ seen there. At stray ridges ‖F‖ is .6 and more."""
-LOOKS = 8192
 CLOSEST = 4.0
 """The last weight of the data where they are noisy."""
 
@@ -61,7 +57,7 @@ class RidgeConfig(TrainingConfig):
     gap: float = 0.25
     least_reach: float = 0.03
     near_enough: float = 0.0025  # mean held-out distance at which no larger network is tried
-    doublings: int = 1  # of width and steps, tried while held-out points are farther than that
+    doublings: int = 2  # of steps, the first of width too, tried while held-out points are farther than that
 
 
 def far_loss(model: Callable, points: Float[Array, "batch n"], data: Float[Array, "N n"], softening: Number) -> Scalar:
@@ -198,21 +194,21 @@ def fit_ridge(
 
     First the field is denoised, from the least noise at which its spectrum has a gap; codimension k is where, unless
     given. Then it is fitted to the data, their noise the less smoothed the less there is. `test` points say whether a
-    network twice as wide is worth trying. Raises TrainingDiverged, and InputError where no codimension is given and
-    the spectrum has no gap.
+    wider network, and then a longer fit, is worth trying. Raises TrainingDiverged, and InputError where no codimension
+    is given and the spectrum has no gap.
     """
     best: tuple[float, Ridge, History, Dimension] | None = None
     options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
     for size, size_key in enumerate(derived_keys(key, config.doublings + 1)):
-        wider = replace(config.denoising, hidden=tuple(width << size for width in config.denoising.hidden))
+        wider = replace(config.denoising, hidden=tuple(width << min(size, 1) for width in config.denoising.hidden))
         grown = replace(config, denoising=wider, num_steps=config.num_steps << size)
         ridge, history, found = _fit_one(size_key, points, codimension, box, grown, size, options)
-        sharp = found.noise <= config.denoising.least_noise
-        ridge = _ended(size_key, ridge, points, box, config, sharp)
+        ridge = _ended(ridge, points, box, config)
         distance = mean_distance(ridge, test, box, FEW)
-        if best is None or distance < GAIN * best[0]:
+        gained = best is None or distance < GAIN * best[0]
+        if gained:
             best = distance, ridge, history, found
-        if distance <= config.near_enough or not sharp:
+        if not gained or distance <= config.near_enough or found.noise > config.denoising.least_noise:
             break
     assert best is not None
     return best[1:]
@@ -255,38 +251,18 @@ def mean_distance(mdf: MDF, points: Float[Array, "N n"], box: Box, few: float = 
     return float(away[: math.ceil((1 - few) * len(away))].mean())
 
 
-def _ended(key: RandomKey, ridge: Ridge, points, box: Box, config: RidgeConfig, sharp: bool) -> Ridge:
-    """With its reach: ‖F‖ somewhat beyond its largest on the way from data to neighbours, but for a few.
-
-    Where the data are `sharp` and end nowhere what is empty between them is a hole by chance, and M goes on over it.
-    """
+def _ended(ridge: Ridge, points, box: Box, config: RidgeConfig) -> Ridge:
+    """With its reach: ‖F‖ somewhat beyond its largest on the way from data to neighbours, but for a few."""
     host = np.asarray(points)
-    projectors, near = local_projectors(host.astype(np.float64), ridge.codimension, config.neighbours)
+    near = local_projectors(host.astype(np.float64), ridge.codimension, config.neighbours)[1]
     between = np.concatenate([share * host[near] + (1 - share) * host[:, None] for share in BETWEEN])
     found, usable = projected(ridge, between.reshape(-1, host.shape[1]), box)
     reach = config.least_reach
     if usable.any():
-        reach = max(reach, EDGE * float(np.quantile(over_points(_size, ridge.field, found[usable]), 1 - FARTHEST)))
-    if sharp and not len(outward_steps(host.astype(np.float64), projectors, near)[0]):
-        reach = max(reach, WIDER * _most_around(key, ridge, host, projectors, near, box))
+        reach = max(reach, EDGE * float(np.quantile(over_points(field_norm, ridge.field, found[usable]), 1 - FARTHEST)))
     return replace(ridge, reach=jnp.asarray(reach, points.dtype))
 
 
-def _most_around(key: RandomKey, ridge: Ridge, points, projectors, near, box: Box) -> float:
-    """The largest ‖F‖ on the ridge around points, as far as their neighbours reach; 0 if it runs off beyond LARGEST."""
-    random = host_generator(key)
-    row = np.tile(np.arange(len(points)), max(LOOKS // len(points), 1))
-    away = np.linalg.norm(points[near] - points[:, None], axis=2).max(axis=1)[row]
-    step = random.normal(size=points[row].shape)
-    step -= np.einsum("bij,bj->bi", projectors[row], step)
-    step *= (random.uniform(size=len(row)) * away / np.linalg.norm(step, axis=1))[:, None]
-    endless = replace(ridge, reach=jnp.asarray(jnp.inf, points.dtype))
-    found, usable = projected(endless, (points[row] + step).astype(points.dtype), box)
-    sizes = np.asarray(over_points(_size, ridge.field, found[usable]))
-    if np.mean(sizes > LARGEST) > FARTHEST:
-        return 0.0
-    return float(sizes.max(initial=0.0, where=sizes <= LARGEST))
-
-
-def _size(field, x):
+def field_norm(field: Any, x: Vector) -> Scalar:
+    """‖F(x)‖."""
     return jnp.linalg.norm(field(x))

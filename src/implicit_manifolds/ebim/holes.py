@@ -1,0 +1,61 @@
+"""Holes between sparse points of a ridge that ends nowhere: filled by letting its reach rise."""
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+
+from .._loops import over_points
+from .._random import host_generator
+from .._types import Array, Float, RandomKey
+from ..box import Box
+from ..certificate.orientation import has_edge
+from ..manifold.ridge import Ridge
+from ..volumes.cover import cover
+from ..volumes.manifold import Manifold
+from .anchors import projected
+from .neighbourhoods import local_projectors, outward_steps
+from .ridge import field_norm
+
+LARGEST, STEP = 0.25, 1.4
+"""‖F‖ in holes up to which they are filled, at stray ridges it is .6 and more; and from one reach to the next."""
+LOOKS, FEW = 8192, 0.001
+
+
+def filled(key: RandomKey, ridge: Ridge, points: Float[Array, "N n"], box: Box, neighbours: int) -> Ridge:
+    """With a reach at which M has no edge, where the points (N, n) themselves have none; else as it was.
+
+    What is empty between points that end nowhere is a hole by chance. Where ‖F‖ just around the points keeps within
+    reach, but for a few places, there is none. `neighbours` as in `RidgeConfig`.
+    """
+    host = np.asarray(points)
+    projectors, near = local_projectors(host.astype(np.float64), ridge.codimension, neighbours)
+    if len(outward_steps(host.astype(np.float64), projectors, near)[0]):
+        return ridge
+    around = _around(key, ridge, host, projectors, near, box)
+    reach = float(np.quantile(around, 1 - FEW))
+    if not ridge.reach < reach <= LARGEST:
+        return ridge
+    found, usable = projected(ridge, points, box)
+    while reach < LARGEST:
+        wider = replace(ridge, reach=jnp.asarray(reach, points.dtype))
+        try:
+            if not has_edge(cover(key, Manifold(wider, box, found[usable]))):
+                return wider
+        except (ArithmeticError, ValueError):
+            return ridge
+        reach *= STEP
+    return ridge
+
+
+def _around(key: RandomKey, ridge: Ridge, points, projectors, near, box: Box) -> Float[np.ndarray, " c"]:
+    """‖F‖ on the endless ridge around points, as far as their neighbours reach."""
+    random = host_generator(key)
+    row = np.tile(np.arange(len(points)), max(LOOKS // len(points), 1))
+    away = np.linalg.norm(points[near] - points[:, None], axis=2).max(axis=1)[row]
+    step = random.normal(size=points[row].shape)
+    step -= np.einsum("bij,bj->bi", projectors[row], step)
+    step *= (random.uniform(size=len(row)) * away / np.linalg.norm(step, axis=1))[:, None]
+    endless = replace(ridge, reach=jnp.asarray(jnp.inf, points.dtype))
+    found, usable = projected(endless, (points[row] + step).astype(points.dtype), box)
+    return np.asarray(over_points(field_norm, ridge.field, found[usable]))
