@@ -33,7 +33,7 @@ def filled(key: RandomKey, ridge: Ridge, points: Float[Array, "N n"], box: Box, 
     if len(outward_steps(host.astype(np.float64), projectors, near)[0]):
         return ridge
     around = _around(key, ridge, host, projectors, near, box)
-    reach = float(np.quantile(around, 1 - FEW))
+    reach = float(np.quantile(np.append(around, 0.0), 1 - FEW))
     if not ridge.reach < reach <= LARGEST:
         return ridge
     found, usable = projected(ridge, points, box)
