@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
+from scipy.spatial import KDTree
 
 from .._loops import over_points
 from .._random import host_generator
@@ -11,6 +12,7 @@ from .._types import Array, Float, RandomKey
 from ..box import Box
 from ..certificate.orientation import has_edge
 from ..manifold.ridge import Ridge
+from ..volumes.atlas import draw_pool
 from ..volumes.cover import cover
 from ..volumes.manifold import Manifold
 from .anchors import projected
@@ -20,13 +22,16 @@ from .ridge import field_norm
 LARGEST, STEP = 0.25, 1.4
 """‖F‖ in holes up to which they are filled, at stray ridges it is .6 and more; and from one reach to the next."""
 LOOKS, FEW = 8192, 0.001
+AROUND, SLACK = 1.5, 8.0
+"""Radius of the ball that tells how many points a hole should hold, in the hole's; and by how much more than is usual
+that number may be."""
 
 
 def filled(key: RandomKey, ridge: Ridge, points: Float[Array, "N n"], box: Box, neighbours: int) -> Ridge:
     """With a reach at which M has no edge, where the points (N, n) themselves have none; else as it was.
 
-    What is empty between points that end nowhere is a hole by chance. Where ‖F‖ just around the points keeps within
-    reach, but for a few places, there is none. `neighbours` as in `RidgeConfig`.
+    What is empty between points that end nowhere is a hole by chance, unless that is too unlikely. Where ‖F‖ just
+    around the points keeps within reach, but for a few places, there is none. `neighbours` as in `RidgeConfig`.
     """
     host = np.asarray(points)
     projectors, near = local_projectors(host.astype(np.float64), ridge.codimension, neighbours)
@@ -40,12 +45,26 @@ def filled(key: RandomKey, ridge: Ridge, points: Float[Array, "N n"], box: Box, 
     while reach < LARGEST:
         wider = replace(ridge, reach=jnp.asarray(reach, points.dtype))
         try:
-            if not has_edge(cover(key, Manifold(wider, box, found[usable]))):
-                return wider
+            manifold = cover(key, Manifold(wider, box, found[usable]))
         except (ArithmeticError, ValueError):
             return ridge
+        if not has_edge(manifold):
+            return wider if _by_chance(host, draw_pool(key, manifold, LOOKS).points, manifold.dimension) else ridge
         reach *= STEP
     return ridge
+
+
+def _by_chance(points, at: Float[np.ndarray, "c n"], dimension: int) -> bool:
+    """Whether balls around points of M (c, n) that hold no datum may be empty by chance.
+
+    By what lies just around it a ball in which λ points are expected is empty with probability exp(-λ); the largest λ
+    of N points that are scattered evenly is about log N + m log log N (Janson 1986).
+    """
+    tree = KDTree(points)
+    away = tree.query(at)[0]
+    near = tree.query_ball_point(at, AROUND * away, return_length=True)
+    usual = np.log(len(points)) + dimension * np.log(np.log(len(points)))
+    return bool(near.max() / (AROUND**dimension - 1) <= usual + SLACK)
 
 
 def _around(key: RandomKey, ridge: Ridge, points, projectors, near, box: Box) -> Float[np.ndarray, " c"]:
