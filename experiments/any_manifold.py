@@ -17,7 +17,7 @@ import numpy as np
 from experiments.common.cells import cell_path, write_cell
 from experiments.common.command import main
 from experiments.common.markdown import median_and_range, replace_between_marks, table_header, table_row
-from experiments.common.places import DOCS, RESULTS
+from experiments.common.places import DOCS, README, RESULTS
 from experiments.laws.more_shapes import BOUNDARIES, NAMES, ONE_SIDED, shape
 from implicit_manifolds import describe, draw_pool, fit, log_density, nearest_points, sample, topology
 from implicit_manifolds.box import uniform_in_box
@@ -63,6 +63,7 @@ def run(options: Options) -> None:
                     fill(shape_name, name, seed)
     for name, rows in tables().items():
         replace_between_marks(PAGE, name, rows)
+    replace_between_marks(README, "shapes", summary())
 
 
 def _path(name: str, of: str, seed: int) -> Path:
@@ -184,6 +185,23 @@ def tables() -> dict[str, str]:
                 ]
                 (easy if name == "all" else hard).append(table_row(*([] if name == "all" else [name]), *words))
     return {"any manifold": "\n".join(easy), "sparse and noisy": "\n".join(hard)}
+
+
+SUMMED = {key: COLUMNS[key] for key in ("test points to M", "samples to the truth", "volume / truth", "NLL - entropy")}
+
+
+def summary() -> str:
+    """Markdown for the README: a line a shape of 1,000 points, noise-free but for one."""
+    groups, rows = read(), table_header("shape", "seeds", "right codimension", "right certificate", *SUMMED)
+    for name in SETS["all"][0]:
+        if cells := groups.get(("all", name)):
+            medians = [
+                median_and_range([c[key] for c in cells if c.get(key) is not None], form)
+                for key, form in SUMMED.values()
+            ]
+            seeds, codimension, _, certificate, *_ = _counts(name, cells)
+            rows.append(table_row(name.replace("_", " "), seeds, codimension, certificate, *medians))
+    return "\n".join(rows)
 
 
 def _counts(name: str, cells: list[dict[str, Any]]) -> list[str]:
