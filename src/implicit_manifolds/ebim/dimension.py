@@ -1,7 +1,7 @@
 """How many directions are normal to the data: a field that takes noise away, and the spectrum of its derivative."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -95,23 +95,29 @@ def denoised(
     made wider again. The first clear gap counts, else the largest; where that is none, `Dimension.found` is False.
     Raises TrainingDiverged.
     """
-    model_key, train_key = derived_keys(key, 2)
-    rows = jnp.asarray(np.arange(max(len(points), config.batch_size)) % len(points))
     tried: list[tuple[Displacement, Dimension]] = []
     for wider, least in _attempts(config):
         if wider == WIDEST and any(found.found for _, found in tried):
             break
         hidden = tuple(wider * width for width in config.hidden)
-        start = Displacement(points.shape[1], hidden, rngs=nnx.Rngs(model_key))
-        loss = LossObjective(Partial(_denoising, jnp.asarray(least), jnp.asarray(config.most_noise)))
+        one = replace(config, hidden=hidden, least_noise=least)
         # Named by width and noise: checkpoints of one attempt must not serve another.
-        state, _ = train_afresh(
-            f"{name}, {hidden[0]}, {least:g}", train_key, start, loss, points[rows], config, **options
-        )
-        tried.append((state.model, dimension_of(state.model, points, least)))
+        tried.append(denoise(key, points, one, name=f"{name}, {hidden[0]}, {least:g}", **options))
         if tried[-1][1].gap >= CLEAR_GAP:
             return tried[-1]
     return max(tried, key=lambda one: one[1].gap)
+
+
+def denoise(
+    key: RandomKey, points: Float[Array, "N n"], config: DenoisingConfig, *, name: str, **options: Any
+) -> tuple[Displacement, Dimension]:
+    """A field of one width that takes away noise of one scale and more, and what its spectrum tells."""
+    model_key, train_key = derived_keys(key, 2)
+    rows = jnp.asarray(np.arange(max(len(points), config.batch_size)) % len(points))
+    start = Displacement(points.shape[1], config.hidden, rngs=nnx.Rngs(model_key))
+    loss = LossObjective(Partial(_denoising, jnp.asarray(config.least_noise), jnp.asarray(config.most_noise)))
+    state, _ = train_afresh(name, train_key, start, loss, points[rows], config, **options)
+    return state.model, dimension_of(state.model, points, config.least_noise)
 
 
 def _attempts(config: DenoisingConfig) -> Iterator[tuple[int, float]]:

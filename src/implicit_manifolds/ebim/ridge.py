@@ -20,7 +20,7 @@ from ..training.config import TrainingConfig
 from ..training.loop import History, train_afresh
 from ..training.objective import Objective, Terms
 from .anchors import projected
-from .dimension import DenoisingConfig, Dimension, denoised, denoising_loss, sure
+from .dimension import DenoisingConfig, Dimension, denoise, denoised, denoising_loss, sure
 from .neighbourhoods import local_projectors, outward_steps
 
 ROWS = 512
@@ -33,8 +33,8 @@ GAIN, FEW = 0.8, 0.05
 BETWEEN = 0.25, 0.5
 EDGE, FARTHEST = 1.2, 0.001
 """M reaches to where ‖F‖ is so many times what it is at most over the data, but for such a share of the places."""
-CLOSEST = 4.0
-"""The last weight of the data where they are noisy."""
+CLOSEST, WIDEST = 4.0, 256
+"""The last weight of the data where they are noisy; and the width beyond which networks are made no wider."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,10 +199,13 @@ def fit_ridge(
     """
     best: tuple[float, Ridge, History, Dimension] | None = None
     options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
+    hidden = config.denoising.hidden
     for size, size_key in enumerate(derived_keys(key, config.doublings + 1)):
-        wider = replace(config.denoising, hidden=tuple(width << min(size, 1) for width in config.denoising.hidden))
-        grown = replace(config, denoising=wider, num_steps=config.num_steps << size)
+        denoising = replace(config.denoising, hidden=hidden)
+        grown = replace(config, denoising=denoising, num_steps=config.num_steps << size)
         ridge, history, found = _fit_one(size_key, points, codimension, box, grown, size, options)
+        if size == 0:
+            hidden = tuple(max(width, min(2 * width, WIDEST)) for width in ridge.field.hidden)
         ridge = _ended(ridge, points, box, config)
         distance = mean_distance(ridge, test, box, FEW)
         gained = best is None or distance < GAIN * best[0]
@@ -220,7 +223,8 @@ def _fit_one(
     """A ridge by networks of one size."""
     first_key, second_key = derived_keys(key, 2)
     denoising = config.denoising
-    model, found = denoised(first_key, points, denoising, name=f"denoising {size}", **options)
+    denoise_here = denoise if size else denoised  # what the first found out about width and noise stands
+    model, found = denoise_here(first_key, points, denoising, name=f"denoising {size}", **options)
     rank = sure(found).codimension if codimension is None else codimension
     # Noisy data are followed less closely: a ridge through every one of them would be rough.
     last = max(config.last_weight * (denoising.least_noise / found.noise) ** 2, CLOSEST)

@@ -16,6 +16,11 @@ class Displacement(nnx.Module):
         self.target = MLP((dimension, *hidden, dimension), rngs=rngs)
         self.target.layers[0].kernel[...] *= SHARPER
 
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Widths of its layers but the last."""
+        return tuple(layer.out_features for layer in self.target.layers[:-1])
+
     def __call__(self, x: Vector) -> Vector:
         """One point, (n,) to (n,)."""
         return x - self.target(x)
