@@ -208,7 +208,8 @@ def fit_ridge(
             hidden = tuple(max(width, min(2 * width, WIDEST)) for width in ridge.field.hidden)
         ridge = _ended(ridge, points, box, config)
         distance = mean_distance(ridge, test, box, FEW)
-        gained = best is None or distance < GAIN * best[0]
+        # A wider network costs every step on M, a longer fit nothing later.
+        gained = best is None or distance < (GAIN if size == 1 else 1.0) * best[0]
         if gained:
             best = distance, ridge, history, found
         if not gained or distance <= config.near_enough or found.noise > config.denoising.least_noise:
