@@ -25,7 +25,11 @@ def test_a_closed_curve_is_a_zero_set_and_what_has_an_edge_or_more_constraints_a
     angle = random.uniform(0, 2 * np.pi, 800)
     ring, arc = (np.column_stack([np.cos(turn), np.sin(turn)]) for turn in (angle, angle / 3))
     in_space = np.column_stack([ring, np.zeros(800)])
-    cases = {"a zero set, since M has no edge": ring, "M has an edge": arc, "M has codimension 2": in_space}
+    cases = {
+        "a zero set, since there is no edge": ring,
+        "the points have an edge": arc,
+        "M has codimension 2": in_space,
+    }
     for reason, points in cases.items():
         _, standard, box = standardization(points)
         found = fit_form(jax.random.key(0), standard, None, box, "auto", ZERO_SET, RIDGE)

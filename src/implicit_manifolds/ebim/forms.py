@@ -17,6 +17,7 @@ from .anchors import projected
 from .dimension import Dimension, dimension
 from .holes import filled
 from .manifold import ManifoldConfig, fit_manifold
+from .neighbourhoods import local_projectors, outward_steps
 from .ridge import RidgeConfig, fit_ridge, held_out, mean_distance
 from .survey import has_pools
 
@@ -51,10 +52,10 @@ def fit_form(
 ) -> Learned:
     """F of the form asked for from `points` (N, n), standardised; `auto` is a ridge unless a zero set is as good.
 
-    A zero set is tried where the ridge has one constraint and no edge, since {F = 0} of one F has two sides and no
-    edge. It is taken, for its cheaper steps, where held-out points are no farther from it than `NEAR`, or `NO_FARTHER`
-    times their distance from the ridge, and it has no zeros where no data are. Raises InputError where no codimension
-    is given and none is to be seen, and TrainingDiverged.
+    A zero set is tried where there is one constraint and the points have no edge (where they are noisy, the ridge has
+    none), since {F = 0} of one F has two sides and no edge. It is taken, for its cheaper steps, where held-out points
+    are no farther from it than `NEAR`, or `NO_FARTHER` times their distance from the ridge, and it has no zeros where
+    no data are. Raises InputError where no codimension is given and none is to be seen, and TrainingDiverged.
     """
     if form == "zero-set":
         seen = None
@@ -65,12 +66,13 @@ def fit_form(
     split_key, ridge_key, zero_key, look_key = derived_keys(key, 4)
     train, test = held_out(split_key, points)
     found, history, spectrum = fit_ridge(ridge_key, train, test, codimension, box, ridge, **options)
-    if spectrum.noise <= ridge.denoising.least_noise and has_pools(points.shape[1], found.codimension):
+    sharp = spectrum.noise <= ridge.denoising.least_noise
+    if sharp and has_pools(points.shape[1], found.codimension):
         found = filled(look_key, found, train, box, ridge.neighbours)
     learned = Learned(found, history, spectrum)
     if form == "ridge":
         return learned
-    if reason := _no_zero_set(look_key, found, points, box):
+    if reason := _no_zero_set(look_key, found, points, box, sharp, ridge.neighbours):
         return learned._replace(reason=f"a ridge, since {reason}")
     mdf, history = fit_manifold(zero_key, train, 1, box, zero_set, **options)
     judged_by = test if len(test) else train
@@ -81,15 +83,19 @@ def fit_form(
         return learned._replace(reason=f"a ridge, since {told}")
     if beyond:
         return learned._replace(reason=f"a ridge, since {beyond:.1%} of a zero set's points are where no data are")
-    return Learned(mdf, history, spectrum, f"a zero set, since M has no edge and {told}")
+    return Learned(mdf, history, spectrum, f"a zero set, since there is no edge and {told}")
 
 
-def _no_zero_set(key: RandomKey, ridge: Ridge, points, box: Box) -> str:
+def _no_zero_set(key: RandomKey, ridge: Ridge, points, box: Box, sharp: bool, neighbours: int) -> str:
     """Why M cannot be a zero set of one function, "" if nothing is known against it."""
     if ridge.codimension > 1:
         return f"M has codimension {ridge.codimension}"
     if not has_pools(points.shape[1], 1):
         return "whether M has an edge cannot be seen"
+    if sharp:
+        # An edge of M where the points have none is a fault of the ridge, and no reason to keep it.
+        host = np.asarray(points, np.float64)
+        return "the points have an edge" if len(outward_steps(host, *local_projectors(host, 1, neighbours))[0]) else ""
     found, usable = projected(ridge, points, box)
     try:
         ends = has_edge(cover(key, Manifold(ridge, box, found[usable])))
