@@ -30,9 +30,10 @@ HELD_OUT = 0.1, 1000
 """Share of the points that fits of different sizes are compared by, at most so many; none where points are fewer than
 `LEAST_HELD_OUT`."""
 GAIN, FEW = 0.8, 0.05
-BETWEEN = 0.25, 0.5
+BETWEEN, PLACES = (0.25, 0.5), 20_000
 EDGE, FARTHEST = 1.2, 0.001
-"""M reaches to where ‖F‖ is so many times what it is at most over the data, but for such a share of the places."""
+"""M reaches to where ‖F‖ is so many times what it is at most at places on the way between neighbours, no more than
+`PLACES`, but for such a share of them."""
 CLOSEST, WIDEST = 4.0, 256
 """The last weight of the data where they are noisy; and the width beyond which networks are made no wider."""
 
@@ -261,7 +262,8 @@ def _ended(ridge: Ridge, points, box: Box, config: RidgeConfig) -> Ridge:
     host = np.asarray(points)
     near = local_projectors(host.astype(np.float64), ridge.codimension, config.neighbours)[1]
     between = np.concatenate([share * host[near] + (1 - share) * host[:, None] for share in BETWEEN])
-    found, usable = projected(ridge, between.reshape(-1, host.shape[1]), box)
+    between = between.reshape(-1, host.shape[1])
+    found, usable = projected(ridge, between[:: math.ceil(len(between) / PLACES)], box)
     reach = config.least_reach
     if usable.any():
         reach = max(reach, EDGE * float(np.quantile(over_points(field_norm, ridge.field, found[usable]), 1 - FARTHEST)))
