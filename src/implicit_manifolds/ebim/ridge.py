@@ -263,7 +263,9 @@ def _ended(ridge: Ridge, points, box: Box, config: RidgeConfig) -> Ridge:
     near = local_projectors(host.astype(np.float64), ridge.codimension, config.neighbours)[1]
     between = np.concatenate([share * host[near] + (1 - share) * host[:, None] for share in BETWEEN])
     between = between.reshape(-1, host.shape[1])
-    found, usable = projected(ridge, between[:: math.ceil(len(between) / PLACES)], box)
+    if len(between) > PLACES:
+        between = between[np.random.default_rng(0).choice(len(between), PLACES, replace=False)]
+    found, usable = projected(ridge, between, box)
     reach = config.least_reach
     if usable.any():
         reach = max(reach, EDGE * float(np.quantile(over_points(field_norm, ridge.field, found[usable]), 1 - FARTHEST)))
