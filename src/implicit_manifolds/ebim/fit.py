@@ -24,6 +24,7 @@ from .anchors import points_on_manifold, shuffled, warn_of_distance
 from .contrastive import EnergyConfig, fit_contrastive
 from .dimension import Dimension
 from .forms import Form, fit_form
+from .holes import warn_of_holes
 from .kernels import FoldDensities
 from .likelihood import LikelihoodConfig, fit_likelihood
 from .manifold import ManifoldConfig
@@ -139,6 +140,8 @@ def fit(
     data, normalizer = None, None
     if pools and (found := _surveyed(survey_key, manifold, anchors, starts, config)):
         manifold, data = found
+        if config.manifold != "zero-set":
+            warn_of_holes(survey_key, manifold, anchors)
     energy, energy_history = _fit_energy(energy_key, manifold, standard, anchors, starts, data, config, options)
     if manifold.atlas is not None:
         normalizer = log_normalizer(normalizer_key, pool_source(manifold), energy)

@@ -1,6 +1,8 @@
 """Holes between sparse points of a ridge that ends nowhere: filled by letting its reach rise."""
 
+import warnings
 from dataclasses import replace
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -49,22 +51,43 @@ def filled(key: RandomKey, ridge: Ridge, points: Float[Array, "N n"], box: Box, 
         except (ArithmeticError, ValueError):
             return ridge
         if not has_edge(manifold):
-            return wider if _by_chance(host, draw_pool(key, manifold, LOOKS).points, manifold.dimension) else ridge
+            return wider if widest_hole(key, manifold, host).by_chance else ridge
         reach *= STEP
     return ridge
 
 
-def _by_chance(points, at: Float[np.ndarray, "c n"], dimension: int) -> bool:
-    """Whether balls around points of M (c, n) that hold no datum may be empty by chance.
+class Hole(NamedTuple):
+    """Radius of a ball around a point of M that holds no datum, how many it should hold, and whether that is chance."""
 
-    By what lies just around it a ball in which λ points are expected is empty with probability exp(-λ); the largest λ
-    of N points that are scattered evenly is about log N + m log log N (Janson 1986).
+    radius: float
+    expected: float
+    by_chance: bool
+
+
+def widest_hole(key: RandomKey, manifold: Manifold, points: Float[np.ndarray | Array, "N n"]) -> Hole:
+    """The place of a manifold with charts that is emptiest of points (N, n), by how many lie just around it.
+
+    A ball in which λ points are expected is empty with probability exp(-λ); the largest λ of N points that are
+    scattered evenly over m dimensions is about log N + m log log N (Janson 1986).
     """
-    tree = KDTree(points)
+    tree, dimension = KDTree(points), manifold.dimension
+    at = draw_pool(key, manifold, LOOKS).points
     away = tree.query(at)[0]
-    near = tree.query_ball_point(at, AROUND * away, return_length=True)
+    expected = tree.query_ball_point(at, AROUND * away, return_length=True) / (AROUND**dimension - 1)
     usual = np.log(len(points)) + dimension * np.log(np.log(len(points)))
-    return bool(near.max() / (AROUND**dimension - 1) <= usual + SLACK)
+    emptiest = expected.argmax()
+    return Hole(float(away[emptiest]), float(expected[emptiest]), bool(expected[emptiest] <= usual + SLACK))
+
+
+def warn_of_holes(key: RandomKey, manifold: Manifold, points: Float[np.ndarray | Array, "N n"]) -> None:
+    """Warn where M, which has charts, goes on over a place without points (N, n) that is no hole by chance."""
+    hole = widest_hole(key, manifold, points)
+    if not hole.by_chance:
+        warnings.warn(
+            f"the manifold goes on over a place without points, {hole.radius:.2g} standard deviations in radius, where "
+            f"about {hole.expected:.0f} should lie by what is around it: it may have an edge there",
+            stacklevel=3,
+        )
 
 
 def _around(key: RandomKey, ridge: Ridge, points, projectors, near, box: Box) -> Float[np.ndarray, " c"]:
