@@ -13,12 +13,15 @@ from implicit_manifolds.box import Box
 from implicit_manifolds.ebim.anchors import projected
 from implicit_manifolds.ebim.dimension import DenoisingConfig, denoised, denoising_loss, dimension, dimension_of
 from implicit_manifolds.ebim.fit import _fit_energy
-from implicit_manifolds.ebim.holes import filled
+from implicit_manifolds.ebim.holes import filled, warn_of_holes, widest_hole
 from implicit_manifolds.ebim.neighbourhoods import local_projectors, outward_steps
 from implicit_manifolds.ebim.ridge import RidgeConfig, far_loss, first_order_distance, fit_ridge
 from implicit_manifolds.errors import InputError
+from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.manifold.ridge import Ridge
 from implicit_manifolds.scaling import standardization
+from implicit_manifolds.volumes.cover import cover
+from implicit_manifolds.volumes.manifold import Manifold
 
 BRIEF = RidgeConfig(denoising=DenoisingConfig(hidden=(48, 48, 48), num_steps=1000, batch_size=512), num_steps=1500)
 
@@ -118,6 +121,20 @@ def test_a_hole_between_points_is_filled_and_what_is_wider_is_an_edge(width, clo
     ridge = Ridge(Partial(_sphere_with_drift), 1, 0.25, jnp.asarray(0.03))
     reach = filled(jax.random.key(0), ridge, points, box, 9).reach
     assert (0.045 < reach < 0.07) if closed else reach == ridge.reach
+
+
+def test_a_hole_that_is_hardly_chance_is_told_with_how_many_points_are_missing():
+    normal = np.random.default_rng(3).normal(size=(1200, 3))
+    points = normal / np.linalg.norm(normal, axis=1, keepdims=True)
+    box = Box(-1.5 * jnp.ones(3), 1.5 * jnp.ones(3))
+    manifold = cover(jax.random.key(0), Manifold(sphere(1.0), box))
+    warn_of_holes(jax.random.key(1), manifold, points)  # a warning would be an error
+    missing = points[:, 2] > np.cos(0.35)
+    with pytest.warns(UserWarning, match="goes on over a place without points"):
+        warn_of_holes(jax.random.key(1), manifold, points[~missing])
+    hole = widest_hole(jax.random.key(1), manifold, points[~missing])
+    assert abs(hole.radius - 2 * np.sin(0.35 / 2)) < 0.06
+    assert 0.5 * missing.sum() < hole.expected < 2 * missing.sum()
 
 
 def test_the_codimension_is_where_the_spectrum_has_its_gap():
