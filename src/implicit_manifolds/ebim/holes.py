@@ -24,9 +24,9 @@ from .ridge import field_norm
 LARGEST, STEP = 0.25, 1.4
 """‖F‖ in holes up to which they are filled, at stray ridges it is .6 and more; and from one reach to the next."""
 LOOKS, FEW = 8192, 0.001
-AROUND, SLACK = 1.5, 8.0
-"""Radius of the ball that tells how many points a hole should hold, in the hole's; and by how much more than is usual
-that number may be."""
+AROUND, ERROR = 2.0, 0.001
+"""Radius of the ball that tells how many points a hole should hold, in the hole's; and the share of point sets without
+holes in which one is seen."""
 
 
 def filled(key: RandomKey, ridge: Ridge, points: Float[Array, "N n"], box: Box, neighbours: int) -> Ridge:
@@ -67,16 +67,19 @@ class Hole(NamedTuple):
 def widest_hole(key: RandomKey, manifold: Manifold, points: Float[np.ndarray | Array, "N n"]) -> Hole:
     """The place of a manifold with charts that is emptiest of points (N, n), by how many lie just around it.
 
-    A ball in which λ points are expected is empty with probability exp(-λ); the largest λ of N points that are
-    scattered evenly over m dimensions is about log N + m log log N (Janson 1986).
+    Of i points scattered evenly over a ball `AROUND` times as wide none is in the hole with probability
+    exp(-i s), s = -log(1 - `AROUND`^-m). Of all balls that N points leave empty, the largest i s is about
+    log N + m log log N (Janson 1986).
     """
     tree, dimension = KDTree(points), manifold.dimension
     at = draw_pool(key, manifold, LOOKS).points
     away = tree.query(at)[0]
-    expected = tree.query_ball_point(at, AROUND * away, return_length=True) / (AROUND**dimension - 1)
+    around = tree.query_ball_point(at, AROUND * away, return_length=True)
     usual = np.log(len(points)) + dimension * np.log(np.log(len(points)))
-    emptiest = expected.argmax()
-    return Hole(float(away[emptiest]), float(expected[emptiest]), bool(expected[emptiest] <= usual + SLACK))
+    emptiest = around.argmax()
+    surprise = -around[emptiest] * np.log1p(-(AROUND**-dimension))
+    expected = around[emptiest] / (AROUND**dimension - 1)
+    return Hole(float(away[emptiest]), float(expected), bool(surprise <= usual - np.log(ERROR)))
 
 
 def warn_of_holes(key: RandomKey, manifold: Manifold, points: Float[np.ndarray | Array, "N n"]) -> None:
