@@ -53,18 +53,18 @@ def measure(name: str, options: Options) -> list[dict[str, Any]]:
 
     from experiments.laws.more_shapes import shape
     from implicit_manifolds import ManifoldConfig
-    from implicit_manifolds.ebim.anchors import projected
     from implicit_manifolds.ebim.manifold import fit_manifold
     from implicit_manifolds.ebim.ridge import RidgeConfig, fit_ridge
     from implicit_manifolds.mcmc import ConstrainedLangevin, Reason
     from implicit_manifolds.mcmc.chains import advance, initial_states
     from implicit_manifolds.networks.mlp import EnergyMLP
     from implicit_manifolds.scaling import standardization
+    from implicit_manifolds.volumes.projected import projected
 
     known, key = shape(name), jax.random.key(0)
     _, points, box = standardization(known.draw(np.random.default_rng(0), 1000))
     brief = ManifoldConfig(restarts=2, warmup_steps=1000, num_steps=300)
-    ridge, _, _ = fit_ridge(key, points, points[:0], known.codimension, box, RidgeConfig(doublings=0))
+    ridge = fit_ridge(key, points, points[:0], known.codimension, box, RidgeConfig(doublings=0)).ridge
     forms: dict[str, Any] = {"zero set": fit_manifold(key, points, known.codimension, box, brief)[0], "ridge": ridge}
     energy = EnergyMLP([points.shape[1], 32, 32], rngs=nnx.Rngs(1))
     step = jax.jit(advance)

@@ -9,10 +9,10 @@ import numpy as np
 from experiments.real_data.sets import DataSet
 from implicit_manifolds import EBIM, describe, draw_pool, log_density, sample, topology
 from implicit_manifolds._loops import over_points
-from implicit_manifolds.ebim.anchors import projected
 from implicit_manifolds.ebim.fit import Fit
 from implicit_manifolds.ebim.model import log_volume_scale
 from implicit_manifolds.manifold.ridge import Ridge
+from implicit_manifolds.volumes.projected import projected
 
 SAMPLES, POOL = 2000, 40_000
 NEAR = 0.01

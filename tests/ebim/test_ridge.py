@@ -10,18 +10,32 @@ from jax.tree_util import Partial
 
 import implicit_manifolds as im
 from implicit_manifolds.box import Box
-from implicit_manifolds.ebim.anchors import projected
-from implicit_manifolds.ebim.dimension import DenoisingConfig, denoised, denoising_loss, dimension, dimension_of
+from implicit_manifolds.ebim.dimension import (
+    DenoisingConfig,
+    denoise,
+    denoised,
+    denoising_loss,
+    dimension,
+    dimension_of,
+)
 from implicit_manifolds.ebim.fit import _fit_energy
-from implicit_manifolds.ebim.holes import filled, warn_of_holes, widest_hole
+from implicit_manifolds.ebim.holes import cut, filled, warn_of_holes
 from implicit_manifolds.ebim.neighbourhoods import local_projectors, outward_steps
-from implicit_manifolds.ebim.ridge import RidgeConfig, far_loss, first_order_distance, fit_ridge
+from implicit_manifolds.ebim.ridge import (
+    RidgeConfig,
+    RidgeFit,
+    RidgeObjective,
+    far_loss,
+    first_order_distance,
+    fit_ridge,
+    trained,
+)
 from implicit_manifolds.errors import InputError
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.manifold.ridge import Ridge
 from implicit_manifolds.scaling import standardization
-from implicit_manifolds.volumes.cover import cover
 from implicit_manifolds.volumes.manifold import Manifold
+from implicit_manifolds.volumes.projected import projected
 
 BRIEF = RidgeConfig(denoising=DenoisingConfig(hidden=(48, 48, 48), num_steps=1000, batch_size=512), num_steps=1500)
 
@@ -123,18 +137,34 @@ def test_a_hole_between_points_is_filled_and_what_is_wider_is_an_edge(width, clo
     assert (0.045 < reach < 0.07) if closed else reach == ridge.reach
 
 
-def test_a_hole_that_is_hardly_chance_is_told_with_how_many_points_are_missing():
+def _sphere_without_cap(width):
     normal = np.random.default_rng(3).normal(size=(1200, 3))
     points = normal / np.linalg.norm(normal, axis=1, keepdims=True)
-    box = Box(-1.5 * jnp.ones(3), 1.5 * jnp.ones(3))
-    manifold = cover(jax.random.key(0), Manifold(sphere(1.0), box))
-    warn_of_holes(jax.random.key(1), manifold, points)  # a warning would be an error
-    missing = points[:, 2] > np.cos(0.35)
+    return points[points[:, 2] < np.cos(width)]
+
+
+def test_a_hole_that_is_hardly_chance_is_told():
+    manifold = Manifold(sphere(1.0), Box(-1.5 * jnp.ones(3), 1.5 * jnp.ones(3)))
+    warn_of_holes(jax.random.key(1), manifold, _sphere_without_cap(0.0))  # a warning would be an error
     with pytest.warns(UserWarning, match="goes on over a place without points"):
-        warn_of_holes(jax.random.key(1), manifold, points[~missing])
-    hole = widest_hole(jax.random.key(1), manifold, points[~missing])
-    assert abs(hole.radius - 2 * np.sin(0.35 / 2)) < 0.06
-    assert 0.5 * missing.sum() < hole.expected < 2 * missing.sum()
+        warn_of_holes(jax.random.key(1), manifold, _sphere_without_cap(0.35))
+
+
+def test_a_field_that_goes_on_over_an_abrupt_hole_is_trained_to_end_there():
+    points = jnp.asarray(_sphere_without_cap(0.7), jnp.float32)
+    box = Box(-1.5 * jnp.ones(3), 1.5 * jnp.ones(3))
+    first, near = local_projectors(np.asarray(points, float), 1, 9)
+    none = jnp.zeros((0, 3))
+    config = replace(BRIEF, num_steps=600)
+    objective = RidgeObjective(points, jnp.asarray(first, jnp.float32), jnp.asarray(near), (none, none), box, 1, config)
+    model, found = denoise(jax.random.key(0), points, config.denoising, name="denoising")
+    ridge, history = trained("ridge", jax.random.key(1), model, objective, {})
+    ended = cut(jax.random.key(2), RidgeFit(replace(ridge, reach=0.3), history, found, objective), points[:0])
+    assert ended.ends
+    for one, over in ((replace(ridge, reach=0.3), True), (ended.ridge, False)):
+        found, usable = projected(one, _sphere_without_cap(0.0).astype(np.float32), box)
+        assert (found[usable, 2] > np.cos(0.5)).any() == over
+    assert projected(ended.ridge, points, box)[1].mean() > 0.99
 
 
 def test_the_codimension_is_where_the_spectrum_has_its_gap():
@@ -158,7 +188,7 @@ def strip():
     """A ridge through 1,000 points of a Möbius strip with no codimension given, its dimension, scaling and box."""
     points = moebius(np.random.default_rng(0), 1000)
     scaling, standard, box = standardization(points)
-    ridge, _, found = fit_ridge(jax.random.key(0), standard, standard[:0], None, box, BRIEF)
+    ridge, _, found, _ = fit_ridge(jax.random.key(0), standard, standard[:0], None, box, BRIEF)
     return ridge, found, scaling, box
 
 

@@ -32,7 +32,8 @@ class Topology(NamedTuple):
     another, and nothing is seen of M that the finest should miss. resolution: cells along the box's longest side;
     0 where charts were read instead. singular_ratio: the least singular value of J on the zero set over the largest.
     finest: the length below which nothing is sure to be seen, a cell of the mesh or the greatest distance from a point
-    to a landmark; 0 where curves were read from charts.
+    to a landmark; 0 where curves were read from charts. emptiest: radius of the widest place that the anchors leave
+    empty other than by chance, so that M may end around it; then nothing is settled. 0 where there is none.
     """
 
     dimension: int
@@ -42,6 +43,7 @@ class Topology(NamedTuple):
     resolution: int
     singular_ratio: float
     finest: float = 0.0
+    emptiest: float = 0.0
 
 
 def describe(found: Topology) -> str:
@@ -65,7 +67,9 @@ def describe(found: Topology) -> str:
         parts.append(f"{len(stray)} stray, {sum(stray):.2g} of the volume" if stray else "no stray components")
     if not all(component.covered for component in found.components):
         parts.append("charts end within the box")
-    if not found.settled:
+    if found.emptiest:
+        parts.append(f"goes on over a place without points, {found.emptiest:.2g} in radius, where it may have an edge")
+    elif not found.settled:
         below = f", features below {found.finest:.2g} may be missed" if found.finest else ""
         parts.append("not settled at the finest resolution" + below)
     return "; ".join(parts)

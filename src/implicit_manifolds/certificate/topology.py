@@ -12,6 +12,7 @@ from scipy.spatial import KDTree
 from .._loops import over_points
 from ..manifold.tangent import FramedMDF, linearize
 from ..volumes.atlas import charts_of, draw_around, normals_at
+from ..volumes.emptiness import holes
 from ..volumes.lines import uniform_pool
 from ..volumes.manifold import Manifold
 from ..volumes.parts import components, part_of
@@ -27,6 +28,8 @@ RESOLUTIONS = {2: (64, 128, 256, 512), 3: (32, 48, 64, 96, 128)}
 LINES, LINE_CELLS = 2**13, 256
 DRAWS = (20_000, 80_000)
 EVEN = 6000
+FEWEST = 20
+"""Anchors that tell where there are no data."""
 MOST = 0.8
 """Share of the points at an edge that have others beyond it near them."""
 
@@ -49,10 +52,13 @@ def topology(manifold: Manifold) -> Topology:
     ((1, 1), True, True)
     """
     if manifold.signed and manifold.ambient_dimension in RESOLUTIONS:
-        return _of_meshes(manifold)
-    if manifold.atlas is None:
+        found = _of_meshes(manifold)
+    elif manifold.atlas is None:
         raise ValueError("the topology of more constraints or dimensions is read off charts, and there are none")
-    return _of_charts(manifold)
+    else:
+        found = _of_charts(manifold)
+    wide = _widest_hole(manifold)
+    return found._replace(emptiest=wide, settled=found.settled and not wide)
 
 
 def _of_meshes(manifold: Manifold) -> Topology:
@@ -153,6 +159,14 @@ def _mesh_components(mesh: Mesh, data) -> tuple[Component, ...]:
 
 def _share(marked: np.ndarray) -> float:
     return float(np.mean(marked)) if len(marked) else math.nan
+
+
+def _widest_hole(manifold: Manifold) -> float:
+    """Radius of the widest place that anchors leave empty other than by chance, 0 where there is none."""
+    if len(known := _anchors(manifold)) < FEWEST:
+        return 0.0
+    empty = holes(jax.random.key(0), manifold, known)
+    return float(np.max(empty.radii[~empty.chance], initial=0.0))
 
 
 def _anchors(manifold: Manifold) -> np.ndarray:

@@ -6,13 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.spatial import KDTree
 
-from .._loops import over_points
 from .._random import host_generator
-from .._types import MDF, Array, Bool, Float, RandomKey
+from .._types import MDF, Array, Float, RandomKey
 from ..box import Box, uniform_in_box
-from ..manifold.projection import project
+from ..volumes.projected import projected
 
-BLOCK = 1000
 FAR = 4.0
 """Mean distance from M that is told, in units of the points' spacing or noise, whichever is more."""
 
@@ -50,14 +48,6 @@ def warn_of_distance(points: Float[Array | np.ndarray, "N n"], anchors: Float[Ar
             "their spacing: they are noisy, or have detail that was not learned",
             stacklevel=3,
         )
-
-
-def projected(
-    mdf: MDF, points: Float[Array | np.ndarray, "points n"], box: Box
-) -> tuple[Float[np.ndarray, "points n"], Bool[np.ndarray, " points"]]:
-    """Points (N, n) projected onto {F = 0}, and which of them reached it inside the box."""
-    found = over_points(project, mdf, points, BLOCK)
-    return found.position, found.converged & box.on_host().contains(found.position)
 
 
 def shuffled(key: RandomKey, points: Float[Array | np.ndarray, "points n"]) -> Float[np.ndarray, "points n"]:

@@ -17,7 +17,7 @@ from ..volumes.atlas import pool_source
 from ..volumes.cover import cover
 from ..volumes.importance import log_normalizer
 from ..volumes.manifold import Manifold
-from .anchors import projected
+from ..volumes.projected import projected
 from .model import EBIM
 from .survey import has_pools
 

@@ -12,12 +12,12 @@ from ..certificate.orientation import has_edge
 from ..manifold.ridge import Ridge
 from ..training.loop import History
 from ..volumes.cover import cover
+from ..volumes.emptiness import holes
 from ..volumes.manifold import Manifold
-from .anchors import projected
+from ..volumes.projected import projected
 from .dimension import Dimension, dimension
-from .holes import filled
+from .holes import cut, filled
 from .manifold import ManifoldConfig, fit_manifold
-from .neighbourhoods import local_projectors, outward_steps
 from .ridge import RidgeConfig, fit_ridge, held_out, mean_distance
 from .survey import has_pools
 
@@ -65,14 +65,17 @@ def fit_form(
         return Learned(*fit_manifold(key, points, codimension, box, zero_set, **options), seen)
     split_key, ridge_key, zero_key, look_key = derived_keys(key, 4)
     train, test = held_out(split_key, points)
-    found, history, spectrum = fit_ridge(ridge_key, train, test, codimension, box, ridge, **options)
-    sharp = spectrum.noise <= ridge.denoising.least_noise
-    if sharp and has_pools(points.shape[1], found.codimension):
-        found = filled(look_key, found, train, box, ridge.neighbours)
-    learned = Learned(found, history, spectrum)
+    fit = fit_ridge(ridge_key, train, test, codimension, box, ridge, **options)
+    sharp = fit.dimension.noise <= ridge.denoising.least_noise
+    if sharp and has_pools(points.shape[1], fit.ridge.codimension):
+        fit = cut(look_key, fit, test, **options)
+        if not fit.ends:
+            fit = fit._replace(ridge=filled(look_key, fit.ridge, train, box, ridge.neighbours))
+    found = fit.ridge
+    learned = Learned(found, fit.history, fit.dimension)
     if form == "ridge":
         return learned
-    if reason := _no_zero_set(look_key, found, points, box, sharp, ridge.neighbours):
+    if reason := _no_zero_set(look_key, found, points, box, sharp, fit.ends):
         return learned._replace(reason=f"a ridge, since {reason}")
     mdf, history = fit_manifold(zero_key, train, 1, box, zero_set, **options)
     judged_by = test if len(test) else train
@@ -83,10 +86,13 @@ def fit_form(
         return learned._replace(reason=f"a ridge, since {told}")
     if beyond:
         return learned._replace(reason=f"a ridge, since {beyond:.1%} of a zero set's points are where no data are")
-    return Learned(mdf, history, spectrum, f"a zero set, since there is no edge and {told}")
+    if sharp and (empty := holes(look_key, Manifold(mdf, box), points)).abrupt.any():
+        wide = empty.radii[empty.abrupt].max()
+        return learned._replace(reason=f"a ridge, since a zero set goes on over a place without points {wide:.2g} wide")
+    return Learned(mdf, history, fit.dimension, f"a zero set, since there is no edge and {told}")
 
 
-def _no_zero_set(key: RandomKey, ridge: Ridge, points, box: Box, sharp: bool, neighbours: int) -> str:
+def _no_zero_set(key: RandomKey, ridge: Ridge, points, box: Box, sharp: bool, ends: bool) -> str:
     """Why M cannot be a zero set of one function, "" if nothing is known against it."""
     if ridge.codimension > 1:
         return f"M has codimension {ridge.codimension}"
@@ -94,8 +100,7 @@ def _no_zero_set(key: RandomKey, ridge: Ridge, points, box: Box, sharp: bool, ne
         return "whether M has an edge cannot be seen"
     if sharp:
         # An edge of M where the points have none is a fault of the ridge, and no reason to keep it.
-        host = np.asarray(points, np.float64)
-        return "the points have an edge" if len(outward_steps(host, *local_projectors(host, 1, neighbours))[0]) else ""
+        return "the points have an edge" if ends else ""
     found, usable = projected(ridge, points, box)
     try:
         ends = has_edge(cover(key, Manifold(ridge, box, found[usable])))

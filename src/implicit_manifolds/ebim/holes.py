@@ -1,44 +1,40 @@
-"""Holes between sparse points of a ridge that ends nowhere: filled by letting its reach rise."""
+"""Holes between the points of a ridge: edges where they are abrupt; filled, by letting reach rise, where by chance."""
 
 import warnings
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from scipy.spatial import KDTree
 
 from .._loops import over_points
-from .._random import host_generator
+from .._random import derived_keys, host_generator
 from .._types import Array, Float, RandomKey
 from ..box import Box
 from ..certificate.orientation import has_edge
 from ..manifold.ridge import Ridge
-from ..volumes.atlas import draw_pool
 from ..volumes.cover import cover
+from ..volumes.emptiness import holes, places_in
 from ..volumes.manifold import Manifold
 from .anchors import projected
-from .neighbourhoods import local_projectors, outward_steps
-from .ridge import field_norm
+from .neighbourhoods import local_projectors
+from .ridge import RidgeFit, field_norm, trained
 
 LARGEST, STEP = 0.25, 1.4
 """‖F‖ in holes up to which they are filled, at stray ridges it is .6 and more; and from one reach to the next."""
-LOOKS, FEW = 8192, 0.001
-AROUND, ERROR = 2.0, 0.001
-"""Radius of the ball that tells how many points a hole should hold, in the hole's; and the share of point sets without
-holes in which one is seen."""
+TRIALS, FEW = 8192, 0.001
+CUTS, PLACES = 3, 256
+"""How often a field is trained on, and how many places in holes teach it."""
 
 
 def filled(key: RandomKey, ridge: Ridge, points: Float[Array, "N n"], box: Box, neighbours: int) -> Ridge:
-    """With a reach at which M has no edge, where the points (N, n) themselves have none; else as it was.
+    """With a reach at which M has no edge, where the holes that points (N, n) leave may be by chance; else as it was.
 
-    What is empty between points that end nowhere is a hole by chance, unless that is too unlikely. Where ‖F‖ just
-    around the points keeps within reach, but for a few places, there is none. `neighbours` as in `RidgeConfig`.
+    For points that end nowhere. Where ‖F‖ just around them keeps within reach, but for a few places, there is no hole.
+    `neighbours` as in `RidgeConfig`.
     """
     host = np.asarray(points)
     projectors, near = local_projectors(host.astype(np.float64), ridge.codimension, neighbours)
-    if len(outward_steps(host.astype(np.float64), projectors, near)[0]):
-        return ridge
     around = _around(key, ridge, host, projectors, near, box)
     reach = float(np.quantile(np.append(around, 0.0), 1 - FEW))
     if not ridge.reach < reach <= LARGEST:
@@ -51,44 +47,40 @@ def filled(key: RandomKey, ridge: Ridge, points: Float[Array, "N n"], box: Box, 
         except (ArithmeticError, ValueError):
             return ridge
         if not has_edge(manifold):
-            return wider if widest_hole(key, manifold, host).by_chance else ridge
+            return wider if holes(key, manifold, host).chance.all() else ridge
         reach *= STEP
     return ridge
 
 
-class Hole(NamedTuple):
-    """Radius of a ball around a point of M that holds no datum, how many it should hold, and whether that is chance."""
+def cut(key: RandomKey, fit: RidgeFit, test: Float[Array, "test n"], **options: Any) -> RidgeFit:
+    """A fit, trained on where M goes on over holes too abrupt for chance and any fading density, while it does.
 
-    radius: float
-    expected: float
-    by_chance: bool
-
-
-def widest_hole(key: RandomKey, manifold: Manifold, points: Float[np.ndarray | Array, "N n"]) -> Hole:
-    """The place of a manifold with charts that is emptiest of points (N, n), by how many lie just around it.
-
-    Of i points scattered evenly over a ball `AROUND` times as wide none is in the hole with probability
-    exp(-i s), s = -log(1 - `AROUND`^-m). Of all balls that N points leave empty, the largest i s is about
-    log N + m log log N (Janson 1986).
+    Holes are of all points, those that were held out (test, n) among them. `options` as of `fit_ridge`.
     """
-    tree, dimension = KDTree(points), manifold.dimension
-    at = draw_pool(key, manifold, LOOKS).points
-    away = tree.query(at)[0]
-    around = tree.query_ball_point(at, AROUND * away, return_length=True)
-    usual = np.log(len(points)) + dimension * np.log(np.log(len(points)))
-    emptiest = around.argmax()
-    surprise = -around[emptiest] * np.log1p(-(AROUND**-dimension))
-    expected = around[emptiest] / (AROUND**dimension - 1)
-    return Hole(float(away[emptiest]), float(expected), bool(surprise <= usual - np.log(ERROR)))
+    for number, cut_key in enumerate(derived_keys(key, CUTS)):
+        objective = fit.objective
+        manifold = Manifold(fit.ridge, objective.box)
+        empty = holes(cut_key, manifold, np.concatenate([objective.data, test]))
+        if not empty.abrupt.any():
+            break
+        places = places_in(cut_key, manifold, empty, empty.abrupt, PLACES)
+        starts, steps = objective.edges
+        edges = jnp.concatenate([starts, places]), jnp.concatenate([steps, 0 * places])
+        objective = replace(objective, edges=edges)
+        ridge, history = trained(f"cut {number}", cut_key, fit.ridge.field, objective, options)
+        fit = RidgeFit(ridge, history, fit.dimension, objective)
+    return fit
 
 
 def warn_of_holes(key: RandomKey, manifold: Manifold, points: Float[np.ndarray | Array, "N n"]) -> None:
-    """Warn where M, which has charts, goes on over a place without points (N, n) that is no hole by chance."""
-    hole = widest_hole(key, manifold, points)
-    if not hole.by_chance:
+    """Warn where M goes on over a place without points (N, n) that is no hole by chance."""
+    empty = holes(key, manifold, points)
+    if not empty.chance.all():
+        widest = empty.expected.argmax()
         warnings.warn(
-            f"the manifold goes on over a place without points, {hole.radius:.2g} standard deviations in radius, where "
-            f"about {hole.expected:.0f} should lie by what is around it: it may have an edge there",
+            f"the manifold goes on over a place without points, {empty.radii[widest]:.2g} standard deviations in "
+            f"radius, where about {empty.expected[widest]:.0f} should lie by what is around it: it may have an edge "
+            "there",
             stacklevel=3,
         )
 
@@ -96,7 +88,7 @@ def warn_of_holes(key: RandomKey, manifold: Manifold, points: Float[np.ndarray |
 def _around(key: RandomKey, ridge: Ridge, points, projectors, near, box: Box) -> Float[np.ndarray, " c"]:
     """‖F‖ on the endless ridge around points, as far as their neighbours reach."""
     random = host_generator(key)
-    row = np.tile(np.arange(len(points)), max(LOOKS // len(points), 1))
+    row = np.tile(np.arange(len(points)), max(TRIALS // len(points), 1))
     away = np.linalg.norm(points[near] - points[:, None], axis=2).max(axis=1)[row]
     step = random.normal(size=points[row].shape)
     step -= np.einsum("bij,bj->bi", projectors[row], step)

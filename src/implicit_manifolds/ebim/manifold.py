@@ -24,7 +24,8 @@ from ..training import replay_buffer
 from ..training.config import TrainingConfig
 from ..training.loop import History, train_afresh
 from ..training.objective import Objective, RestartsObjective
-from .anchors import BLOCK, projected, shuffled
+from ..volumes.projected import BLOCK, projected
+from .anchors import shuffled
 from .manifold_loss import ResidualNorm, manifold_loss, pulled_norms, residual_norm
 
 CHOICE_POINTS = 1000

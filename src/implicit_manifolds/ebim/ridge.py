@@ -19,7 +19,7 @@ from ..manifold.spectrum import descending_eigh
 from ..training.config import TrainingConfig
 from ..training.loop import History, train_afresh
 from ..training.objective import Objective, Terms
-from .anchors import projected
+from ..volumes.projected import projected
 from .dimension import DenoisingConfig, Dimension, denoise, denoised, denoising_loss, sure
 from .neighbourhoods import local_projectors, outward_steps
 
@@ -171,6 +171,20 @@ def _own_projectors(objective: RidgeObjective, model):
     return jax.lax.map(own, (objective.data, objective.first), batch_size=ROWS)
 
 
+class RidgeFit(NamedTuple):
+    """A ridge, the history of its training, what its spectrum said, and what it was trained for."""
+
+    ridge: Ridge
+    history: History
+    dimension: Dimension
+    objective: RidgeObjective
+
+    @property
+    def ends(self) -> bool:
+        """Whether the points have an edge; where they are noisy none is sharp, and it is not looked for."""
+        return len(self.objective.edges[0]) > 0
+
+
 def held_out(
     key: RandomKey, points: Float[Array, "points n"]
 ) -> tuple[Float[Array, "train n"], Float[Array, "test n"]]:
@@ -190,43 +204,43 @@ def fit_ridge(
     *,
     progress: bool = False,
     checkpoint_dir: Path | None = None,
-) -> tuple[Ridge, History, Dimension]:
-    """Step 1: a field whose ridge runs through `points` (N, n), standardised; the ridge, its history, the dimension.
+) -> RidgeFit:
+    """Step 1: a field whose ridge runs through `points` (N, n), standardised.
 
     First the field is denoised, from the least noise at which its spectrum has a gap; codimension k is where, unless
     given. Then it is fitted to the data, their noise the less smoothed the less there is. `test` points say whether a
     wider network, and then a longer fit, is worth trying. Raises TrainingDiverged, and InputError where no codimension
     is given and the spectrum has no gap.
     """
-    best: tuple[float, Ridge, History, Dimension] | None = None
+    best: tuple[float, RidgeFit] | None = None
     options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
     hidden = config.denoising.hidden
     for size, size_key in enumerate(derived_keys(key, config.doublings + 1)):
         denoising = replace(config.denoising, hidden=hidden)
         grown = replace(config, denoising=denoising, num_steps=config.num_steps << size)
-        ridge, history, found = _fit_one(size_key, points, codimension, box, grown, size, options)
+        first_key, second_key = derived_keys(size_key, 2)
+        objective, model, found = _prepared(first_key, points, codimension, box, grown, size, options)
+        ridge, history = trained(f"ridge {size}", second_key, model, objective, options)
         if size == 0:
             hidden = tuple(max(width, min(2 * width, WIDEST)) for width in ridge.field.hidden)
-        ridge = _ended(ridge, points, box, config)
         distance = mean_distance(ridge, test, box, FEW)
         # A wider network costs every step on M, a longer fit nothing later.
         gained = best is None or distance < (GAIN if size == 1 else 1.0) * best[0]
         if gained:
-            best = distance, ridge, history, found
+            best = distance, RidgeFit(ridge, history, found, objective)
         if not gained or distance <= config.near_enough or found.noise > config.denoising.least_noise:
             break
     assert best is not None
-    return best[1:]
+    return best[1]
 
 
-def _fit_one(
+def _prepared(
     key: RandomKey, points, codimension: int | None, box: Box, config: RidgeConfig, size: int, options
-) -> tuple[Ridge, History, Dimension]:
-    """A ridge by networks of one size."""
-    first_key, second_key = derived_keys(key, 2)
+) -> tuple[RidgeObjective, Any, Dimension]:
+    """A field that denoises, of one size, what it is to be trained for, and what its spectrum said."""
     denoising = config.denoising
     denoise_here = denoise if size else denoised  # what the first found out about width and noise stands
-    model, found = denoise_here(first_key, points, denoising, name=f"denoising {size}", **options)
+    model, found = denoise_here(key, points, denoising, name=f"denoising {size}", **options)
     rank = sure(found).codimension if codimension is None else codimension
     # Noisy data are followed less closely: a ridge through every one of them would be rough.
     last = max(config.last_weight * (denoising.least_noise / found.noise) ** 2, CLOSEST)
@@ -237,11 +251,15 @@ def _fit_one(
     sharp = slice(None if found.noise <= denoising.least_noise else 0)
     edges = starts[sharp], steps[sharp]
     objective = RidgeObjective(points, jnp.asarray(first, points.dtype), jnp.asarray(near), edges, box, rank, config)
+    return objective, model, found
+
+
+def trained(name: str, key: RandomKey, model, objective: RidgeObjective, options) -> tuple[Ridge, History]:
+    """The ridge of a field that was trained for an objective, ended beyond its data."""
+    points, config = objective.data, objective.config
     rows = jnp.asarray(np.arange(max(len(points), config.batch_size)) % len(points))
-    state, history = train_afresh(
-        f"ridge {size}", second_key, model, objective, (points[rows], rows), config, **options
-    )
-    return Ridge(state.model, rank, config.gap), history, found
+    state, history = train_afresh(name, key, model, objective, (points[rows], rows), config, **options)
+    return _ended(Ridge(state.model, objective.codimension, config.gap), points, objective.box, config), history
 
 
 def mean_distance(mdf: MDF, points: Float[Array, "N n"], box: Box, few: float = 0.0) -> float:

@@ -1,0 +1,95 @@
+"""Places of M that are emptier of data than chance, or a density that fades, would leave them."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from .._random import host_generator
+from .._types import Array, Bool, Float, RandomKey
+from .manifold import Manifold
+from .projected import projected
+
+LOOKS, ROUNDS = 2048, 12
+AROUND, MOST = 2.0, 128
+"""How far around a hole points are counted, in its radius; and of how many it is asked whether their density fades."""
+ERROR, DOUBT = 0.001, 0.05
+"""Of point sets without holes the share in which one is seen; and of those that fade, in which it is an abrupt one."""
+POWERS = np.geomspace(1, 40, 80)
+
+
+class Holes(NamedTuple):
+    """Balls around points of M (c, n) that hold no datum, radii (c,), and how many each should hold, (c,).
+
+    chance (c,): it may be empty by chance. abrupt (c,): it is not, nor does the density fade towards it.
+    """
+
+    centres: Float[np.ndarray, "c n"]
+    radii: Float[np.ndarray, " c"]
+    expected: Float[np.ndarray, " c"]
+    chance: Bool[np.ndarray, " c"]
+    abrupt: Bool[np.ndarray, " c"]
+
+
+def holes(key: RandomKey, manifold: Manifold, points: Float[np.ndarray | Array, "N n"]) -> Holes:
+    """Balls in which M, of m dimensions, has none of points (N, n), found by climbing away from them on M.
+
+    Of i points scattered evenly over a ball A times as wide as a hole none is in the hole with probability
+    p = (1 - A^-m)^i. Of all balls that N such points leave empty the least likely has about
+    log 1/p = log N + m log log N (Janson 1986), and by chance log 1/`ERROR` more. Where density grows outwards as a
+    power of the distance, p is rather the ratio of the largest likelihoods that distances of the points around have
+    under such laws on the whole ball and on what is around the hole.
+    """
+    host, dimension = np.unique(np.asarray(points), axis=0), manifold.dimension
+    tree = KDTree(host)
+    centres, radii = _climbed(host_generator(key), manifold, host, tree)
+    usual = np.log(len(host)) + dimension * np.log(np.log(len(host)))
+    around = tree.query_ball_point(centres, AROUND * radii, return_length=True)
+    chance = -around * np.log1p(-(AROUND**-dimension)) <= usual - np.log(ERROR)
+    abrupt = ~chance
+    away = tree.query(centres[abrupt], min(MOST, len(host)))[0] / radii[abrupt, None]
+    abrupt[abrupt] = [_against_fading(one, dimension) > usual - np.log(DOUBT) for one in away]
+    return Holes(centres, radii, around / (AROUND**dimension - 1), chance, abrupt)
+
+
+def places_in(
+    key: RandomKey, manifold: Manifold, empty: Holes, which: Bool[np.ndarray, " c"], count: int
+) -> Float[np.ndarray, "p n"]:
+    """At most `count` points of M in those of its holes, scattered over them."""
+    random = host_generator(key)
+    row = random.choice(np.flatnonzero(which), count)
+    length = empty.radii[row] * random.uniform(size=count) ** (1 / manifold.dimension)
+    trial = empty.centres[row] + length[:, None] * _unit(random.normal(size=empty.centres[row].shape))
+    found, usable = projected(manifold.mdf, trial.astype(empty.centres.dtype), manifold.box)
+    return found[usable & (np.linalg.norm(found - empty.centres[row], axis=1) < empty.radii[row])]
+
+
+def _climbed(random: np.random.Generator, manifold: Manifold, points, tree: KDTree):
+    """Points of M (c, n) that steps on M, random but rather outwards, lead to from data; and how far from any (c,)."""
+    at, usable = projected(manifold.mdf, points, manifold.box)
+    at = np.resize(random.permutation(at[usable]), (LOOKS, points.shape[1]))
+    away, nearest = tree.query(at)
+    least = float(np.median(tree.query(points, 2)[0][:, 1]))
+    for _ in range(ROUNDS):
+        direction = _unit(at - points[nearest]) + _unit(random.normal(size=at.shape))
+        length = np.maximum(away, least) * random.uniform(size=LOOKS)
+        trial, usable = projected(manifold.mdf, (at + length[:, None] * direction).astype(points.dtype), manifold.box)
+        farther, closest = tree.query(trial)
+        better = usable & (farther > away)
+        at[better], away[better], nearest[better] = trial[better], farther[better], closest[better]
+    return at, away
+
+
+def _unit(vectors: Float[np.ndarray, "c n"]) -> Float[np.ndarray, "c n"]:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(vectors.dtype).tiny)
+
+
+def _against_fading(away: Float[np.ndarray, " q"], dimension: int) -> float:
+    """Log ratio of the largest likelihoods of distances, in the hole's radius: with the hole over without it."""
+    reach = min(AROUND, away[-1])
+    inside = np.maximum(away[away <= reach], 1.0)
+    count, power = len(inside), dimension * POWERS
+    each = count * np.log(power) + (power - 1) * np.log(inside).sum()
+    filled = each - count * power * np.log(reach)
+    hollow = each - count * np.log(np.maximum(reach**power - 1, np.finfo(float).tiny))
+    return float(hollow.max() - filled.max())
