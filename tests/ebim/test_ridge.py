@@ -20,7 +20,7 @@ from implicit_manifolds.ebim.dimension import (
 )
 from implicit_manifolds.ebim.fit import _fit_energy
 from implicit_manifolds.ebim.holes import cut, filled, warn_of_holes
-from implicit_manifolds.ebim.neighbourhoods import local_projectors, outward_steps
+from implicit_manifolds.ebim.neighbourhoods import neighbourhoods, outward_steps
 from implicit_manifolds.ebim.ridge import (
     RidgeConfig,
     RidgeFit,
@@ -91,7 +91,7 @@ def test_local_directions_of_a_plane_are_its_normal():
     flat = np.linalg.qr(random.normal(size=(4, 2)))[0]
     points = random.normal(size=(60, 2)) @ flat.T
     expected = np.eye(4) - flat @ flat.T
-    projectors, near = local_projectors(points, 2, 9)
+    projectors, near, _ = neighbourhoods(points, 2, 9)
     np.testing.assert_allclose(projectors, np.tile(expected, (60, 1, 1)), atol=1e-10)
     assert near.shape == (60, 10)
     np.testing.assert_array_equal(near[:, 0], np.arange(60))
@@ -103,7 +103,7 @@ def test_edges_are_where_no_neighbour_is_on_one_side_and_steps_lead_out():
         random.normal(size=(1500, 2))
     )
     disc = np.column_stack([disc, 0.1 * disc[:, 0] ** 2])
-    starts, steps = outward_steps(disc, *local_projectors(disc, 1, 9))
+    starts, steps = outward_steps(disc, neighbourhoods(disc, 1, 9))
     size = np.linalg.norm(starts[:, :2], axis=1)
     assert 60 < len(starts) < 200
     assert size.min() > 0.85
@@ -111,10 +111,21 @@ def test_edges_are_where_no_neighbour_is_on_one_side_and_steps_lead_out():
     assert outward.min() > 0.6
     ball = random.normal(size=(1500, 3))
     ball /= np.linalg.norm(ball, axis=1, keepdims=True)
-    assert len(outward_steps(ball, *local_projectors(ball, 1, 9))[0]) == 0
+    assert len(outward_steps(ball, neighbourhoods(ball, 1, 9))[0]) == 0
     fading = random.normal(size=(1500, 2))
     fading = np.column_stack([fading, 0.1 * fading[:, 0] ** 2])
-    assert len(outward_steps(fading, *local_projectors(fading, 1, 9))[0]) == 0
+    assert len(outward_steps(fading, neighbourhoods(fading, 1, 9))[0]) == 0
+
+
+def test_the_tips_of_a_thin_spheroid_are_no_edges():
+    random = np.random.default_rng(0)
+    height = random.uniform(-1, 1, 500)
+    turn = random.uniform(0, 2 * np.pi, 500)
+    width = 0.1 * np.sqrt(1 - height**2)
+    spheroid = np.column_stack([height, width * np.cos(turn), width * np.sin(turn)])
+    around = neighbourhoods(spheroid, 1, 9)
+    assert len(outward_steps(spheroid, around._replace(thickness=0 * around.thickness))[0]) > 0
+    assert len(outward_steps(spheroid, around)[0]) == 0
 
 
 def _sphere_with_drift(x):
@@ -153,7 +164,7 @@ def test_a_hole_that_is_hardly_chance_is_told():
 def test_a_field_that_goes_on_over_an_abrupt_hole_is_trained_to_end_there():
     points = jnp.asarray(_sphere_without_cap(0.7), jnp.float32)
     box = Box(-1.5 * jnp.ones(3), 1.5 * jnp.ones(3))
-    first, near = local_projectors(np.asarray(points, float), 1, 9)
+    first, near, _ = neighbourhoods(np.asarray(points, float), 1, 9)
     none = jnp.zeros((0, 3))
     config = replace(BRIEF, num_steps=600)
     objective = RidgeObjective(points, jnp.asarray(first, jnp.float32), jnp.asarray(near), (none, none), box, 1, config)

@@ -17,7 +17,7 @@ from ..volumes.cover import cover
 from ..volumes.emptiness import holes, places_in
 from ..volumes.manifold import Manifold
 from .anchors import projected
-from .neighbourhoods import local_projectors
+from .neighbourhoods import neighbourhoods
 from .ridge import RidgeFit, field_norm, trained
 
 LARGEST, STEP = 0.25, 1.4
@@ -34,7 +34,7 @@ def filled(key: RandomKey, ridge: Ridge, points: Float[Array, "N n"], box: Box, 
     `neighbours` as in `RidgeConfig`.
     """
     host = np.asarray(points)
-    projectors, near = local_projectors(host.astype(np.float64), ridge.codimension, neighbours)
+    projectors, near, _ = neighbourhoods(host.astype(np.float64), ridge.codimension, neighbours)
     around = _around(key, ridge, host, projectors, near, box)
     reach = float(np.quantile(np.append(around, 0.0), 1 - FEW))
     if not ridge.reach < reach <= LARGEST:

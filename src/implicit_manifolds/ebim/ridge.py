@@ -21,7 +21,7 @@ from ..training.loop import History, train_afresh
 from ..training.objective import Objective, Terms
 from ..volumes.projected import projected
 from .dimension import DenoisingConfig, Dimension, denoise, denoised, denoising_loss, sure
-from .neighbourhoods import local_projectors, outward_steps
+from .neighbourhoods import neighbourhoods, outward_steps
 
 ROWS = 512
 ANCHORS = 4096
@@ -245,13 +245,14 @@ def _prepared(
     # Noisy data are followed less closely: a ridge through every one of them would be rough.
     last = max(config.last_weight * (denoising.least_noise / found.noise) ** 2, CLOSEST)
     config = replace(config, last_weight=last, denoising=replace(denoising, least_noise=found.noise))
-    first, near = local_projectors(np.asarray(points, np.float64), rank, config.neighbours)
-    starts, steps = (jnp.asarray(one, points.dtype) for one in outward_steps(np.asarray(points, float), first, near))
+    host = np.asarray(points, np.float64)
+    around = neighbourhoods(host, rank, config.neighbours)
+    starts, steps = (jnp.asarray(one, points.dtype) for one in outward_steps(host, around))
     # Where data are noisy no edge is sharp, and a point beside the others is none.
     sharp = slice(None if found.noise <= denoising.least_noise else 0)
     edges = starts[sharp], steps[sharp]
-    objective = RidgeObjective(points, jnp.asarray(first, points.dtype), jnp.asarray(near), edges, box, rank, config)
-    return objective, model, found
+    first, near = jnp.asarray(around.projectors, points.dtype), jnp.asarray(around.near)
+    return RidgeObjective(points, first, near, edges, box, rank, config), model, found
 
 
 def trained(name: str, key: RandomKey, model, objective: RidgeObjective, options) -> tuple[Ridge, History]:
@@ -278,7 +279,7 @@ def mean_distance(mdf: MDF, points: Float[Array, "N n"], box: Box, few: float = 
 def _ended(ridge: Ridge, points, box: Box, config: RidgeConfig) -> Ridge:
     """With its reach: ‖F‖ somewhat beyond its largest on the way from data to neighbours, but for a few."""
     host = np.asarray(points)
-    near = local_projectors(host.astype(np.float64), ridge.codimension, config.neighbours)[1]
+    near = neighbourhoods(host.astype(np.float64), ridge.codimension, config.neighbours).near
     between = np.concatenate([share * host[near] + (1 - share) * host[:, None] for share in BETWEEN])
     between = between.reshape(-1, host.shape[1])
     if len(between) > PLACES:
