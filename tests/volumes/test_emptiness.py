@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.tree_util import Partial
 
 from implicit_manifolds.box import Box
 from implicit_manifolds.manifold.analytic import sphere
@@ -68,3 +69,19 @@ def test_places_in_a_hole_lie_on_the_manifold_and_away_from_points():
     assert len(places) > 250
     np.testing.assert_allclose(np.linalg.norm(places, axis=1), 1, atol=1e-5)
     assert (places[:, 2] > np.cos(0.7)).all()
+
+
+def _two_circles(x):
+    size = jnp.linalg.norm(x)
+    return 10 * jnp.array([(size - 1) * (size - 1.05)])
+
+
+def test_points_on_a_curve_nearby_tell_nothing_of_a_hole():
+    """Without a look at sheets a hole is seen in 8 of these 20 pairs of circles."""
+    manifold = Manifold(Partial(_two_circles), Box(-1.5 * jnp.ones(2), 1.5 * jnp.ones(2)))
+    seen_in = 0
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        points = random.choice([1.0, 1.05], (800, 1)) * on_circle(random.uniform(0, 2 * np.pi, 800))
+        seen_in += not holes(jax.random.key(0), manifold, points.astype(np.float32)).chance.all()
+    assert seen_in <= 1

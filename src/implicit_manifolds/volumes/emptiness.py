@@ -7,6 +7,7 @@ from scipy.spatial import KDTree
 
 from .._random import host_generator
 from .._types import Array, Bool, Float, RandomKey
+from .atlas import normals_at
 from .manifold import Manifold
 from .projected import projected
 
@@ -15,6 +16,8 @@ AROUND, MOST = 2.0, 128
 """How far around a hole points are counted, in its radius; and of how many it is asked whether their density fades."""
 ERROR, DOUBT = 0.001, 0.05
 """Of point sets without holes the share in which one is seen; and of those that fade, in which it is an abrupt one."""
+STEEPEST = 0.5
+"""Of the way from a hole to a point on the same sheet of M, the share that may be normal."""
 POWERS = np.geomspace(1, 40, 80)
 
 
@@ -38,18 +41,23 @@ def holes(key: RandomKey, manifold: Manifold, points: Float[np.ndarray | Array, 
     p = (1 - A^-m)^i. Of all balls that N such points leave empty the least likely has about
     log 1/p = log N + m log log N (Janson 1986), and by chance log 1/`ERROR` more. Where density grows outwards as a
     power of the distance, p is rather the ratio of the largest likelihoods that distances of the points around have
-    under such laws on the whole ball and on what is around the hole.
+    under such laws on the whole ball and on what is around the hole. Points on other sheets of M do not count.
     """
     host, dimension = np.unique(np.asarray(points), axis=0), manifold.dimension
     tree = KDTree(host)
     centres, radii = _climbed(host_generator(key), manifold, host, tree)
     usual = np.log(len(host)) + dimension * np.log(np.log(len(host)))
+    each, few = -np.log1p(-(AROUND**-dimension)), usual - np.log(ERROR)
     around = tree.query_ball_point(centres, AROUND * radii, return_length=True)
-    chance = -around * np.log1p(-(AROUND**-dimension)) <= usual - np.log(ERROR)
-    abrupt = ~chance
-    away = tree.query(centres[abrupt], min(MOST, len(host)))[0] / radii[abrupt, None]
-    abrupt[abrupt] = [_against_fading(one, dimension) > usual - np.log(DOUBT) for one in away]
-    return Holes(centres, radii, around / (AROUND**dimension - 1), chance, abrupt)
+    abrupt = np.zeros(len(centres), bool)
+    suspects = np.flatnonzero(around * each > few)
+    for row, normals in zip(suspects, normals_at(manifold.mdf, centres[suspects]), strict=True):
+        chords = (host[tree.query_ball_point(centres[row], AROUND * radii[row])] - centres[row]) / radii[row]
+        away = np.linalg.norm(chords, axis=1)
+        away = np.sort(away[np.linalg.norm(chords @ normals.T, axis=1) <= STEEPEST * away])
+        around[row] = len(away)
+        abrupt[row] = len(away) * each > few and _against_fading(away, dimension) > usual - np.log(DOUBT)
+    return Holes(centres, radii, around / (AROUND**dimension - 1), around * each <= few, abrupt)
 
 
 def places_in(
@@ -86,8 +94,8 @@ def _unit(vectors: Float[np.ndarray, "c n"]) -> Float[np.ndarray, "c n"]:
 
 def _against_fading(away: Float[np.ndarray, " q"], dimension: int) -> float:
     """Log ratio of the largest likelihoods of distances, in the hole's radius: with the hole over without it."""
-    reach = min(AROUND, away[-1])
-    inside = np.maximum(away[away <= reach], 1.0)
+    reach = away[MOST] if len(away) > MOST else AROUND
+    inside = np.maximum(away[:MOST], 1.0)
     count, power = len(inside), dimension * POWERS
     each = count * np.log(power) + (power - 1) * np.log(inside).sum()
     filled = each - count * power * np.log(reach)
