@@ -55,7 +55,8 @@ def fit_form(
     A zero set is tried where there is one constraint and the points have no edge (where they are noisy, the ridge has
     none), since {F = 0} of one F has two sides and no edge. It is taken, for its cheaper steps, where held-out points
     are no farther from it than `NEAR`, or `NO_FARTHER` times their distance from the ridge, and it has no zeros where
-    no data are. Raises InputError where no codimension is given and none is to be seen, and TrainingDiverged.
+    no data are, nor over abrupt holes. Raises InputError where no codimension is given and none is to be seen, and
+    TrainingDiverged.
     """
     if form == "zero-set":
         seen = None
