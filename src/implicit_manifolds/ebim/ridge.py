@@ -58,7 +58,7 @@ class RidgeConfig(TrainingConfig):
     gap: float = 0.25
     least_reach: float = 0.03
     near_enough: float = 0.0025  # mean held-out distance at which no larger network is tried
-    doublings: int = 2  # of steps, the first of width too, tried while held-out points are farther than that
+    doublings: int = 3  # of steps, the first of width too, tried while held-out points are farther than that
 
 
 def far_loss(model: Callable, points: Float[Array, "batch n"], data: Float[Array, "N n"], softening: Number) -> Scalar:
