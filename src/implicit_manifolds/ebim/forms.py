@@ -8,9 +8,9 @@ from scipy.spatial import KDTree
 from .._random import derived_keys, host_generator
 from .._types import MDF, Array, Float, RandomKey
 from ..box import Box, uniform_in_box
-from ..certificate.orientation import has_edge
 from ..manifold.ridge import Ridge
 from ..training.loop import History
+from ..volumes.atlas import draw_pool
 from ..volumes.cover import cover
 from ..volumes.emptiness import holes
 from ..volumes.manifold import Manifold
@@ -28,7 +28,9 @@ NEAR = 0.001
 """In standardised units; a zero set no farther from held-out points than this is as good as any."""
 BEYOND = 1.5
 """A zero is where no data are, if it is so many times as far from them as any ridge point that the box leads to."""
-LOOKED = 1000
+LARGER = 1.25
+"""Volume of a zero set over that of the ridge up to which it may be the same surface."""
+LOOKED, DRAWS = 1000, 20_000
 
 
 class Learned(NamedTuple):
@@ -52,11 +54,11 @@ def fit_form(
 ) -> Learned:
     """F of the form asked for from `points` (N, n), standardised; `auto` is a ridge unless a zero set is as good.
 
-    A zero set is tried where there is one constraint and the points have no edge (where they are noisy, the ridge has
-    none), since {F = 0} of one F has two sides and no edge. It is taken, for its cheaper steps, where held-out points
-    are no farther from it than `NEAR`, or `NO_FARTHER` times their distance from the ridge, and it has no zeros where
-    no data are, nor over abrupt holes. Raises InputError where no codimension is given and none is to be seen, and
-    TrainingDiverged.
+    A zero set is tried where there is one constraint and the points have no edge, since {F = 0} of one F has two sides
+    and no edge. It is taken, for its cheaper steps, where held-out points are no farther from it than `NEAR`, or
+    `NO_FARTHER` times their distance from the ridge, and it has no zeros where no data are, nor over abrupt holes.
+    Where points are noisy their edges are not seen; then it must not be much larger than the ridge either. Raises
+    InputError where no codimension is given and none is to be seen, and TrainingDiverged.
     """
     if form == "zero-set":
         seen = None
@@ -76,7 +78,7 @@ def fit_form(
     learned = Learned(found, fit.history, fit.dimension)
     if form == "ridge":
         return learned
-    if reason := _no_zero_set(look_key, found, points, box, sharp, fit.ends):
+    if reason := _no_zero_set(found, points.shape[1], fit.ends):
         return learned._replace(reason=f"a ridge, since {reason}")
     mdf, history = fit_manifold(zero_key, train, 1, box, zero_set, **options)
     judged_by = test if len(test) else train
@@ -87,27 +89,38 @@ def fit_form(
         return learned._replace(reason=f"a ridge, since {told}")
     if beyond:
         return learned._replace(reason=f"a ridge, since {beyond:.1%} of a zero set's points are where no data are")
-    if sharp and (empty := holes(look_key, Manifold(mdf, box), points)).abrupt.any():
+    if (empty := holes(look_key, Manifold(mdf, box), points)).abrupt.any():
         wide = empty.radii[empty.abrupt].max()
         return learned._replace(reason=f"a ridge, since a zero set goes on over a place without points {wide:.2g} wide")
+    if not sharp and (larger := _larger(look_key, mdf, found, points, box)) > LARGER:
+        return learned._replace(reason=f"a ridge, since a zero set is {larger:.2g} times as large")
     return Learned(mdf, history, fit.dimension, f"a zero set, since there is no edge and {told}")
 
 
-def _no_zero_set(key: RandomKey, ridge: Ridge, points, box: Box, sharp: bool, ends: bool) -> str:
+def _no_zero_set(ridge: Ridge, dimension: int, ends: bool) -> str:
     """Why M cannot be a zero set of one function, "" if nothing is known against it."""
     if ridge.codimension > 1:
         return f"M has codimension {ridge.codimension}"
-    if not has_pools(points.shape[1], 1):
+    if not has_pools(dimension, 1):
         return "whether M has an edge cannot be seen"
-    if sharp:
-        # An edge of M where the points have none is a fault of the ridge, and no reason to keep it.
-        return "the points have an edge" if ends else ""
-    found, usable = projected(ridge, points, box)
-    try:
-        ends = has_edge(cover(key, Manifold(ridge, box, found[usable])))
-    except (ArithmeticError, ValueError):
-        return "charts of M could not be made, so that edges are unknown"
-    return "M has an edge" if ends else ""
+    # An edge of M where the points have none is a fault of the ridge, and no reason to keep it.
+    return "the points have an edge" if ends else ""
+
+
+def _larger(key: RandomKey, mdf: MDF, ridge: Ridge, points, box: Box) -> float:
+    """Volume of a zero set over that of a ridge; infinite where there are no charts to tell it from.
+
+    Around an edge, which noise hides, a zero set turns back and lies on both sides of the points.
+    """
+    sizes = []
+    for one in (mdf, ridge):
+        found, usable = projected(one, points, box)
+        try:
+            charted = cover(key, Manifold(one, box, found[usable]))
+        except (ArithmeticError, ValueError):
+            return np.inf
+        sizes.append(draw_pool(key, charted, DRAWS).weights.sum())
+    return float(sizes[0] / sizes[1])
 
 
 def _share_beyond(key: RandomKey, mdf: MDF, ridge: Ridge, points, box: Box) -> float:
