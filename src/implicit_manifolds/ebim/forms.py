@@ -56,7 +56,8 @@ def fit_form(
 
     A zero set is tried where there is one constraint and the points have no edge, since {F = 0} of one F has two sides
     and no edge. It is taken, for its cheaper steps, where held-out points are no farther from it than `NEAR`, or
-    `NO_FARTHER` times their distance from the ridge, and it has no zeros where no data are, nor over abrupt holes.
+    `NO_FARTHER` times their distance from the ridge, and it has no zeros where no data are (or fewer than
+    the ridge leaves out of the points), nor over abrupt holes.
     Where points are noisy their edges are not seen; then it must not be much larger than the ridge either. Raises
     InputError where no codimension is given and none is to be seen, and TrainingDiverged.
     """
@@ -87,7 +88,7 @@ def fit_form(
     told = f"held-out points are {ours:.2g} from a zero set and {other:.2g} from a ridge"
     if ours > max(NO_FARTHER * other, NEAR):
         return learned._replace(reason=f"a ridge, since {told}")
-    if beyond:
+    if beyond > 1 - projected(found, judged_by, box)[1].mean():
         return learned._replace(reason=f"a ridge, since {beyond:.1%} of a zero set's points are where no data are")
     if (empty := holes(look_key, Manifold(mdf, box), points)).abrupt.any():
         wide = empty.radii[empty.abrupt].max()
