@@ -56,10 +56,10 @@ def fit_form(
 
     A zero set is tried where there is one constraint and the points have no edge, since {F = 0} of one F has two sides
     and no edge. It is taken, for its cheaper steps, where held-out points are no farther from it than `NEAR`, or
-    `NO_FARTHER` times their distance from the ridge, and it has no zeros where no data are (or fewer than
-    the ridge leaves out of the points), nor over abrupt holes.
-    Where points are noisy their edges are not seen; then it must not be much larger than the ridge either. Raises
-    InputError where no codimension is given and none is to be seen, and TrainingDiverged.
+    `NO_FARTHER` times their distance from the ridge, it has no zeros where no data are (or no greater share than the
+    ridge leaves out of the held-out points), and goes on over no abrupt holes. Where points are noisy their edges are
+    not seen; then it must not be much larger than the ridge either. Raises InputError where no codimension is given
+    and none is to be seen, and TrainingDiverged.
     """
     if form == "zero-set":
         seen = None
