@@ -72,6 +72,16 @@ def test_without_anchors_no_component_is_called_stray():
     assert "no stray components" in describe(topology(Manifold(two(2), box(2.8, 1.3))))
 
 
+def test_nothing_is_settled_where_anchors_leave_a_hole_that_is_no_chance():
+    turn = np.random.default_rng(0).uniform(0, 2 * np.pi, 400)
+    box = Box(-1.5 * jnp.ones(2), 1.5 * jnp.ones(2))
+    for kept, emptiest in ((turn, 0.0), (turn[turn > 1.0], 2 * np.sin(0.25))):
+        found = topology(Manifold(sphere(1.0), box, np.column_stack([np.cos(kept), np.sin(kept)])))
+        assert found.settled == (emptiest == 0)
+        assert ("goes on over a place without points" in describe(found)) == (emptiest > 0)
+        assert abs(found.emptiest - emptiest) < 0.03
+
+
 def test_the_ratio_of_singular_values_sees_a_zero_set_near_a_fold():
     mdf = Partial(lambda x: (x[:1] ** 2 + 0.01 * x[1:] ** 2) - 1)
     flat = topology(Manifold(mdf, box(1.5, 11.0), np.asarray([[1.0, 0.0]])))

@@ -69,7 +69,7 @@ def describe(found: Topology) -> str:
         parts.append("charts end within the box")
     if found.emptiest:
         parts.append(f"goes on over a place without points, {found.emptiest:.2g} in radius, where it may have an edge")
-    elif not found.settled:
+    if not found.settled:
         below = f", features below {found.finest:.2g} may be missed" if found.finest else ""
         parts.append("not settled at the finest resolution" + below)
     return "; ".join(parts)
