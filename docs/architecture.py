@@ -34,6 +34,7 @@ ROOMS: dict[str, tuple[int, str]] = {
     "datasets": (6, "data, known laws"),
     "metrics": (6, "transport, Fréchet, MMD, detection"),
     "plot": (6, "figures of a model"),
+    "functional": (6, "pure functions of a model and one point, in one place"),
     "cli": (7, "the command"),
 }
 """Each room's floor, and what it is; a room may import from lower floors alone."""

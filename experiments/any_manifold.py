@@ -22,7 +22,7 @@ from experiments.laws.more_shapes import BOUNDARIES, NAMES, ONE_SIDED, shape
 from implicit_manifolds import describe, draw_pool, fit, log_density, nearest_points, sample, topology
 from implicit_manifolds.box import uniform_in_box
 from implicit_manifolds.ebim.fit import Fit
-from implicit_manifolds.ebim.model import log_volume_scale
+from implicit_manifolds.ebim.verbs import log_volume_scale
 from implicit_manifolds.errors import InputError
 from implicit_manifolds.volumes.projected import projected
 

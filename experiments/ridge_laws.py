@@ -25,7 +25,7 @@ from experiments.laws.more_shapes import shape
 from experiments.studies.ridge_chains import WithoutTurning, learned, valley
 from implicit_manifolds import EBIM, FitConfig, draw_pool, fit, load, log_density, save, volume
 from implicit_manifolds.ebim.fit import Fit
-from implicit_manifolds.ebim.model import log_volume_scale
+from implicit_manifolds.ebim.verbs import log_volume_scale
 from implicit_manifolds.errors import InputError
 from implicit_manifolds.manifold import Ridge
 

@@ -21,7 +21,7 @@ from implicit_manifolds.cli import (
     topology_command,
 )
 from implicit_manifolds.ebim import storage
-from implicit_manifolds.ebim.model import NearestPoints
+from implicit_manifolds.ebim.verbs import NearestPoints
 
 
 def ring(count=200, offset=1000.0, scale=50.0):

@@ -11,7 +11,7 @@ from experiments.common.original_cost import grid_cost, spread
 from experiments.common.problem import Problem
 from implicit_manifolds import EBIM, log_density, nearest_points, sample, topology
 from implicit_manifolds.certificate.homology import betti_numbers
-from implicit_manifolds.ebim.model import Method, NearestPoints
+from implicit_manifolds.ebim.verbs import Method, NearestPoints
 from implicit_manifolds.metrics.mmd import squared_mmd
 from implicit_manifolds.metrics.transport import wasserstein1, wasserstein1_floor
 from implicit_manifolds.volumes.growth import thinned

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from implicit_manifolds import EBIM, FitConfig
-from implicit_manifolds.ebim.model import Samples
+from implicit_manifolds.ebim.verbs import Samples
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from experiments.real_data.sets import DataSet
 from implicit_manifolds import EBIM, describe, draw_pool, log_density, sample, topology
 from implicit_manifolds._loops import over_points
 from implicit_manifolds.ebim.fit import Fit
-from implicit_manifolds.ebim.model import log_volume_scale
+from implicit_manifolds.ebim.verbs import log_volume_scale
 from implicit_manifolds.manifold.ridge import Ridge
 from implicit_manifolds.volumes.projected import projected
 

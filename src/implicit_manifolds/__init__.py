@@ -1,6 +1,7 @@
 """Learn a manifold as the zero set of a network, and a density on it: energy-based implicit manifolds in JAX."""
 
 from . import baselines as baselines
+from . import functional as functional
 from . import manifold as manifold
 from . import mcmc as mcmc
 from .box import Box as Box
@@ -14,13 +15,13 @@ from .ebim.fit import fit as fit
 from .ebim.likelihood import LikelihoodConfig as LikelihoodConfig
 from .ebim.manifold import ManifoldConfig as ManifoldConfig
 from .ebim.model import EBIM as EBIM
-from .ebim.model import log_density as log_density
-from .ebim.model import log_volume_scale as log_volume_scale
-from .ebim.model import nearest_points as nearest_points
-from .ebim.model import sample as sample
 from .ebim.score_matching import ScoreMatchingConfig as ScoreMatchingConfig
 from .ebim.storage import load as load
 from .ebim.storage import save as save
+from .ebim.verbs import log_density as log_density
+from .ebim.verbs import log_volume_scale as log_volume_scale
+from .ebim.verbs import nearest_points as nearest_points
+from .ebim.verbs import sample as sample
 from .errors import InputError as InputError
 from .errors import TrainingDiverged as TrainingDiverged
 from .volumes.atlas import draw_pool as draw_pool

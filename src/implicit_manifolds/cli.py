@@ -18,7 +18,8 @@ from .certificate.topology import topology
 from .ebim import storage
 from .ebim.dimension import DenoisingConfig, Dimension, denoised, other_estimates, sure
 from .ebim.fit import FitConfig, fit
-from .ebim.model import EBIM, Method, NearestPoints, log_density, nearest_points, sample
+from .ebim.model import EBIM
+from .ebim.verbs import Method, NearestPoints, log_density, nearest_points, sample
 from .errors import InputError, TrainingDiverged
 from .pieces import Pieces
 from .plot.model import plot_model

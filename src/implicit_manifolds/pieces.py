@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy.cluster.hierarchy import linkage, to_tree
 from scipy.spatial import KDTree
 
-from ._types import Array, Bool, Float, Int
+from ._types import Array, Bool, Float, Int, Vector
 from .box import Box
 from .scaling import Scaling, standardization
 
@@ -22,7 +23,7 @@ BESIDE = 5.0
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pieces:
     """x = shift + scale · (y - place), y = whole.restore(z), by the part of space that x and z are in.
 
@@ -32,11 +33,11 @@ class Pieces:
     """
 
     whole: Scaling
-    shift: Float[np.ndarray | Array, "p n"]
-    scale: Float[np.ndarray | Array, " p"]
-    place: Float[np.ndarray | Array, "p n"]
-    low: Float[np.ndarray | Array, "p n"]
-    high: Float[np.ndarray | Array, "p n"]
+    shift: Float[np.ndarray | Array, "*models p n"]
+    scale: Float[np.ndarray | Array, "*models p"]
+    place: Float[np.ndarray | Array, "*models p n"]
+    low: Float[np.ndarray | Array, "*models p n"]
+    high: Float[np.ndarray | Array, "*models p n"]
 
     @property
     def length(self) -> float:
@@ -51,6 +52,33 @@ class Pieces:
     def lengths_at(self, points: Float[np.ndarray | Array, "N n"]) -> np.ndarray:
         """What a length of one is in the units of the data, at standardised points (N, n): (N,)."""
         return np.asarray(self.scale, np.float64)[self._part(self.whole.restore(points))] * self.whole.length
+
+    @property
+    def by_column(self) -> bool:
+        """False: within a part all columns have one scale."""
+        return False
+
+    def standard_point(self, x: Vector) -> Vector:
+        """One point in data units (n,) in standardised ones, inside jit, in its own precision."""
+        low, high, scale, shift, place = self._as(x.dtype)
+        beyond = jnp.maximum(jnp.maximum(low - x, x - high), 0)
+        part = jnp.argmin(jnp.linalg.norm(beyond, axis=1) / scale)  # the first of equals
+        return self.whole.standard_point(place[part] + (x - shift[part]) / scale[part])
+
+    def data_point(self, z: Vector) -> Vector:
+        """One standardised point (n,) in data units, inside jit, in its own precision."""
+        _, _, scale, shift, place = self._as(z.dtype)
+        beside = self.whole.data_point(z)
+        part = _owner(beside, place)
+        return shift[part] + scale[part] * (beside - place[part])
+
+    def units_at(self, z: Vector) -> Vector:
+        """What one is in each column in the units of the data, at a standardised point (n,), inside jit: (n,)."""
+        _, _, scale, _, place = self._as(z.dtype)
+        return scale[_owner(self.whole.data_point(z), place)] * self.whole.units_at(z)
+
+    def _as(self, dtype) -> tuple[Array, ...]:
+        return tuple(jnp.asarray(one, dtype) for one in (self.low, self.high, self.scale, self.shift, self.place))
 
     def standardize(self, points: Float[np.ndarray | Array, "N n"]) -> Float[Array, "N n"]:
         """Data units to standardised ones, (N, n)."""
@@ -75,6 +103,10 @@ class Pieces:
 
     def _part(self, beside: np.ndarray) -> Int[np.ndarray, " N"]:
         return np.abs(beside[:, None] - np.asarray(self.place)).max(axis=2).argmin(axis=1)
+
+
+def _owner(beside: Vector, place: Float[Array, "p n"]) -> Int[Array, ""]:
+    return jnp.argmin(jnp.max(jnp.abs(beside - place), axis=1))
 
 
 def parts_of(points: Float[np.ndarray, "N n"]) -> list[Bool[np.ndarray, " N"]]:

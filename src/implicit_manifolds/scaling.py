@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._types import Array, Float
+from ._types import Array, Float, Vector
 from .box import Box, box_around
 
 CONSTANT = 1e-9
@@ -15,11 +15,11 @@ CONSTANT = 1e-9
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scaling:
     """x = shift + scale · z: shift (n,), and scale () or (n,), in the units of the data, z without unit."""
 
-    shift: Float[np.ndarray | Array, " n"]
+    shift: Float[np.ndarray | Array, "*models n"]
     scale: Float[np.ndarray | Array, "*n"] | float
 
     @property
@@ -35,6 +35,23 @@ class Scaling:
     def lengths_at(self, points) -> float:
         """`length`, at any points."""
         return self.length
+
+    @property
+    def by_column(self) -> bool:
+        """Whether each column has a scale of its own."""
+        return np.ndim(self.scale) == 1
+
+    def standard_point(self, x: Vector) -> Vector:
+        """One point in data units (n,) in standardised ones, inside jit, in its own precision."""
+        return (x - jnp.asarray(self.shift, x.dtype)) / jnp.asarray(self.scale, x.dtype)
+
+    def data_point(self, z: Vector) -> Vector:
+        """One standardised point (n,) in data units, inside jit, in its own precision."""
+        return jnp.asarray(self.shift, z.dtype) + jnp.asarray(self.scale, z.dtype) * z
+
+    def units_at(self, z: Vector) -> Vector:
+        """What one is in each column in the units of the data, at a standardised point (n,), inside jit: (n,)."""
+        return jnp.broadcast_to(jnp.asarray(self.scale, z.dtype), z.shape)
 
     def standardize(self, points: Float[np.ndarray | Array, "*batch n"]) -> Float[Array, "*batch n"]:
         """Data units to standardised ones, (..., n); computed in double, so offsets do not eat digits."""

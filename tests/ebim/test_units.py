@@ -12,8 +12,9 @@ from scipy.special import ellipe
 
 from implicit_manifolds import EBIM, Box, Manifold, cover, draw_pool, log_density, nearest_points, sample
 from implicit_manifolds.ebim.dimension import DenoisingConfig
-from implicit_manifolds.ebim.model import ChainScales, log_volume_scale
+from implicit_manifolds.ebim.model import ChainScales
 from implicit_manifolds.ebim.units import Units, standardized
+from implicit_manifolds.ebim.verbs import log_volume_scale
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.scaling import Scaling, standardization
 from implicit_manifolds.volumes.pools import Estimate

@@ -15,7 +15,7 @@ from implicit_manifolds import fit
 from implicit_manifolds.baselines.autoencoder_ebm import AutoencoderConfig, fit_autoencoder_ebm
 from implicit_manifolds.baselines.latent_energy import LatentEnergyConfig
 from implicit_manifolds.datasets.polynomial import polynomial_surface, vertical_offset
-from implicit_manifolds.ebim.model import NearestPoints
+from implicit_manifolds.ebim.verbs import NearestPoints
 from implicit_manifolds.metrics.detection import auc
 
 

@@ -10,7 +10,8 @@ import pytest
 from jax.tree_util import Partial
 
 from implicit_manifolds import Box, Manifold
-from implicit_manifolds.ebim.model import EBIM, ChainScales, Samples
+from implicit_manifolds.ebim.model import EBIM, ChainScales
+from implicit_manifolds.ebim.verbs import Samples
 from implicit_manifolds.errors import InputError
 from implicit_manifolds.manifold.algebra import translate, union
 from implicit_manifolds.manifold.analytic import circle_in_space, sphere, torus

@@ -72,7 +72,7 @@ def perceptrons(
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Identity:
     """No manifold: every point is its own code."""
 
@@ -88,7 +88,7 @@ class Identity:
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rescaled:
     """An autoencoder with codes (z - shift)/scale in place of z: shift (m,), scale ()."""
 

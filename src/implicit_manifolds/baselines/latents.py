@@ -30,7 +30,7 @@ class Latent(Protocol):
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StandardNormal:
     """N(0, I) in m dimensions."""
 
@@ -46,7 +46,7 @@ class StandardNormal:
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FlowLatent:
     """The law of h(z), z ~ N(0, I), h a flow of R^m that may depend on a context."""
 
@@ -69,7 +69,7 @@ def _pushed(flow, base, context):
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EnergyLatent:
     """exp(-E)/Z in a box of R^m, and nothing outside.
 

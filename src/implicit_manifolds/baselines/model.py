@@ -12,7 +12,7 @@ import numpy as np
 
 from .._loops import over_points
 from .._types import Array, Float, RandomKey
-from ..ebim.model import Densities, NearestPoints
+from ..ebim.verbs import Densities, NearestPoints
 from ..points import check_points, check_training_points
 from ..scaling import Scaling, standardization
 from ..training.loop import History
@@ -21,7 +21,7 @@ from .latents import Latent
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pushforward:
     """A density of codes pushed through a decoder, in standardised units.
 

@@ -9,7 +9,7 @@ from scipy.spatial import KDTree
 
 from .._loops import bounded_while, over_points
 from .._types import RandomKey, Scalar, Vector, relative_tolerance, select
-from ..ebim.model import NearestPoints
+from ..ebim.verbs import NearestPoints
 from .autoencoders import Autoencoder, Code
 from .model import Pushforward, sample, standardized
 

@@ -68,7 +68,7 @@ class BoundedAutoencoder(nnx.Module):
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ReconstructionEnergy:
     """‖x - g(e(x))‖² / temperature of one point (n,)."""
 
@@ -81,7 +81,7 @@ class ReconstructionEnergy:
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NormalizedObjective(Objective):
     """Contrastive divergence whose chains start on the decoder's image, found by a chain of codes.
 

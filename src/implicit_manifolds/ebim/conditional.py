@@ -21,7 +21,8 @@ from ..training.config import TrainingConfig
 from ..training.loop import History, train_afresh
 from ..training.objective import Objective
 from ..volumes.importance import resample
-from .model import EBIM, log_density, nearest_points, sample
+from .model import EBIM
+from .verbs import log_density, nearest_points, sample
 
 Context = Float[Array, " c"]
 
@@ -59,7 +60,7 @@ class Tilt(nnx.Module):
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TiltObjective(Objective):
     """Maximum likelihood of D: mean D(x, θ) + log Z(θ), Z from `pool_batch` rows of pool (P, n), drawn from p."""
 
@@ -80,7 +81,7 @@ class TiltObjective(Objective):
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ConditionalEBIM:
     """p(x | θ) = p(x) exp(-D(x, θ)) / Z(θ), by volume of the learned manifold.
 

@@ -74,7 +74,7 @@ SOLVERS = {"quasi-newton": quasi_newton, "scaled-chord": scaled_chord, "gradient
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ContrastiveObjective(Objective):
     """Step 2: contrastive divergence with F frozen, negatives from constrained Langevin chains on M.
 

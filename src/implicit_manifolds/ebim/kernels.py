@@ -27,7 +27,7 @@ MOST_PAIRS = 10**8
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KernelEnergy:
     """-log of a mixture of normal kernels at points of an m-dimensional M, each with its own widths: (n,) to ().
 
@@ -35,9 +35,9 @@ class KernelEnergy:
     one over M where the bandwidths are small beside M's radii of curvature (Silverman 1986, §5.3, adaptive kernels).
     """
 
-    centres: Float[Array | np.ndarray, "a n"]
-    bandwidths: Float[Array | np.ndarray, "s a"]
-    weights: Float[Array | np.ndarray, " s"]
+    centres: Float[Array | np.ndarray, "*models a n"]
+    bandwidths: Float[Array | np.ndarray, "*models s a"]
+    weights: Float[Array | np.ndarray, "*models s"]
     dimension: int = field(metadata={"static": True})
 
     def __call__(self, x: Vector) -> Scalar:

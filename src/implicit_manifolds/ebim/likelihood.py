@@ -85,7 +85,7 @@ class LikelihoodMemory(NamedTuple):
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LikelihoodObjective(Objective):
     """Maximum likelihood of stacked energies against pools redrawn between chunks.
 

@@ -62,7 +62,7 @@ def _mdf_norm(kind, mdf: MDF, x: Vector):
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ManifoldObjective(Objective):
     """Step 1: the MDF loss, with negatives from ambient Langevin chains on ‖F‖ inside the box.
 

@@ -87,7 +87,7 @@ class RidgeMemory(NamedTuple):
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RidgeObjective(Objective):
     """The field fitted to data whose normals are known, and held to displacements elsewhere.
 

@@ -74,7 +74,7 @@ def score_matching_loss(
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ScoreMatchingObjective(Objective):
     """Tangential score matching of stacked energies on M, no pool needed; early stopping as in `LikelihoodObjective`.
 

@@ -12,7 +12,7 @@ from .tangent import FramedMDF, Linearization, codimension_of, linearize, linear
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FramedIntersection:
     """X -> concat(F₁(x), F₂(x), ...), where some F_i have constant rank: its rank is the sum of theirs."""
 
@@ -43,7 +43,7 @@ class FramedIntersection:
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FramedPullBack:
     """X -> F(T(x)) of an F of constant rank, T an invertible change of variables; its domain is that of F."""
 

@@ -20,7 +20,7 @@ ridges that are no part of M."""
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ridge:
     """M = {x: P F = 0, λ_k - max(λ_{k+1}, 0) ≥ gap, ‖F‖ ≤ reach}, P the projector on k leading eigenvectors of DF.
 

@@ -5,7 +5,7 @@ from jax.tree_util import Partial
 
 from .._types import MDF, Scalar, Vector
 from .algebra import pull_back
-from .tangent import linearize, lower_solve
+from .tangent import linearize, normals_of
 
 
 def stretched(mdf: MDF, factors: Vector) -> MDF:
@@ -23,8 +23,5 @@ def log_stretch(mdf: MDF, factors: Vector, x: Vector) -> Scalar:
     With T an orthonormal basis of the tangent space, N of the normal one and S = diag(s) it is half the logarithm of
     det(TᵀS²T) = det(S²) det(N S⁻² Nᵀ), so that normals suffice.
     """
-    at = linearize(mdf, x, dense=True)
-    assert at.gram_factor is not None
-    assert at.jacobian is not None
-    normals = lower_solve(at.gram_factor, at.jacobian) / factors
+    normals = normals_of(linearize(mdf, x, dense=True)) / factors
     return jnp.sum(jnp.log(factors)) + jnp.linalg.slogdet(normals @ normals.T)[1] / 2

@@ -159,6 +159,26 @@ def lower_solve(factor: Float[Array, "k k"], b: Float[Array, "k *c"]) -> Float[A
     return jnp.stack(rows)
 
 
+def normals_of(at: Linearization) -> Float[Array, "k n"]:
+    """Orthonormal normals of the level set at a point, rows, where J was formed."""
+    return lower_solve(jnp.asarray(at.gram_factor), jnp.asarray(at.jacobian))
+
+
+def orthonormal_complement(rows: Float[Array, "k n"]) -> Float[Array, "m n"]:
+    """Orthonormal rows that span what is orthogonal to k independent ones, by Householder reflections; m = n - k."""
+    count, size = rows.shape
+
+    def reflect(rows, index):
+        row = jnp.where(jnp.arange(size) < index, 0, rows[index])
+        mirror = row.at[index].add(jnp.where(row[index] < 0, -1, 1) * jnp.linalg.norm(row))
+        mirror /= jnp.linalg.norm(mirror)
+        return rows - 2 * jnp.outer(rows @ mirror, mirror), mirror
+
+    _, mirrors = jax.lax.scan(reflect, rows, jnp.arange(count))
+    undo = lambda basis, mirror: (basis - 2 * jnp.outer(basis @ mirror, mirror), None)
+    return jax.lax.scan(undo, jnp.eye(size, dtype=rows.dtype)[count:], mirrors, reverse=True)[0]
+
+
 def upper_solve(factor: Float[Array, "k k"], b: Residual) -> Residual:
     """L⁻ᵀb for a lower triangular L, (k,)."""
     if len(factor) > UNROLLED:

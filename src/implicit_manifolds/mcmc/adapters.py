@@ -13,7 +13,7 @@ from .._types import Scalar, Vector
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AdaptedEnergy:
     """sign · function(position), the position put together from a point (n,) by `structure` and `shapes` of leaves."""
 

@@ -52,7 +52,7 @@ class _Trajectory(NamedTuple):
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ConstrainedHMC(Choices):
     """`num_steps` RATTLE steps of H = U + ½‖p‖², each checked to be reversible, and one Metropolis decision.
 

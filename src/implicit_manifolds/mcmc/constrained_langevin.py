@@ -30,7 +30,7 @@ class ConstrainedLangevinState(NamedTuple):
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ConstrainedLangevin:
     """x' = x + ε P r - (α/2) clip(∇E, ±c) - (α/2) J(x)ᵀλ, r ~ N(0, I), λ such that F(x') = 0.
 

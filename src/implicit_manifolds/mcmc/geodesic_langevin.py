@@ -15,7 +15,7 @@ from .phase_space import Measure, PhasePoint, geodesic_step, initial_point, phas
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GeodesicLangevin(Choices):
     """Half a kick, half a drift, friction and noise, half a drift, half a kick; the law is off by O(h²).
 

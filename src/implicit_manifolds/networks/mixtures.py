@@ -10,7 +10,7 @@ from .._types import Array, Energy, Float, Int, Scalar, Vector
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EnergyMixture:
     """-log of a weighted sum of densities exp(-E_j)/Z_j: one point (n,) to ().
 
@@ -20,7 +20,7 @@ class EnergyMixture:
 
     members: Any
     kernel: Energy | None
-    log_weights: Float[Array, " members"]
+    log_weights: Float[Array, "*models members"]
 
     def __call__(self, x: Vector) -> Scalar:
         """One point, (n,) to ()."""
@@ -31,7 +31,7 @@ class EnergyMixture:
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PiecewiseMixture:
     """A mixture whose weights differ between the connected parts of M: one point (n,) to ().
 
@@ -40,9 +40,9 @@ class PiecewiseMixture:
     """
 
     members: Any
-    bases: Float[Array, "b n"]
-    parts: Int[Array, " b"]
-    log_weights: Float[Array, "parts members"]
+    bases: Float[Array, "*models b n"]
+    parts: Int[Array, "*models b"]
+    log_weights: Float[Array, "*models parts members"]
 
     def __call__(self, x: Vector) -> Scalar:
         """One point, (n,) to ()."""

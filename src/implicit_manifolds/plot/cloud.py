@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from .._random import derived_keys, host_generator
 from .._types import RandomKey
-from ..ebim.model import EBIM, log_density
+from ..ebim.model import EBIM
+from ..ebim.verbs import log_density
 from ..errors import InputError
 from ..points import check_points
 from ..volumes.atlas import draw_pool

@@ -13,7 +13,8 @@ from skimage.measure import find_contours
 
 from .._types import Float
 from ..certificate import mesh
-from ..ebim.model import EBIM, log_volume_scale
+from ..ebim.model import EBIM
+from ..ebim.verbs import log_volume_scale
 from ..errors import InputError
 from ..points import check_points
 from ..volumes.importance import energies_at

@@ -3,7 +3,8 @@
 from matplotlib.figure import Figure
 
 from .._types import RandomKey
-from ..ebim.model import EBIM, sample
+from ..ebim.model import EBIM
+from ..ebim.verbs import sample
 from .cloud import plot_cloud
 from .curves import plot_curve
 from .pairs import plot_pairs

@@ -37,7 +37,7 @@ class Objective:
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LossObjective(Objective):
     """A loss of model and data alone: function(key, model, batch) gives it with its terms; a callable pytree."""
 
@@ -49,7 +49,7 @@ class LossObjective(Objective):
 
 
 @jax.tree_util.register_dataclass
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RestartsObjective(Objective):
     """Several models trained side by side for one objective, each with its own memory and chains.
 

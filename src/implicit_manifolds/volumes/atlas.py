@@ -16,7 +16,7 @@ from .._loops import over_points
 from .._random import host_generator
 from .._types import MDF, Bool, Float, Int, RandomKey
 from ..manifold.multipliers import quasi_newton
-from ..manifold.tangent import linearize, lower_solve
+from ..manifold.tangent import linearize, normals_of
 from .manifold import Atlas, Manifold
 from .pools import SETS, Pool, PoolSource
 
@@ -157,7 +157,7 @@ def _lifted(mdf, row):
     position = jnp.where(found.converged, found.position, base)
     at = linearize(mdf, position, dense=True)
     within = jnp.asarray(True) if at.within is None else at.within
-    return position, lower_solve(at.gram_factor, at.jacobian), found.converged, within
+    return position, normals_of(at), found.converged, within
 
 
 def neighbours(atlas: Atlas) -> Int[np.ndarray, "2 p"]:

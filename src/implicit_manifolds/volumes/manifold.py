@@ -29,7 +29,7 @@ class Atlas(NamedTuple):
 
 
 @jax.tree_util.register_pytree_with_keys_class
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Manifold:
     """M = {x in the box: F(x) = 0}, with what is known of it.
 
@@ -46,7 +46,7 @@ class Manifold:
 
     mdf: MDF
     box: Box
-    anchors: Float[Array | np.ndarray, "anchors n"] | None = None
+    anchors: Float[Array | np.ndarray, "*models anchors n"] | None = None
     atlas: Atlas | None = field(default=None, init=False)
 
     @property

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from .._types import MDF, Array, Float, Int, RandomKey, Scalar, Vector
 from ..manifold.multipliers import quasi_newton
-from ..manifold.tangent import Linearization, linearize, lower_solve
+from ..manifold.tangent import Linearization, linearize, normals_of
 from .atlas import disc_density
 from .manifold import Atlas
 
@@ -71,17 +71,13 @@ def _tangential(base: Linearization, vector: Vector) -> Vector:
     By normals from F there, in the precision of the chains: those of an atlas may be coarser, and a projection by other
     normals than the lift's comes back elsewhere.
     """
-    normals = _normals(base)
+    normals = normals_of(base)
     return vector - (normals @ vector) @ normals
-
-
-def _normals(at: Linearization) -> Float[Array, "k n"]:
-    return lower_solve(jnp.asarray(at.gram_factor), jnp.asarray(at.jacobian))
 
 
 def density_terms(atlas: Atlas, at: Linearization) -> Float[Array, " b"]:
     """What each chart contributes to `density_of` at one point of M, inside jit; zero where it does not hold it."""
-    normals = _normals(at)
+    normals = normals_of(at)
     size = len(atlas.bases)
     points = jnp.broadcast_to(at.position, (size, *at.position.shape))
     value, within = disc_density(atlas, slice(None), points, jnp.broadcast_to(normals, (size, *normals.shape)))
