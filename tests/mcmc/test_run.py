@@ -6,9 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.tree_util import Partial
+from scipy import stats
 
 from implicit_manifolds.manifold.analytic import sphere
+from implicit_manifolds.mcmc.constrained_hmc import ConstrainedHMC
 from implicit_manifolds.mcmc.constrained_langevin import ConstrainedLangevin
+from implicit_manifolds.mcmc.one_chain import sample_chain
 from implicit_manifolds.mcmc.outcome import Reason
 from implicit_manifolds.mcmc.run import run
 
@@ -162,3 +165,20 @@ def test_info_means_agree_with_what_the_positions_show(linear_energy):
     np.testing.assert_allclose(chains.info.reason[:, Reason.ACCEPTED], moved, atol=1e-6)
     # A step fails when its tangent noise, N(0, 1), is longer than 1: 0.317 of the time, here 600 of them; z = 4.5.
     assert abs(1 - moved.mean() - 0.3173) < 4.5 * np.sqrt(0.3173 * 0.6827 / 600)
+
+
+def test_one_chain_inside_jit_marches_as_a_run_does():
+    chain = jax.jit(sample_chain, static_argnums=3)(jax.random.key(0), Walk(1.0), STARTS[1], 5, 3)
+    np.testing.assert_allclose(chain.positions, STARTS[1] + 3 * np.arange(1, 6)[:, None])
+    assert int(chain.state.steps) == 15
+    np.testing.assert_allclose(chain.info.height, STARTS[1, 0] + np.arange(15).mean())
+
+
+def test_chains_inside_jit_follow_their_law(linear_energy):
+    sampler = ConstrainedHMC(sphere(1.0), linear_energy(jnp.asarray([-2.0, 0.0])), step_size=0.5, num_steps=2)
+    keys, starts = jax.random.split(jax.random.key(1), 2000), jnp.tile(jnp.asarray([-1.0, 0.0]), (2000, 1))
+    chains = jax.jit(jax.vmap(lambda key, x: sample_chain(key, sampler, x, 2, 20)))(keys, starts)
+    for moment in range(2):
+        angle = np.arctan2(chains.positions[:, moment, 1], chains.positions[:, moment, 0])
+        assert stats.kstest(angle, stats.vonmises(2.0).cdf).pvalue > 1e-3
+    np.testing.assert_allclose(chains.info.reason.sum(axis=1), 1, rtol=1e-5)

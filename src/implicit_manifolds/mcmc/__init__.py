@@ -7,6 +7,8 @@ from .constrained_hmc import ConstrainedHMC as ConstrainedHMC
 from .constrained_langevin import ConstrainedLangevin as ConstrainedLangevin
 from .geodesic_langevin import GeodesicLangevin as GeodesicLangevin
 from .langevin import Langevin as Langevin
+from .one_chain import Chain as Chain
+from .one_chain import sample_chain as sample_chain
 from .outcome import Reason as Reason
 from .run import Chains as Chains
 from .run import run as run

@@ -49,14 +49,22 @@ def advance(key: RandomKey, sampler: Sampler, states, num_steps: Int[Array, ""] 
         states, totals = carry
         keys = jax.random.split(jax.random.fold_in(key, index), chains)
         states, info = step_all(sampler, keys, states)
-        add = lambda total, value: total + jnp.where(jnp.isfinite(value), value, 0)
-        return states, jax.tree.map(add, totals, _tally(info))
+        return states, added(totals, info)
 
-    one = jax.eval_shape(
-        lambda *arguments: _tally(step_all(*arguments)[1]), sampler, jax.random.split(key, chains), states
-    )
-    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.result_type(leaf.dtype, jnp.float32)), one)
-    return jax.lax.fori_loop(0, num_steps, body, (states, zero))
+    one = jax.eval_shape(lambda *arguments: step_all(*arguments)[1], sampler, jax.random.split(key, chains), states)
+    return jax.lax.fori_loop(0, num_steps, body, (states, nothing_like(one)))
+
+
+def nothing_like(info):
+    """Zeros to which infos of these shapes are `added`."""
+    counted = jax.eval_shape(_tally, info)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.result_type(leaf.dtype, jnp.float32)), counted)
+
+
+def added(totals, info):
+    """Totals with one more Info; what of it is not finite adds nothing, and reasons are counted."""
+    add = lambda total, value: total + jnp.where(jnp.isfinite(value), value, 0)
+    return jax.tree.map(add, totals, _tally(info))
 
 
 def _tally(info):
