@@ -14,7 +14,7 @@ from experiments.common.command import STARTED, claim, main
 from experiments.common.judging import candidate_of, metrics
 from experiments.common.problem import Problem
 from implicit_manifolds import EBIM, FitConfig, describe, fit, sample, save, topology, volume
-from implicit_manifolds.ebim.fit import EnergyLoss
+from implicit_manifolds.ebim.config import EnergyLoss
 from implicit_manifolds.ebim.verbs import Method, Samples
 from implicit_manifolds.errors import InputError
 from implicit_manifolds.plot import plot_history

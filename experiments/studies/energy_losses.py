@@ -18,7 +18,7 @@ from experiments.common.problem import Problem
 from experiments.common.run import NUM_SAMPLES, method_of
 from experiments.paper.problems import PROBLEMS
 from implicit_manifolds import FitConfig, fit
-from implicit_manifolds.ebim.fit import EnergyLoss
+from implicit_manifolds.ebim.config import EnergyLoss
 
 DATA = ("von_mises", "von_mises_mixture", "projected_normals", "floods", "amino_acids")
 LOSSES: tuple[EnergyLoss, ...] = get_args(EnergyLoss)

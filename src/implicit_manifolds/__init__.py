@@ -9,8 +9,10 @@ from .certificate.parts import describe as describe
 from .certificate.topology import topology as topology
 from .ebim.arithmetic import intersect as intersect
 from .ebim.arithmetic import translate as translate
+from .ebim.config import FitConfig as FitConfig
 from .ebim.contrastive import EnergyConfig as EnergyConfig
-from .ebim.fit import FitConfig as FitConfig
+from .ebim.density import DensityFit as DensityFit
+from .ebim.density import fit_density as fit_density
 from .ebim.fit import fit as fit
 from .ebim.likelihood import LikelihoodConfig as LikelihoodConfig
 from .ebim.manifold import ManifoldConfig as ManifoldConfig

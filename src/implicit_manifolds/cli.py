@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 from .certificate.parts import describe
 from .certificate.topology import topology
 from .ebim import storage
+from .ebim.config import FitConfig
 from .ebim.dimension import DenoisingConfig, Dimension, denoised, other_estimates, sure
-from .ebim.fit import FitConfig, fit
+from .ebim.fit import fit
 from .ebim.model import EBIM
 from .ebim.verbs import Method, NearestPoints, log_density, nearest_points, sample
 from .errors import InputError, TrainingDiverged

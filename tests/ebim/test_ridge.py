@@ -10,6 +10,7 @@ from jax.tree_util import Partial
 
 import implicit_manifolds as im
 from implicit_manifolds.box import Box
+from implicit_manifolds.ebim.density import fit_energy
 from implicit_manifolds.ebim.dimension import (
     DenoisingConfig,
     denoise,
@@ -18,7 +19,6 @@ from implicit_manifolds.ebim.dimension import (
     dimension,
     dimension_of,
 )
-from implicit_manifolds.ebim.fit import _fit_energy
 from implicit_manifolds.ebim.holes import cut, filled, warn_of_holes
 from implicit_manifolds.ebim.neighbourhoods import neighbourhoods, outward_steps
 from implicit_manifolds.ebim.ridge import (
@@ -250,6 +250,6 @@ def test_an_arc_is_fitted_with_an_edge_normalised_saved_and_read_back(quick, tmp
     before, after = (im.log_density(one, arc[:50]).log_density for one in (model, again))
     np.testing.assert_allclose(before, after, rtol=1e-6)  # the normaliser is read back in float32
     with pytest.raises(im.InputError, match="presumes no edge"):
-        _fit_energy(
+        fit_energy(
             jax.random.key(0), model.manifold, None, None, None, None, replace(quick, energy_loss="score-matching"), {}
         )

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from jax.tree_util import Partial
 
 from implicit_manifolds import EBIM, Box, InputError, Manifold, load, log_density, nearest_points, sample, save
 from implicit_manifolds.ebim.kernels import KernelEnergy
@@ -76,13 +75,6 @@ def test_a_model_of_parts_is_loaded_as_it_was_saved(tmp_path):
     for before, after in zip(jax.tree.leaves(model), jax.tree.leaves(loaded), strict=True):
         np.testing.assert_array_equal(before, after)
     assert isinstance(loaded.scaling, Pieces)
-
-
-def test_what_has_no_description_is_refused_before_anything_is_written(tmp_path):
-    model = model_of(Partial(lambda x: 0.0 * x[0]), MLP([3, 16, 1], rngs=nnx.Rngs(3)))
-    with pytest.raises(InputError, match="Partial cannot be saved"):
-        save(tmp_path / "new" / "model", model)
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_model_directory_of_the_first_version_still_loads():

@@ -10,7 +10,7 @@ from .._random import derived_keys, host_generator
 from .._types import RandomKey, Scalar, Vector
 from ..box import Box, uniform_in_box
 from ..errors import InputError
-from ..manifold.algebra import intersection, pull_back
+from ..manifold.algebra import Affine, intersection, pull_back
 from ..pieces import Pieces
 from ..points import check_points
 from ..volumes.atlas import pool_source
@@ -89,14 +89,10 @@ def _in_units_of(first: EBIM, second: EBIM) -> tuple[Manifold, Partial]:
     scale = np.asarray(first.scaling.scale, np.float64) / other
     apart = np.asarray(first.scaling.shift, np.float64) - np.asarray(second.scaling.shift, np.float64)
     known, dtype = second.manifold, jnp.asarray(second.manifold.box.low).dtype
-    there = Partial(_affine, jnp.asarray(scale, dtype), jnp.asarray(apart / other, dtype))
-    back = lambda points: (jnp.asarray(points) - there.args[1]) / there.args[0]
+    there = Affine(jnp.asarray(scale, dtype), jnp.asarray(apart / other, dtype))
+    back = lambda points: (jnp.asarray(points) - there.shift) / there.scale
     box, anchors = Box(*map(back, known.box)), None if known.anchors is None else back(known.anchors)
     return Manifold(pull_back(known.mdf, there), box, anchors), Partial(_composed, second.energy, there)
-
-
-def _affine(scale, shift, x: Vector) -> Vector:
-    return scale * x + shift
 
 
 def _composed(outer, inner, x: Vector) -> Scalar:

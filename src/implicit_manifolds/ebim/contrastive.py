@@ -21,7 +21,7 @@ from ..mcmc.constrained_langevin import ROUGHLY, ConstrainedLangevin
 from ..mcmc.langevin import Langevin
 from ..networks.mlp import EnergyMLP
 from ..training import replay_buffer
-from ..training.config import TrainingConfig
+from ..training.config import Network, TrainingConfig
 from ..training.loop import History, train_afresh
 from ..training.objective import Objective, Terms
 from ..volumes.manifold import Manifold
@@ -45,6 +45,7 @@ class EnergyConfig(Choices, TrainingConfig):
     solver: Literal["quasi-newton", "scaled-chord", "gradient-descent"] = "quasi-newton"  # of multipliers
     tolerance: float | None = None  # of ‖F‖; what the dtype allows, unless given
     max_iterations: int | None = None  # of the solver, since chains wait for the slowest; its own cap unless given
+    network: Network = field(default=None, repr=False)  # E, (n,) to (), in place of a perceptron
 
 
 def contrastive_loss(
@@ -137,14 +138,14 @@ def fit_contrastive(
     *,
     progress: bool = False,
     checkpoint_dir: Path | None = None,
-) -> tuple[EnergyMLP, History]:
+) -> tuple[Energy, History]:
     """Learn E on a frozen M from `points` (N, n), standardised, as the paper does; E and the history.
 
     starts (s, n): points of M for fresh chains. A box in place of M stands for all of R^n in it, where chains are
     ambient. Raises TrainingDiverged.
     """
     model_key, train_key = derived_keys(key, 2)
-    energy = _initial_energy(model_key, (points.shape[1], *config.hidden))
+    energy = _initial_energy(model_key, config.network, (points.shape[1], *config.hidden))
     mdf, box = (None, manifold) if isinstance(manifold, Box) else (manifold.mdf, manifold.box)
     objective = ContrastiveObjective(mdf, starts, box, config)
     state, history = train_afresh(
@@ -153,6 +154,6 @@ def fit_contrastive(
     return state.model, history
 
 
-@partial(jax.jit, static_argnames="sizes")
-def _initial_energy(key, sizes):
-    return EnergyMLP(sizes, rngs=nnx.Rngs(key))
+@partial(jax.jit, static_argnames=("network", "sizes"))
+def _initial_energy(key, network, sizes):
+    return EnergyMLP(sizes, rngs=nnx.Rngs(key)) if network is None else network(nnx.Rngs(key))

@@ -6,8 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.tree_util import Partial, all_leaves
 
 from ..errors import InputError
+from ..manifold.algebra import Affine, PullBack, pull_back
+from ..manifold.constant_rank import FramedPullBack
 from ..manifold.ridge import Ridge
 from ..networks.displacement import Displacement
 from ..networks.energy import FourierEnergy
@@ -16,18 +19,40 @@ from ..networks.mlp import MLP, EnergyMLP
 from ..networks.normalization import SpectralLinear
 from .kernels import KernelEnergy
 
+OWN = "own"
+"""The kind of what somebody wrote: it is named, and has to be given again."""
+
 
 def described(part: Any) -> dict[str, Any]:
-    """The kind and the sizes of a network or an energy. Raises InputError for a kind that is not known."""
+    """The kind and the sizes of a network or an energy; of what somebody wrote the name alone.
+
+    Raises InputError for what is made by this library and has no kind, such as a sum of energies.
+    """
     for kind, (types, sizes, _) in KINDS.items():
         if type(part) is types:
             return {"kind": kind, **sizes(part)}
-    raise InputError(f"a {type(part).__name__} cannot be saved; models of {', '.join(KINDS)} can")
+    made = part.func if isinstance(part, Partial) else type(part)
+    name = f"{made.__module__}.{made.__qualname__}"
+    if name.startswith(__name__.split(".")[0] + "."):
+        raise InputError(f"a {name.rsplit('.', 1)[1]} cannot be saved; {', '.join(KINDS)} and what you wrote can")
+    return {"kind": OWN, "name": name}
 
 
-def template_of(description: dict[str, Any]) -> Any:
-    """A network or an energy of the described sizes; its numbers mean nothing."""
-    return KINDS[description["kind"]][2](**{name: size for name, size in description.items() if name != "kind"})
+def template_of(description: dict[str, Any], own: Any = None) -> Any:
+    """A network or an energy of the described sizes, whose numbers mean nothing; `own` in place of what is not ours.
+
+    Raises InputError where `own` is needed and not given.
+    """
+    sizes = dict(description)
+    kind = sizes.pop("kind")
+    if kind == OWN:
+        if own is None:
+            raise InputError(f"the model has a part of your own, {description['name']}; give it as mdf= or energy=")
+        return Partial(own) if all_leaves([own]) else own
+    for name, size in sizes.items():
+        if isinstance(size, dict):
+            sizes[name] = template_of(size, own)
+    return KINDS[kind][2](**sizes)
 
 
 def _mlp_sizes(network: MLP) -> dict[str, Any]:
@@ -71,7 +96,7 @@ def _stacked_sizes(members) -> dict[str, Any]:
 
 
 def _stacked(count, member):
-    return jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape)), template_of(member))
+    return jax.tree.map(lambda leaf: jnp.zeros((count, *jnp.shape(leaf)), jnp.result_type(leaf)), member)
 
 
 def _mixture_sizes(energy: EnergyMixture) -> dict[str, Any]:
@@ -81,7 +106,7 @@ def _mixture_sizes(energy: EnergyMixture) -> dict[str, Any]:
 
 def _mixture(count, member, kernel) -> EnergyMixture:
     weights = jnp.zeros(count + (kernel is not None))
-    return EnergyMixture(_stacked(count, member), None if kernel is None else template_of(kernel), weights)
+    return EnergyMixture(_stacked(count, member), kernel, weights)
 
 
 def _piecewise_sizes(energy: PiecewiseMixture) -> dict[str, Any]:
@@ -109,7 +134,19 @@ def _ridge_sizes(ridge: Ridge) -> dict[str, Any]:
 
 
 def _ridge(field, codimension) -> Ridge:
-    return Ridge(template_of(field), codimension, jnp.zeros(()), jnp.zeros(()))
+    return Ridge(field, codimension, jnp.zeros(()), jnp.zeros(()))
+
+
+def _pull_back_parts(mdf: PullBack | FramedPullBack) -> dict[str, Any]:
+    return {"mdf": described(mdf.mdf), "transform": described(mdf.transform)}
+
+
+def _affine_sizes(transform: Affine) -> dict[str, Any]:
+    return {"scale": list(jnp.shape(transform.scale)), "shift": list(jnp.shape(transform.shift))}
+
+
+def _affine(scale, shift) -> Affine:
+    return Affine(jnp.zeros(scale), jnp.zeros(shift))
 
 
 KINDS: dict[str, tuple[type, Callable[[Any], dict[str, Any]], Callable[..., Any]]] = {
@@ -120,6 +157,9 @@ KINDS: dict[str, tuple[type, Callable[[Any], dict[str, Any]], Callable[..., Any]
     "fourier": (FourierEnergy, _fourier_sizes, _fourier),
     "kernel": (KernelEnergy, _kernel_sizes, _kernel),
     "mixture": (EnergyMixture, _mixture_sizes, _mixture),
+    "pull back": (PullBack, _pull_back_parts, pull_back),
+    "framed pull back": (FramedPullBack, _pull_back_parts, pull_back),
+    "affine": (Affine, _affine_sizes, _affine),
     "piecewise": (PiecewiseMixture, _piecewise_sizes, _piecewise),
 }
-"""Of each kind its type, what gives its sizes, and what makes one of them."""
+"""Of each kind its type, what gives its sizes, and what makes one of them; parts among these come as templates."""

@@ -1,62 +1,29 @@
 """Fitting an energy-based implicit manifold: step 1 learns {F = 0}, step 2 an energy on it."""
 
 import time
-import warnings
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
 
 from .._random import derived_keys
-from .._types import Energy, RandomKey
-from ..certificate.orientation import has_edge
-from ..choices import Choices
+from .._types import RandomKey
 from ..errors import InputError
 from ..manifold.tangent import codimension_of
 from ..points import check_training_points
 from ..training import checkpoint
 from ..training.loop import History
-from ..volumes.atlas import pool_source
-from ..volumes.importance import log_normalizer
-from ..volumes.manifold import Manifold
-from .anchors import points_on_manifold, shuffled, warn_of_distance
-from .contrastive import EnergyConfig, fit_contrastive
+from .config import FitConfig
+from .density import density_on, refuse_likelihood
 from .dimension import Dimension
-from .forms import Form, fit_form
+from .forms import fit_form
 from .holes import warn_of_holes
-from .kernels import FoldDensities
-from .likelihood import LikelihoodConfig, fit_likelihood
-from .manifold import ManifoldConfig
-from .model import EBIM, ChainScales
-from .ridge import RidgeConfig
-from .score_matching import ScoreMatchingConfig, fit_score_matching
-from .survey import Survey, has_pools, survey
+from .model import EBIM
 from .units import Units, standardized
-
-MAX_ANCHORS = 10_000
-EnergyLoss = Literal["likelihood", "contrastive", "score-matching"]
-
-
-@dataclass(frozen=True)
-class FitConfig(Choices):
-    """Everything `fit` can be told.
-
-    >>> config = im.FitConfig(energy_loss="contrastive")
-    >>> config.zero_set.hidden
-    (64, 64, 64)
-    """
-
-    zero_set: ManifoldConfig = field(default_factory=ManifoldConfig)
-    energy: EnergyConfig = field(default_factory=EnergyConfig)
-    likelihood: LikelihoodConfig = field(default_factory=LikelihoodConfig)
-    score_matching: ScoreMatchingConfig = field(default_factory=ScoreMatchingConfig)
-    energy_loss: EnergyLoss | None = None  # unless given, likelihood where points of known volume can be had
-    standardize: bool = True
-    box_margin: float = 0.25  # of the largest extent, added on each side of the data
-    box_half_widths: tuple[float, ...] | None = None  # of a box about the origin of standardised space, instead
-    manifold: Form = "auto"  # a ridge, unless a zero set is as good (`forms.fit_form`)
-    ridge: RidgeConfig = field(default_factory=RidgeConfig)  # its denoising is also how a codimension is found
 
 
 class Fit(NamedTuple):
@@ -88,7 +55,8 @@ def fit(
 
     codimension is k, the number of constraints, 1 ≤ k < n; unless given it is found from the data (`Fit.dimension`).
     M is a zero set or a ridge, as `config.manifold` says, or by the rule of `forms.fit_form` (`Fit.reason`): a ridge
-    needs no sides and no framing, and can have edges. Unless a zero set is asked for, columns of uneven spread, and
+    needs no sides and no framing, and can have edges. With a network of one's own (`config.zero_set.network`) it is a
+    zero set of as many constraints as that gives. Unless a zero set is asked for, columns of uneven spread, and
     parts far from each other, are each given their own scale where that helps (`units.standardized`).
     With `checkpoint_dir` a run that was killed goes on, bit for bit. Raises InputError for points that cannot be used,
     such as those whose codimension cannot be found, and TrainingDiverged.
@@ -115,9 +83,10 @@ def fit(
     >>> found.model.manifold.dimension
     1
     """
+    config, codimension = _of_own_network(config, codimension, np.shape(points)[-1])
     points = check_training_points(points, codimension)
     if codimension is not None:
-        _refuse_likelihood(points.shape[1], codimension, config)
+        refuse_likelihood(points.shape[1], codimension, config)
     if checkpoint_dir is not None:
         checkpoint.claim(checkpoint_dir, key, points, repr((codimension, config)))
     started = time.perf_counter()
@@ -129,61 +98,24 @@ def fit(
     mdf, manifold_history, dimension, reason = fit_form(
         manifold_key, standard, codimension, box, config.manifold, config.zero_set, config.ridge, **options
     )
-    codimension = codimension_of(mdf, standard[0])
-    pools = _refuse_likelihood(points.shape[1], codimension, config)
+    refuse_likelihood(points.shape[1], codimension_of(mdf, standard[0]), config)
     between = time.perf_counter()
-    near = shuffled(start_key, standard)
-    anchors, starts = points_on_manifold(start_key, mdf, near, box, config.energy.starts)
-    warn_of_distance(standard, anchors, 0.0 if dimension is None else dimension.noise)
-    manifold = Manifold(mdf, box, anchors[:MAX_ANCHORS])
-    survey_key, normalizer_key, energy_key = derived_keys(energy_key, 3)
-    data, normalizer = None, None
-    if pools and (found := _surveyed(survey_key, manifold, anchors, starts, config)):
-        manifold, data = found
-        if config.manifold != "zero-set":
-            warn_of_holes(survey_key, manifold, anchors)
-    energy, energy_history = _fit_energy(energy_key, manifold, standard, anchors, starts, data, config, options)
-    if manifold.atlas is not None:
-        normalizer = log_normalizer(normalizer_key, pool_source(manifold), energy)
-    chains = ChainScales(config.energy.noise_scale, config.energy.drift_scale)
-    model = EBIM(manifold, energy, scaling, chains, normalizer)
-    jax.block_until_ready(model.energy)
+    noise = 0.0 if dimension is None else dimension.noise
+    model, energy_history = density_on(start_key, energy_key, mdf, box, scaling, standard, config, noise, **options)
+    if config.manifold != "zero-set" and model.manifold.atlas is not None:
+        warn_of_holes(start_key, model.manifold, jnp.asarray(model.manifold.anchors))
     ended = time.perf_counter()
     return Fit(model, manifold_history, energy_history, between - started, ended - between, dimension, reason)
 
 
-def _refuse_likelihood(dimension: int, codimension: int, config: FitConfig) -> bool:
-    """Whether points of known volume can be had. Raises InputError where they cannot and likelihood needs them."""
-    pools = has_pools(dimension, codimension)
-    if config.energy_loss == "likelihood" and not pools:
-        raise InputError(
-            "likelihood needs at most 5 constraints in 10 dimensions, or a manifold of at most 4; choose another "
-            "--energy-loss"
-        )
-    return pools
-
-
-def _surveyed(key, manifold: Manifold, anchors, starts, config: FitConfig) -> Survey | None:
-    """What charts tell of M; None, with a warning, where there are none and nobody asked for what needs them."""
-    try:
-        return survey(key, manifold, anchors, starts, config.likelihood.members)
-    except ArithmeticError as error:
-        if config.energy_loss == "likelihood":
-            raise
-        warnings.warn(f"{error}; densities stay unnormalised", stacklevel=3)
-        return None
-
-
-def _fit_energy(
-    key, manifold: Manifold, points, anchors, starts, data: FoldDensities | None, config: FitConfig, options
-) -> tuple[Energy, History]:
-    """The energy by the loss asked for; unless asked, by likelihood where there are charts."""
-    loss = config.energy_loss or ("contrastive" if data is None else "likelihood")
-    if loss == "contrastive":
-        return fit_contrastive(key, manifold, points, starts, config.energy, **options)
-    if loss == "score-matching":
-        if manifold.atlas is not None and has_edge(manifold):
-            raise InputError("score matching presumes no edge, and this manifold has one; choose another --energy-loss")
-        return fit_score_matching(key, manifold, anchors, config.score_matching, **options)
-    assert data is not None
-    return fit_likelihood(key, pool_source(manifold), data, config.likelihood, **options)
+def _of_own_network(config: FitConfig, codimension: int | None, dimension: int) -> tuple[FitConfig, int | None]:
+    """Settings and codimension, where F is a network of one's own: a zero set of as many constraints as it gives."""
+    network = config.zero_set.network
+    if network is None:
+        return config, codimension
+    if config.manifold == "ridge":
+        raise InputError("a network of your own gives a zero set; leave the form of the manifold open")
+    [own] = jax.eval_shape(lambda x: network(nnx.Rngs(0))(x), jnp.zeros(dimension)).shape
+    if codimension not in (None, own):
+        raise InputError(f"the network gives {own} constraints, and codimension is {codimension}; leave that out")
+    return replace(config, manifold="zero-set"), own

@@ -21,7 +21,7 @@ from ..mcmc.chains import advance
 from ..mcmc.langevin import Langevin
 from ..networks.mlp import MLP, start_as_sphere
 from ..training import replay_buffer
-from ..training.config import TrainingConfig
+from ..training.config import Network, TrainingConfig
 from ..training.loop import History, train_afresh
 from ..training.objective import Objective, RestartsObjective
 from ..volumes.projected import BLOCK, projected
@@ -55,6 +55,7 @@ class ManifoldConfig(Choices, TrainingConfig):
     gradient_clip: float | None = 0.03
     replay_fraction: float = 0.95
     buffer_size: int = 10_000
+    network: Network = field(default=None, repr=False)  # F, (n,) to (k,), in place of a perceptron; k is then its own
 
 
 def _mdf_norm(kind, mdf: MDF, x: Vector):
@@ -126,7 +127,7 @@ def fit_manifold(
     *,
     progress: bool = False,
     checkpoint_dir: Path | None = None,
-) -> tuple[MLP, History]:
+) -> tuple[MDF, History]:
     """Step 1: learn F with {F = 0} through `points` (N, n), standardised; returns F and the history.
 
     A warm-up without negatives comes first. Where data are sparse, negatives from the start open the manifold
@@ -135,8 +136,8 @@ def fit_manifold(
     main training remove. Raises TrainingDiverged.
     """
     model_key, warm_key, choice_key, train_key = derived_keys(key, 4)
-    sizes = [points.shape[1], *config.hidden, codimension]
-    models = _initial_mlps(model_key, tuple(sizes), config.restarts)
+    sizes = (points.shape[1], *config.hidden, codimension)
+    models = _initial_networks(model_key, config.network, sizes, config.restarts)
     options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
     if config.warmup_steps:
         calm = replace(
@@ -145,6 +146,7 @@ def fit_manifold(
             square_weight=0.0,
             num_steps=config.warmup_steps,
             learning_rate=config.warmup_learning_rate,
+            optimizer=None,
         )
         objective = RestartsObjective(ManifoldObjective(box, calm), config.restarts)
         models = train_afresh("warm-up", warm_key, models, objective, points, calm, **options)[0].model
@@ -154,13 +156,15 @@ def fit_manifold(
     return state.model, history
 
 
-@partial(jax.jit, static_argnames=("sizes", "count"))
-def _initial_mlps(key, sizes, count):
-    """`count` networks of the same sizes, stacked along a leading axis.
+@partial(jax.jit, static_argnames=("network", "sizes", "count"))
+def _initial_networks(key, network, sizes, count):
+    """`count` networks of the same sizes, or of one's own, stacked along a leading axis.
 
     With one constraint half of them start as spheres. Those have one sign all round, hence seldom stray sheets between
     parts of the manifold; the others, smoother at the start, close better where data are sparse.
     """
+    if network is not None:
+        return jax.vmap(lambda key: network(nnx.Rngs(key)))(jax.random.split(key, count))
     spheres = count // 2 if sizes[-1] == 1 else 0
 
     def initial(key, sphere):

@@ -1,7 +1,7 @@
 """Energies side by side, each stopped early on a fold of the data that it does not see."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from flax import nnx
 from .._loops import over_points
 from .._types import Array, Float, Int, RandomKey, select
 from ..networks.energy import FourierEnergy
-from ..training.config import TrainingConfig
+from ..training.config import Network, TrainingConfig
 from ..training.objective import Terms
 
 
@@ -25,6 +25,7 @@ class MembersConfig(TrainingConfig):
     features: int = 16  # Fourier features
     bandwidths: tuple[float, ...] = (0.5, 1.0, 2.0)  # of the features, in radians per standard unit
     members: int = 4  # each stopped early on a fold that it does not see
+    network: Network = field(default=None, repr=False)  # E, (n,) to (), in place of one on Fourier features
 
 
 class FoldedPoints(NamedTuple):
@@ -78,14 +79,16 @@ def own_fold_losses(loss: Callable, members, data: FoldedPoints) -> Float[Array,
     return jax.vmap(one)(members, jnp.arange(jax.tree.leaves(members)[0].shape[0]))
 
 
-def initial_members(key: RandomKey, dimension: int, config: MembersConfig) -> FourierEnergy:
+def initial_members(key: RandomKey, dimension: int, config: MembersConfig) -> Any:
     """`config.members` energies of points (n,), stacked along a leading axis."""
-    return _initial_members(key, (dimension, config.hidden, config.features, config.bandwidths), config.members)
+    sizes = dimension, config.hidden, config.features, config.bandwidths
+    return _initial_members(key, config.network, sizes, config.members)
 
 
-@partial(jax.jit, static_argnames=("sizes", "count"))
-def _initial_members(key, sizes, count):
-    return jax.vmap(lambda k: FourierEnergy(*sizes, rngs=nnx.Rngs(k)))(jax.random.split(key, count))
+@partial(jax.jit, static_argnames=("network", "sizes", "count"))
+def _initial_members(key, network, sizes, count):
+    made = network or (lambda rngs: FourierEnergy(*sizes, rngs=rngs))
+    return jax.vmap(lambda key: made(nnx.Rngs(key)))(jax.random.split(key, count))
 
 
 def member_energies(members, points: Float[np.ndarray | Array, "points n"]) -> Float[np.ndarray, "points members"]:

@@ -11,7 +11,6 @@ import numpy as np
 from .._random import derived_keys, host_generator
 from .._types import MDF, Array, Energy, Float, RandomKey
 from ..manifold.tangent import framed, linearize, pseudo_inverse_times, tangent_projection
-from ..networks.energy import FourierEnergy
 from ..networks.mixtures import PiecewiseMixture
 from ..training.loop import History, train_afresh
 from ..training.objective import Objective, Terms
@@ -113,7 +112,7 @@ def fit_score_matching(
     *,
     progress: bool = False,
     checkpoint_dir: Path | None = None,
-) -> tuple[PiecewiseMixture | FourierEnergy, History]:
+) -> tuple[Energy, History]:
     """Learn E on a frozen M from points (a, n) on it by tangential score matching.
 
     Members and folds as in `fit_likelihood`. What score matching cannot see, the weights of M's connected parts, is

@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,8 +18,8 @@ from ..scaling import Scaling
 from ..training.checkpoint import load_arrays, save_tree, unflatten
 from ..volumes.manifold import Atlas, Manifold
 from ..volumes.pools import Estimate
+from .config import FitConfig
 from .describe import described, template_of
-from .fit import FitConfig
 from .legacy import from_format_3
 from .model import EBIM, ChainScales
 
@@ -34,8 +35,9 @@ def refuse_existing(path: Path | str) -> None:
 def save(path: Path | str, model: EBIM, config: FitConfig | None = None, seed: int | None = None) -> None:
     """Write a model to the new directory `path`: whole or not at all.
 
-    The directory describes its own shapes. config, seed: how the model was fitted, noted for the reader. Raises
-    InputError where `path` exists, and for parts that have no description: functions somebody wrote down.
+    The directory describes its own shapes. config, seed: how the model was fitted, noted for the reader. A function or
+    a Flax module that somebody wrote is saved by its numbers and its name, and has to be given to `load` again. Raises
+    InputError where `path` exists, and for parts that have no description, such as sums of energies.
 
     Arguments:
         path: a directory that does not exist yet.
@@ -73,7 +75,7 @@ def save(path: Path | str, model: EBIM, config: FitConfig | None = None, seed: i
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
-        (scratch / "model.json").write_text(json.dumps(description, indent=1) + "\n")
+        (scratch / "model.json").write_text(json.dumps(description, indent=1, default=_named) + "\n")
         save_tree(scratch / "parameters", model)
         scratch.chmod(0o755)
         scratch.rename(path)
@@ -82,13 +84,21 @@ def save(path: Path | str, model: EBIM, config: FitConfig | None = None, seed: i
         raise
 
 
-def load(path: Path | str) -> EBIM:
+def _named(setting: Any) -> str:
+    """Networks and optimisers of one's own among settings, for the reader."""
+    return getattr(setting, "__qualname__", type(setting).__name__)
+
+
+def load(path: Path | str, mdf: Any = None, energy: Any = None) -> EBIM:
     """Read a model that `save` wrote. Raises InputError where it is missing, newer, or damaged.
 
     Its numbers have JAX's present precision, whatever they were saved in.
 
     Arguments:
         path: a directory that `save` wrote.
+        mdf: F, where it is one's own: the function given to `fit_density`, or a Flax module of the same sizes, whose
+            numbers do not matter; None for the library's.
+        energy: likewise one network of the energy.
 
     Returns:
         The `EBIM`.
@@ -107,21 +117,21 @@ def load(path: Path | str) -> EBIM:
             description, arrays = from_format_3(description, arrays)
         if description["format"] != FORMAT:
             raise InputError(f"{path} has format {description['format']}, this version reads {FORMAT}; fit it again")
-        return unflatten(_template(description), arrays)
+        return unflatten(_template(description, mdf, energy), arrays)
     except InputError:
         raise
     except Exception as error:  # orbax and json raise many kinds; all mean the same to the user
         raise InputError(f"{path} is damaged ({type(error).__name__}); fit the model again") from error
 
 
-def _template(description: dict) -> EBIM:
+def _template(description: dict, mdf: Any, energy: Any) -> EBIM:
     """A model of the described shapes, whose values `unflatten` replaces."""
     dimension = description["dimension"]
     side, anchors = jnp.zeros(dimension), jnp.zeros((description["anchors"], dimension))
-    manifold = Manifold(template_of(description["mdf"]), Box(side, side), anchors if len(anchors) else None)
+    manifold = Manifold(template_of(description["mdf"], mdf), Box(side, side), anchors if len(anchors) else None)
     return EBIM(
         manifold.charted(_atlas_template(description)),
-        template_of(description["energy"]),
+        template_of(description["energy"], energy),
         _scaling_template(description),
         ChainScales(0.0, 0.0 if description["drift_scale"] else None),
         Estimate(0.0, 0.0) if description["normalized"] else None,

@@ -1,9 +1,14 @@
 """Arithmetic of manifolds: intersections, unions and changes of variables (Ross et al. 2023, §3.1)."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import Partial
 
-from .._types import MDF, Residual, Vector
+from .._types import MDF, Array, Float, Residual, Vector
 from .constant_rank import FramedIntersection, FramedPullBack
 from .tangent import FramedMDF
 
@@ -56,8 +61,30 @@ def _union(mdfs, x: Vector) -> Residual:
     return jnp.prod(jnp.stack(factors), axis=0)
 
 
-def _pull_back(mdf, transform, x: Vector) -> Residual:
-    return mdf(transform(x))
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """X -> shift + scale · x, scale () or (n,), shift (n,)."""
+
+    scale: Float[Array | np.ndarray, "*n"]
+    shift: Float[Array | np.ndarray, "*models n"]
+
+    def __call__(self, x: Vector) -> Vector:
+        """One point, (n,) to (n,)."""
+        return jnp.asarray(self.shift) + jnp.asarray(self.scale) * x
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class PullBack:
+    """X -> F(T(x)), T an invertible change of variables."""
+
+    mdf: MDF
+    transform: Callable[[Vector], Vector]
+
+    def __call__(self, x: Vector) -> Residual:
+        """One point, (n,) to (k,)."""
+        return self.mdf(self.transform(x))
 
 
 def pull_back(mdf: MDF, transform) -> MDF:
@@ -78,7 +105,7 @@ def pull_back(mdf: MDF, transform) -> MDF:
     """
     if isinstance(mdf, FramedMDF):
         return FramedPullBack(mdf, transform)
-    return Partial(_pull_back, mdf, transform)
+    return PullBack(mdf, transform)
 
 
 def _translate(mdf, offset, x: Vector) -> Residual:

@@ -222,8 +222,10 @@ def train_afresh(
     checkpoint_dir: Path | None = None,
     mesh: Mesh | None = None,
 ) -> tuple[TrainingState, History]:
-    """Train `model` from its first update with the Adam, batches and steps of `config`, as `train` does."""
-    optimizer = adam(config.learning_rate, config.num_steps if config.decay else None, config.clip_norm)
+    """Train `model` from its first update with the optimiser, batches and steps of `config`, as `train` does."""
+    optimizer = config.optimizer
+    if optimizer is None:
+        optimizer = adam(config.learning_rate, config.num_steps if config.decay else None, config.clip_norm)
     return train(
         objective,
         optimizer,
