@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -32,6 +33,15 @@ def test_the_example_of_the_api_page_runs():
 @pytest.mark.slow
 def test_the_examples_of_the_sampling_page_run():
     assert run_blocks("docs/sampling.md")["draws"].shape == (5000, 2)
+
+
+@pytest.mark.slow
+def test_the_pipelines_of_the_functional_page_run():
+    names = run_blocks("docs/functional.md")
+    angle = np.linspace(-np.pi, np.pi, 10_000)
+    weight = np.exp(np.cos(angle) - ((3 + np.cos(angle) - names["MEASURED"]) / names["NOISE"]) ** 2 / 2)
+    exact = np.average(np.abs(np.sin(angle)), weights=weight)
+    assert np.abs(names["draws"][:, 1]).mean() == pytest.approx(exact, abs=0.03)
 
 
 def test_no_registry_and_no_local_path_stands_in_a_tracked_file():

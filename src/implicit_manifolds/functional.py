@@ -10,4 +10,6 @@ from .ebim.functional import log_density as log_density
 from .ebim.functional import nearest_point as nearest_point
 from .ebim.functional import residual as residual
 from .ebim.functional import sample as sample
+from .ebim.functional import score as score
 from .ebim.functional import tangent_basis as tangent_basis
+from .ebim.pointwise import Scored as Scored

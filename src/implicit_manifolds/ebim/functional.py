@@ -18,7 +18,7 @@ from ..volumes.atlas import charts_of
 from ..volumes.proposals import draw_one
 from ..volumes.resampling import kept_once
 from .model import EBIM
-from .pointwise import chain_sampler, nearest_standard, scored
+from .pointwise import Scored, chain_sampler, nearest_standard, scored
 
 Method = Literal["importance", "chains"]
 CANDIDATES, FEWEST_CANDIDATES = 8, 4096
@@ -118,10 +118,27 @@ def energy(model: EBIM, x: Vector) -> Scalar:
     return scored(model, model.scaling.standard_point(x)).energy
 
 
+def score(model: EBIM, x: Vector) -> Scored:
+    """`log_density` and `energy` at the nearest point of M, and how far that is, from one search.
+
+    Arguments:
+        model: a fitted model.
+        x: (n,), anywhere, in data units.
+
+    Returns:
+        `Scored`: log p and E, NaN where no nearest point was found; the distance to it, and whether it was found.
+
+    >>> scored = im.functional.score(model, jnp.array([0.0, 3.0]))
+    >>> bool(abs(scored.log_density + jnp.log(2 * jnp.pi)) < 0.02), float(scored.distance.round(3))
+    (True, 2.0)
+    """
+    return scored(model, model.scaling.standard_point(x))
+
+
 def log_density(model: EBIM, x: Vector) -> Scalar:
     """Log p at the nearest point of M, by volume of M, in nats per data unit to the power m.
 
-    It says nothing of how far a point is from M: `nearest_point` does.
+    It says nothing of how far a point is from M: `score` tells both.
 
     Arguments:
         model: a fitted model.
