@@ -62,7 +62,8 @@ def clifford_torus(first: float = 1.0, second: float = 1.0) -> Partial:
 def _stiefel(gram, x: Vector) -> Residual:
     size = gram.shape[0]
     frame = x.reshape(-1, size)
-    return (frame.T @ frame - gram)[jnp.triu_indices(size)]
+    # Row by row of the triangle: frame.T @ frame is a call a lane on a CPU from four columns on, ten times as dear.
+    return jnp.concatenate([frame[:, i] @ frame[:, i:] - gram[i, i:] for i in range(size)])
 
 
 def stiefel(columns: int) -> Partial:

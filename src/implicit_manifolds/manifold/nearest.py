@@ -14,7 +14,18 @@ from .._loops import bounded_while
 from .._types import MDF, Array, Bool, Float, Residual, Scalar, Vector, relative_tolerance, select
 from .multipliers import quasi_newton, residual_weights
 from .projection import project, smooth_norm, within_domain
-from .tangent import FramedMDF, Linearization, framed, gram_solve, jacobian_times, linearize, tangent_projection
+from .tangent import (
+    FramedMDF,
+    Linearization,
+    framed,
+    gram_cholesky,
+    gram_solve,
+    jacobian_times,
+    linearize,
+    lower_solve,
+    tangent_projection,
+    upper_solve,
+)
 
 Stacked = Float[Array, " n_plus_k"]  # a point and a multiplier, end to end
 
@@ -191,10 +202,11 @@ def _solve_optimality(size: int, linear_conditions, right_side: Stacked) -> Stac
         return linear_conditions(jnp.pad(b, (size, 0)))[:size]
 
     rows = jax.vmap(row)(jnp.eye(codimension, dtype=right_side.dtype))
-    gram = rows @ rows.T
+    factor = gram_cholesky(rows)
+    gram_solved = lambda b: upper_solve(factor, lower_solve(factor, b))
 
     def tangent(a):
-        return a - jnp.linalg.solve(gram, rows @ a) @ rows
+        return a - gram_solved(rows @ a) @ rows
 
     # The identity on the normal space keeps rounding errors there from blowing up in CG.
     def bordered(v):
@@ -203,10 +215,10 @@ def _solve_optimality(size: int, linear_conditions, right_side: Stacked) -> Stac
 
     def solve(_, right_side):
         p, q = right_side[:size], right_side[size:]
-        normal = jnp.linalg.solve(gram, q) @ rows
+        normal = gram_solved(q) @ rows
         right = tangent(p - blocks(normal)[0])
         along, _ = cg(bordered, right, tol=relative_tolerance(p.dtype), maxiter=2 * size)
         a = normal + tangent(along)
-        return jnp.concatenate([a, jnp.linalg.solve(gram, rows @ (p - blocks(a)[0]))])
+        return jnp.concatenate([a, gram_solved(rows @ (p - blocks(a)[0]))])
 
     return jax.lax.custom_linear_solve(linear_conditions, right_side, solve, symmetric=True)

@@ -8,6 +8,7 @@ inverse is the volume that y stands for. What no chart covers is missed, so cove
 
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.spatial import KDTree
@@ -16,7 +17,7 @@ from .._loops import over_points
 from .._random import host_generator
 from .._types import MDF, Bool, Float, Int, RandomKey
 from ..manifold.multipliers import quasi_newton
-from ..manifold.tangent import linearize, normals_of
+from ..manifold.tangent import gram_cholesky, linearize, normals_of
 from .manifold import Atlas, Manifold
 from .pools import SETS, Pool, PoolSource
 
@@ -98,12 +99,21 @@ def disc_density(atlas: Atlas, chart, points, normals):
     radii = atlas.radii[chart]
     along = (_dots(offset, offset) - squared) / radii**2
     product = _dots(atlas.normals[chart][:, :, None], normals[:, None])
-    slope = xp.abs(product[:, 0, 0] if product.shape[1] == 1 else xp.linalg.det(product))
+    slope = _size_of_determinant(product)
     inside = (along < 1) & (squared <= (HEIGHT * radii) ** 2) & (slope >= STEEPEST)
     dimension = points.shape[1] - normals.shape[1]
     disc = math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)
     peak = (dimension + 2) / (2 * disc) / radii**dimension
     return peak * xp.maximum(1 - along, 0) * slope, inside
+
+
+def _size_of_determinant(matrices):
+    """|det A| of matrices (c, k, k); in JAX from a factor of A Aᵀ, NaN where it has none, that is no call a lane."""
+    if matrices.shape[1] == 1:
+        return abs(matrices[:, 0, 0])
+    if isinstance(matrices, np.ndarray):
+        return np.abs(np.linalg.det(matrices))
+    return jnp.prod(jnp.diagonal(jax.vmap(gram_cholesky)(matrices), axis1=1, axis2=2), axis=1)
 
 
 def _dots(a, b):

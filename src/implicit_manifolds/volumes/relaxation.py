@@ -9,7 +9,15 @@ from .._loops import bounded_while
 from .._types import MDF, Array, Bool, Float, Scalar, Vector, relative_tolerance, select
 from ..manifold.multipliers import quasi_newton, residual_weights
 from ..manifold.projection import project
-from ..manifold.tangent import Linearization, cholesky, framed, linearize, lower_solve, upper_solve
+from ..manifold.tangent import (
+    Linearization,
+    cholesky,
+    framed,
+    linearize,
+    lower_solve,
+    orthonormal_complement,
+    upper_solve,
+)
 
 MOST_STEPS = 40
 LARGEST_DAMPING = 1e6
@@ -99,7 +107,7 @@ def _rounding(path, codimension: int) -> Scalar:
 
 def _basis(at: Linearization) -> Float[Array, "n m"]:
     """Orthonormal tangent vectors at a point, as columns (n, m)."""
-    return jnp.linalg.qr(jnp.asarray(at.jacobian).T, mode="complete")[0][:, len(at.residual) :]
+    return orthonormal_complement(jnp.asarray(at.jacobian)).T
 
 
 def _system(mdf: MDF, at: Linearization, points: Float[Array, "s_plus_1 n"]) -> _System:
