@@ -14,6 +14,7 @@ ROOMS: dict[str, tuple[int, str]] = {
     "_random": (1, "randomness on the host"),
     "_loops": (1, "while loops safe under vmap, jitted chunks, one function over many points"),
     "_devices": (1, "arrays on a mesh of devices"),
+    "_compilation": (1, "JAX's cache of compiled programs, for the command"),
     "box": (1, "boxes"),
     "choices": (1, "words that must be one of a few"),
     "points": (2, "reading and checking the user's points"),

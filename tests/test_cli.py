@@ -1,7 +1,9 @@
 """The command line: the whole path on small data, and every kind of bad input."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 import warnings
 from dataclasses import replace
@@ -207,11 +209,28 @@ def test_the_command_parses_its_words_and_exits_with_a_code(tmp_path, capsys, mo
         cli.main()
     assert ended.value.code == 2
     assert "is not a file" in capsys.readouterr().err
-    monkeypatch.setattr(sys, "argv", ["implicit-manifolds", "sample", "--help"])
+    monkeypatch.setattr(sys, "argv", ["implicit-manifolds", "sample", "--help", "--no-compilation-cache"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 0
     assert "-n" in capsys.readouterr().out
+
+
+def test_programs_are_kept_in_the_users_cache_unless_jax_is_told_otherwise(tmp_path):
+    told = (
+        "import jax; from implicit_manifolds._compilation import keep_programs; folder = keep_programs(); "
+        "jax.jit(lambda x: 2 * x)(1.0); print(folder and len(list(folder.iterdir())))"
+    )
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    clean |= {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    run = lambda more: subprocess.run(
+        [sys.executable, "-c", told], env=clean | more, capture_output=True, text=True, check=True
+    )
+    first, again = run({}), run({})
+    assert int(first.stdout) > 0
+    assert "--no-compilation-cache turns that off" in first.stderr
+    assert again.stderr == ""
+    assert run({"JAX_ENABLE_COMPILATION_CACHE": "false"}).stdout.strip() == "None"
 
 
 def test_points_none_of_which_has_a_nearest_one_are_told(capsys):

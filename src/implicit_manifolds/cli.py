@@ -13,6 +13,7 @@ import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
+from ._compilation import OFF, keep_programs
 from .certificate.parts import describe
 from .certificate.topology import topology
 from .ebim import storage
@@ -286,10 +287,10 @@ def run_safely(call: Callable[[], None]) -> int:
 
 def main() -> None:
     """Entry point of the command line."""
-    sys.exit(
-        run_safely(
-            lambda: tyro.extras.subcommand_cli_from_dict(
-                COMMANDS, prog="implicit-manifolds", description=__doc__, config=(tyro.conf.FlagConversionOff,)
-            )
-        )
-    )
+    given = [word for word in sys.argv[1:] if word != OFF]
+    if len(given) == len(sys.argv[1:]):
+        keep_programs()
+    told = f"{__doc__} Compiled programs are kept for later runs, unless any command has {OFF}."
+    options: dict[str, Any] = {"prog": "implicit-manifolds", "description": told, "args": given}
+    options["config"] = (tyro.conf.FlagConversionOff,)
+    sys.exit(run_safely(lambda: tyro.extras.subcommand_cli_from_dict(COMMANDS, **options)))
