@@ -9,17 +9,15 @@ from jax.tree_util import Partial
 from implicit_manifolds._types import relative_tolerance
 from implicit_manifolds.manifold.tangent import (
     DENSE_MAX_CODIMENSION,
-    WRITTEN_OUT,
-    gram_cholesky,
     gram_solve,
     jacobian_times,
     linearize,
-    lower_solve,
     normal_projection,
     pseudo_inverse_times,
     tangent_projection,
     transposed_times,
 )
+from implicit_manifolds.manifold.triangular import WRITTEN_OUT, gram_cholesky, lower_solve
 
 DIMENSION = 8
 # Both precisions share the code; every shape in one of them is enough, and a third of them in both.

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from .._types import Array, Bool, Float, RandomKey, Residual, Scalar, Vector
 from ..choices import check_choice
 from ..manifold.projection import within_domain
-from ..manifold.tangent import linearize, normals_of, orthonormal_complement
+from ..manifold.tangent import linearize, normals_of
+from ..manifold.triangular import orthonormal_complement
 from ..mcmc.chains import advance
 from ..volumes.atlas import charts_of
 from ..volumes.proposals import draw_one

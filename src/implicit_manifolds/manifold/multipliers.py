@@ -16,7 +16,8 @@ from jax.scipy.sparse.linalg import cg
 
 from .._loops import bounded_while
 from .._types import MDF, Array, Bool, Int, Number, Residual, Vector, relative_tolerance
-from .tangent import Linearization, framed, gram_solve, linearize, lower_solve, operators, upper_solve
+from .tangent import Linearization, framed, gram_solve, linearize, operators
+from .triangular import lower_solve, upper_solve
 
 
 class MultiplierSolution(NamedTuple):

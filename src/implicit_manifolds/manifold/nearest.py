@@ -14,18 +14,8 @@ from .._loops import bounded_while
 from .._types import MDF, Array, Bool, Float, Residual, Scalar, Vector, relative_tolerance, select
 from .multipliers import quasi_newton, residual_weights
 from .projection import project, smooth_norm, within_domain
-from .tangent import (
-    FramedMDF,
-    Linearization,
-    framed,
-    gram_cholesky,
-    gram_solve,
-    jacobian_times,
-    linearize,
-    lower_solve,
-    tangent_projection,
-    upper_solve,
-)
+from .tangent import FramedMDF, Linearization, framed, gram_solve, jacobian_times, linearize, tangent_projection
+from .triangular import gram_cholesky, lower_solve, upper_solve
 
 Stacked = Float[Array, " n_plus_k"]  # a point and a multiplier, end to end
 

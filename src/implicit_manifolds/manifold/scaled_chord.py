@@ -4,7 +4,8 @@ import jax.numpy as jnp
 
 from .._types import MDF, Number, Residual, Vector
 from .multipliers import MultiplierSolution, iterate
-from .tangent import Linearization, cholesky, lower_solve, upper_solve
+from .tangent import Linearization
+from .triangular import cholesky, lower_solve, upper_solve
 
 MEMORY = 6
 REGULAR = 100

@@ -5,7 +5,8 @@ from jax.tree_util import Partial
 
 from .._types import MDF, Scalar, Vector
 from .algebra import pull_back
-from .tangent import gram_cholesky, linearize, normals_of
+from .tangent import linearize, normals_of
+from .triangular import gram_cholesky
 
 
 def stretched(mdf: MDF, factors: Vector) -> MDF:

@@ -14,16 +14,13 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import solve_triangular
 from jax.scipy.sparse.linalg import cg
 from jax.tree_util import Partial
 
 from .._types import MDF, Array, Bool, Float, Residual, Vector, relative_tolerance
+from .triangular import gram_cholesky, lower_solve, upper_solve
 
 DENSE_MAX_CODIMENSION = 32
-WRITTEN_OUT = 4
-"""Factors and solves of so many constraints are written out number by number, larger ones halved until they are: a call
-of LAPACK a lane costs microseconds."""
 
 
 class Linearization(NamedTuple):
@@ -131,93 +128,9 @@ def linearized(
     return Linearization(position, residual, row_norms, jacobian, gram_cholesky(jacobian), frame, within)
 
 
-def gram_cholesky(jacobian: Float[Array, "k n"]) -> Float[Array, "k k"]:
-    """Lower Cholesky factor of J Jᵀ, (k, k); NaN where J is rank-deficient."""
-    return cholesky(jacobian @ jacobian.T)
-
-
-def cholesky(gram: Float[Array, "k k"]) -> Float[Array, "k k"]:
-    """Lower Cholesky factor of a positive definite matrix, (k, k); NaN where it is not."""
-    size = len(gram)
-    if size > DENSE_MAX_CODIMENSION:
-        return jnp.linalg.cholesky(gram)
-    if size <= WRITTEN_OUT:
-        return _cholesky_written_out(gram)
-    half = (size + 1) // 2
-    upper = cholesky(gram[:half, :half])
-    beside = lower_solve(upper, gram[:half, half:])
-    lower = cholesky(gram[half:, half:] - _product(beside.T, beside))
-    return jnp.block([[upper, jnp.zeros_like(beside)], [beside.T, lower]])
-
-
-def _cholesky_written_out(gram):
-    zero = jnp.zeros_like(gram[0, 0])
-    factor = [[zero] * len(gram) for _ in gram]
-    for j in range(len(gram)):
-        pivot = gram[j, j] - sum(factor[j][m] ** 2 for m in range(j))
-        factor[j][j] = jnp.sqrt(pivot)
-        for i in range(j + 1, len(gram)):
-            factor[i][j] = (gram[i, j] - sum(factor[i][m] * factor[j][m] for m in range(j))) / factor[j][j]
-    return jnp.stack([jnp.stack(row) for row in factor])
-
-
-def _product(a, b):
-    """A b of small matrices as sums that fuse over lanes, where a product would be a call a lane."""
-    columns = (a[:, i].reshape(-1, *[1] * (b.ndim - 1)) * b[i] for i in range(a.shape[1]))
-    return sum(columns)
-
-
-def lower_solve(factor: Float[Array, "k k"], b: Float[Array, "k *c"]) -> Float[Array, "k *c"]:
-    """L⁻¹b for a lower triangular L, (k,) or (k, c) to the same."""
-    size = len(factor)
-    if size > DENSE_MAX_CODIMENSION:
-        return solve_triangular(factor, b, lower=True)
-    if size > WRITTEN_OUT:
-        half = (size + 1) // 2
-        first = lower_solve(factor[:half, :half], b[:half])
-        return jnp.concatenate(
-            [first, lower_solve(factor[half:, half:], b[half:] - _product(factor[half:, :half], first))]
-        )
-    rows: list = []
-    for i in range(size):
-        rows.append((b[i] - sum(factor[i, m] * rows[m] for m in range(i))) / factor[i, i])
-    return jnp.stack(rows)
-
-
-def upper_solve(factor: Float[Array, "k k"], b: Residual) -> Residual:
-    """L⁻ᵀb for a lower triangular L, (k,)."""
-    size = len(factor)
-    if size > DENSE_MAX_CODIMENSION:
-        return solve_triangular(factor, b, lower=True, trans=1)
-    if size > WRITTEN_OUT:
-        half = (size + 1) // 2
-        last = upper_solve(factor[half:, half:], b[half:])
-        first = upper_solve(factor[:half, :half], b[:half] - _product(factor[half:, :half].T, last))
-        return jnp.concatenate([first, last])
-    rows: dict = {}
-    for i in reversed(range(size)):
-        rows[i] = (b[i] - sum(factor[m, i] * rows[m] for m in range(i + 1, size))) / factor[i, i]
-    return jnp.stack([rows[i] for i in range(size)])
-
-
 def normals_of(at: Linearization) -> Float[Array, "k n"]:
     """Orthonormal normals of the level set at a point, rows, where J was formed."""
     return lower_solve(jnp.asarray(at.gram_factor), jnp.asarray(at.jacobian))
-
-
-def orthonormal_complement(rows: Float[Array, "k n"]) -> Float[Array, "m n"]:
-    """Orthonormal rows that span what is orthogonal to k independent ones, by Householder reflections; m = n - k."""
-    count, size = rows.shape
-
-    def reflect(rows, index):
-        row = jnp.where(jnp.arange(size) < index, 0, rows[index])
-        mirror = row.at[index].add(jnp.where(row[index] < 0, -1, 1) * jnp.linalg.norm(row))
-        mirror /= jnp.linalg.norm(mirror)
-        return rows - 2 * jnp.outer(rows @ mirror, mirror), mirror
-
-    _, mirrors = jax.lax.scan(reflect, rows, jnp.arange(count))
-    undo = lambda basis, mirror: (basis - 2 * jnp.outer(basis @ mirror, mirror), None)
-    return jax.lax.scan(undo, jnp.eye(size, dtype=rows.dtype)[count:], mirrors, reverse=True)[0]
 
 
 def operators(mdf: MDF, at: Linearization) -> tuple[Callable[[Vector], Residual], Callable[[Residual], Vector]]:

@@ -17,7 +17,8 @@ from .._loops import over_points
 from .._random import host_generator
 from .._types import MDF, Bool, Float, Int, RandomKey
 from ..manifold.multipliers import quasi_newton
-from ..manifold.tangent import gram_cholesky, linearize, normals_of
+from ..manifold.tangent import linearize, normals_of
+from ..manifold.triangular import gram_cholesky
 from .manifold import Atlas, Manifold
 from .pools import SETS, Pool, PoolSource
 

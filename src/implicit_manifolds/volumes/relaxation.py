@@ -9,15 +9,8 @@ from .._loops import bounded_while
 from .._types import MDF, Array, Bool, Float, Scalar, Vector, relative_tolerance, select
 from ..manifold.multipliers import quasi_newton, residual_weights
 from ..manifold.projection import project
-from ..manifold.tangent import (
-    Linearization,
-    cholesky,
-    framed,
-    linearize,
-    lower_solve,
-    orthonormal_complement,
-    upper_solve,
-)
+from ..manifold.tangent import Linearization, framed, linearize
+from ..manifold.triangular import cholesky, lower_solve, orthonormal_complement, upper_solve
 
 MOST_STEPS = 40
 LARGEST_DAMPING = 1e6
