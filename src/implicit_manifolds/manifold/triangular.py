@@ -7,8 +7,8 @@ from jax.scipy.linalg import solve_triangular
 from .._types import Array, Float, Residual
 
 WRITTEN_OUT, LARGEST = 4, 32
-"""Up to how many rows factors and solves are written out number by number, and halved until they are: a call of LAPACK a
-lane costs microseconds. Above, LAPACK it is."""
+"""Up to how many rows factors and solves are written out number by number, and halved until they are: LAPACK costs
+microseconds a lane. Above it is LAPACK all the same."""
 
 
 def gram_cholesky(jacobian: Float[Array, "k n"]) -> Float[Array, "k k"]:
