@@ -147,7 +147,7 @@ def overlaps(atlas: Atlas, points):
     block = np.cumsum(counts) // PAIRS
     for number in np.unique(block):
         charts = np.flatnonzero(block == number)
-        found = tree.query_ball_point(atlas.bases[charts], reach[charts])
+        found = tree.query_ball_point(atlas.bases[charts], reach[charts], return_sorted=False)
         if counts[charts].sum():
             yield np.concatenate(found).astype(int), np.repeat(charts, counts[charts])
 
