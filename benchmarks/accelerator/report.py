@@ -1,12 +1,13 @@
-"""The tables of docs/accelerators.md, made of the figures in results/accelerator.jsonl: a JSON line a measurement."""
+"""The tables of docs/accelerators.md, from results/accelerator.jsonl, what `benchmarks.accelerator` writes."""
 
 import json
 from pathlib import Path
 
+from benchmarks.accelerator.chains import LEAPFROGS
 from experiments.common.markdown import replace_between_marks, table_header, table_row
 
-FIGURES = Path(__file__).parent / "results" / "accelerator.jsonl"
-PAGE = Path(__file__).parents[1] / "docs" / "accelerators.md"
+FIGURES = Path(__file__).parents[1] / "results" / "accelerator.jsonl"
+PAGE = Path(__file__).parents[2] / "docs" / "accelerators.md"
 
 
 def main() -> None:
@@ -20,22 +21,32 @@ def _parts(lines: list[dict], part: str) -> list[dict]:
     return [line for line in lines if line["part"] == part]
 
 
+def _share_of_bandwidth(lines: list[dict], line: dict, steps: float) -> str:
+    """What so many steps a second move, over what the device was measured to move; "" where it was not measured."""
+    measured = [info["bandwidth_GB_s"] for info in _parts(lines, "info") if info["device"] == line["device"]]
+    if "bytes_a_step" not in line or not measured:
+        return ""
+    return f"{line['bytes_a_step'] * steps / 1e9 / measured[-1]:.0%}"
+
+
 def langevin(lines: list[dict]) -> str:
     """Markdown: constrained Langevin steps on a learned curve, by the number of chains."""
-    rows = table_header("device", "chains", "µs a step", "in forward passes of F", "chain steps a second")
+    head = ("device", "chains", "µs a step", "in forward passes of F", "chain steps a second", "of the bandwidth")
+    rows = table_header(*head)
     for line in _parts(lines, "clmc"):
         numbers = (f"{line['us_step']:,.0f}", f"{line['forwards_a_step']:.1f}", f"{line['chain_steps_a_second']:.2g}")
-        rows.append(table_row(line["device"], f"{line['chains']:,}", *numbers))
+        share = _share_of_bandwidth(lines, line, line["chain_steps_a_second"])
+        rows.append(table_row(line["device"], f"{line['chains']:,}", *numbers, share))
     return "\n".join(rows)
 
 
 def hmc(lines: list[dict]) -> str:
     """Markdown: leapfrog steps of constrained HMC, by target and number of chains."""
-    rows = table_header("device", "target", "chains", "leapfrog steps a second")
-    for line in _parts(lines, "hmc"):
-        rows.append(
-            table_row(line["device"], line["target"], f"{line['chains']:,}", f"{line['leapfrogs_a_second']:.2g}")
-        )
+    rows = table_header("device", "target", "chains", "leapfrog steps a second", "of the bandwidth")
+    for line in [*_parts(lines, "hmc"), *_parts(lines, "rivals")]:
+        speed, name = line["leapfrogs_a_second"], line.get("target") or f"BlackJAX, {line['rival']}"
+        share = _share_of_bandwidth(lines, line, speed / LEAPFROGS)
+        rows.append(table_row(line["device"], name, f"{line['chains']:,}", f"{speed:.2g}", share))
     return "\n".join(rows)
 
 

@@ -1,0 +1,65 @@
+"""A file of measurements that grows a line at a time, so that a run that is stopped goes on where it was."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+
+class Measurement(NamedTuple):
+    """What is measured, named by `what`; about how many seconds it takes; and what gives its figures."""
+
+    what: dict[str, Any]
+    seconds: float
+    figures: Callable[[], dict[str, Any]]
+
+
+@dataclass
+class Figures:
+    """Lines of JSON at `path`, of this device and others."""
+
+    path: Path
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Read what is there."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists():
+            self.lines = [json.loads(line) for line in self.path.read_text().splitlines()]
+
+    def fill(self, part: str, measurements: Iterator[Measurement], until: float) -> None:
+        """Take what is missing of a part, until so late by the clock; a failure is noted, and the next one tried."""
+        for what, seconds, figures in measurements:
+            named = {"part": part, "device": jax.devices()[0].device_kind, **what}
+            if any(named.items() <= line.items() and "failed" not in line for line in self.lines):
+                continue
+            if time.time() + seconds > until:
+                print(f"no time for {named}", flush=True)
+                continue
+            try:
+                found = figures()
+            except Exception as error:  # what comes next may still run
+                found = {"failed": f"{type(error).__name__}: {str(error)[:300]}"}
+            self._add(named | found)
+
+    def _add(self, line: dict[str, Any]) -> None:
+        self.lines.append(line)
+        print(json.dumps(line), flush=True)
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def seconds_of(call: Callable, *arguments, repeats: int = 5) -> float:
+    """Median seconds of a call, the first of which, with its compilation, is left out."""
+    jax.block_until_ready(call(*arguments))
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        jax.block_until_ready(call(*arguments))
+        times.append(time.perf_counter() - started)
+    return float(np.median(times))
