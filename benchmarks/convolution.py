@@ -1,7 +1,6 @@
 """CPU time of a convolution's gradient, XLA's and ours, in a loop and not: `python -m benchmarks.convolution`."""
 
 import json
-import statistics
 import time
 from functools import partial
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
+from benchmarks.timing import seconds_of
 from implicit_manifolds.networks.convolution import convolution
 
 RESULT = Path(__file__).parent / "results" / "convolution.json"
@@ -38,23 +38,13 @@ def loop(convolve, kernel, images):
     return jax.lax.scan(step, kernel, None, length=STEPS)[0]
 
 
-def cpu_seconds(function, *arguments) -> float:
-    """Median of several calls, compilation left out."""
-    jax.block_until_ready(function(*arguments))
-    times = []
-    for _ in range(REPEATS):
-        started = time.process_time()
-        jax.block_until_ready(function(*arguments))
-        times.append(time.process_time() - started)
-    return statistics.median(times)
-
-
 def main() -> None:
     """Print the table and write it as JSON."""
     images = jax.random.normal(jax.random.key(0), (64, 28, 28, 16))
     kernel = 0.05 * jax.random.normal(jax.random.key(1), (3, 3, 16, 16))
     found = {}
     print("convolution | CPU ms of a gradient outside a loop | inside")
+    cpu_seconds = partial(seconds_of, repeats=REPEATS, clock=time.process_time)
     for convolve in (xla, ours):
         outside = cpu_seconds(jax.jit(partial(gradient, convolve)), kernel, images)
         inside = cpu_seconds(jax.jit(partial(loop, convolve)), kernel, images) / STEPS

@@ -11,7 +11,8 @@ from flax import nnx
 from jax.tree_util import Partial
 from scipy import stats
 
-from benchmarks.accelerator.figures import Measurement, seconds_of
+from benchmarks.accelerator.figures import Measurement
+from benchmarks.timing import seconds_of
 from implicit_manifolds import ManifoldConfig
 from implicit_manifolds.box import box_around
 from implicit_manifolds.datasets.synthetic import von_mises_mixture

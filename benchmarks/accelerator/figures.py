@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 
 class Measurement(NamedTuple):
@@ -52,14 +51,3 @@ class Figures:
         print(json.dumps(line), flush=True)
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
-
-
-def seconds_of(call: Callable, *arguments, repeats: int = 5) -> float:
-    """Median seconds of a call, the first of which, with its compilation, is left out."""
-    jax.block_until_ready(call(*arguments))
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        jax.block_until_ready(call(*arguments))
-        times.append(time.perf_counter() - started)
-    return float(np.median(times))
