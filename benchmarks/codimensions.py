@@ -15,6 +15,7 @@ import numpy as np
 import tyro
 from jax.tree_util import Partial
 
+from benchmarks.timing import seconds_of
 from implicit_manifolds.manifold.analytic import stiefel
 from implicit_manifolds.mcmc import ConstrainedHMC
 from implicit_manifolds.mcmc.chains import advance
@@ -73,14 +74,14 @@ def timed(mdf, energy, start, step, options: Options) -> dict[str, float]:
     states = jax.jit(jax.vmap(sampler.init))(jnp.tile(start, (options.chains, 1)))
     began = time.perf_counter()
     states, _ = jax.block_until_ready(run(jax.random.key(0), sampler, states, options.steps))
-    compiled, times = time.perf_counter() - began, []
-    for repeat in range(options.repeats):
-        began = time.process_time()
-        _, info = jax.block_until_ready(run(jax.random.key(1 + repeat), sampler, states, options.steps))
-        times.append((time.process_time() - began) / options.steps / options.chains)
+    compiled = time.perf_counter() - began
+    arguments = jax.random.key(1), sampler, states, options.steps
+    seconds = seconds_of(run, *arguments, repeats=options.repeats, clock=time.process_time)
+    info = run(*arguments)[1]
     acceptance = float(info.acceptance_probability.mean() / options.steps)
     sizes = {"k": jax.eval_shape(mdf, start).shape[0], "n": len(start)}
-    return sizes | {"microseconds": 1e6 * float(np.median(times)), "compile": compiled, "acceptance": acceptance}
+    microseconds = 1e6 * seconds / options.steps / options.chains
+    return sizes | {"microseconds": microseconds, "compile": compiled, "acceptance": acceptance}
 
 
 def table(found: dict[str, dict]) -> str:

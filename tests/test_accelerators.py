@@ -32,8 +32,10 @@ LIBRARY = re.compile(r"cusolver|cublas|lapack|\bLu|\bEigh|\bQr|Cholesky", re.IGN
 def unchecked():
     """JAX puts shapes in place of arrays, which the annotations that are checked in tests do not allow."""
     config.update("jaxtyping_disable", True)
-    yield
-    config.update("jaxtyping_disable", False)
+    try:
+        yield
+    finally:
+        config.update("jaxtyping_disable", False)
 
 
 def lowered(function, *arguments, **named) -> set[str]:

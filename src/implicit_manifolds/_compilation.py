@@ -21,6 +21,6 @@ def keep_programs() -> Path | None:
     if not folder.exists():
         print(f"compiled programs are kept in {folder} for later runs; {OFF} turns that off", file=sys.stderr)
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    # A fit compiles hundreds of small programs, most of them in less than JAX's default of a second.
+    # Most of what a fit compiles takes less than JAX's default of a second, and adds up.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     return folder

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.tree_util import Partial, all_leaves
 from jaxtyping import Array, Bool, Float, Int, Key
 
 Vector = Float[Array, " n"]
@@ -22,6 +23,11 @@ Energy = Callable[[Any], Any]
 def relative_tolerance(dtype) -> float:
     """Relative accuracy that rounding lets a solver reach: 1.2e-6 in float32, 4e-14 in float64."""
     return float(jnp.finfo(dtype).eps) ** (6 / 7)
+
+
+def callable_pytree(function: Callable[..., Any]) -> Any:
+    """A function that may travel through `jit`: itself where it is a pytree, such as a Flax module, else a Partial."""
+    return Partial(function) if all_leaves([function]) else function
 
 
 def select(predicate: Bool[Array, ""], if_true, if_false):
@@ -43,6 +49,7 @@ __all__ = [
     "Residual",
     "Scalar",
     "Vector",
+    "callable_pytree",
     "relative_tolerance",
     "select",
 ]

@@ -12,6 +12,7 @@ from flax import nnx
 from jax.tree_util import Partial
 
 import implicit_manifolds as im
+from implicit_manifolds.ebim.arithmetic import _summed
 from implicit_manifolds.ebim.model import ChainScales
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.scaling import Scaling
@@ -136,15 +137,42 @@ def test_the_optimiser_given_is_the_one_that_trains():
 def test_own_networks_that_do_not_fit_are_refused(quick):
     ring = np.random.default_rng(0).normal(size=(50, 2))
     own = replace(quick, zero_set=replace(quick.zero_set, network=own_mdf))
+    in_space = replace(quick, zero_set=replace(quick.zero_set, network=lambda rngs: Network((3, 1), rngs)))
     with pytest.raises(im.InputError, match="gives 1 constraints"):
-        im.fit(jax.random.key(0), np.column_stack([ring, ring[:, 0]])[:, :2], 3, own)
+        im.fit(jax.random.key(0), np.column_stack([ring, ring[::-1, 0]]), 2, in_space)
     with pytest.raises(im.InputError, match="zero set"):
         im.fit(jax.random.key(0), ring, config=replace(own, manifold="ridge"))
 
 
+def test_functions_that_do_not_give_constraints_are_refused_in_a_sentence(quick):
+    ring = np.random.default_rng(0).normal(size=(50, 2))
+    for wrong in (lambda x: jnp.sum(x**2) - 1, lambda x: x):
+        with pytest.raises(im.InputError, match="must be"):
+            im.fit_density(jax.random.key(0), ring, wrong)
+        own = replace(quick, zero_set=replace(quick.zero_set, network=lambda rngs, wrong=wrong: wrong))
+        with pytest.raises(im.InputError, match="must be"):
+            im.fit(jax.random.key(0), ring, config=own)
+
+
+class Callable:
+    """An object that is no pytree."""
+
+    def __call__(self, x):
+        return x[0]
+
+
+def test_known_examples_and_plain_objects_are_saved_by_name(tmp_path):
+    box = im.Box(jnp.full(2, -1.5), jnp.full(2, 1.5))
+    scaling, scales = Scaling(np.zeros(2), 1.0), ChainScales(0.1)
+    model = im.EBIM(im.Manifold(sphere(2.0), box), Partial(Callable()), scaling, scales)
+    im.save(tmp_path / "model", model)
+    again = im.load(tmp_path / "model", mdf=sphere(1.0), energy=Callable())
+    assert float(again.manifold.mdf(jnp.asarray([2.0, 0.0]))[0]) == 0  # the radius is from the disk
+
+
 def test_parts_without_a_name_are_refused_before_anything_is_written(tmp_path):
     box = im.Box(jnp.full(2, -1.5), jnp.full(2, 1.5))
-    summed = Partial(im.manifold.intersection(sphere(1.0), sphere(2.0)).func, ())
+    summed = Partial(_summed, ())
     model = im.EBIM(im.Manifold(sphere(1.0), box), summed, Scaling(np.zeros(2), 1.0), ChainScales(0.1))
     with pytest.raises(im.InputError, match="cannot be saved"):
         im.save(tmp_path / "new" / "model", model)

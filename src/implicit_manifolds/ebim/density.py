@@ -8,15 +8,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import Partial, all_leaves
 
 from .._random import derived_keys, host_generator
-from .._types import MDF, Array, Energy, Float, RandomKey
+from .._types import MDF, Array, Energy, Float, RandomKey, callable_pytree
 from ..box import Box, box_around, uniform_in_box
 from ..certificate.orientation import has_edge
 from ..errors import InputError
 from ..manifold.algebra import Affine, pull_back
-from ..manifold.tangent import codimension_of
+from ..manifold.tangent import FramedMDF, codimension_of
 from ..pieces import Pieces
 from ..points import check_training_points
 from ..scaling import Scaling, standardization
@@ -77,7 +76,7 @@ def fit_density(
         `DensityFit`: the model, the history of its training and the seconds that it took.
 
     Raises:
-        InputError: points cannot be used.
+        InputError: points cannot be used, or F does not give (k,), 1 ≤ k < n.
         TrainingDiverged: a loss was not finite.
         ArithmeticError: no point could be projected onto M.
 
@@ -94,8 +93,9 @@ def fit_density(
     box_key, start_key, energy_key = derived_keys(key, 3)
     scaling, standard, _ = standardization(points, config.standardize)
     dtype = standard.dtype
-    given = Partial(mdf) if all_leaves([mdf]) else mdf
-    mdf = pull_back(given, Affine(jnp.asarray(scaling.scale, dtype), jnp.asarray(scaling.shift, dtype)))
+    if not isinstance(mdf, FramedMDF):
+        check_constraints(jax.eval_shape(mdf, standard[0]).shape, points.shape[1])
+    mdf = pull_back(callable_pytree(mdf), Affine(jnp.asarray(scaling.scale, dtype), jnp.asarray(scaling.shift, dtype)))
     refuse_likelihood(points.shape[1], codimension_of(mdf, standard[0]), config)
     inner = _box_of(box_key, mdf, standard, config) if box is None else Box(*map(scaling.standardize, box))
     options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
@@ -153,6 +153,14 @@ def _box_of(key: RandomKey, mdf: MDF, standard: Float[Array, "points n"], config
         )
         zeros = zeros[:0]
     return box_around(np.concatenate([zeros, known]), config.box_margin)
+
+
+def check_constraints(shape: tuple[int, ...], dimension: int) -> None:
+    """Raise InputError where what an F of somebody's own gives of one point (n,) is not (k,), 1 ≤ k < n."""
+    if len(shape) != 1 or not 1 <= shape[0] < dimension:
+        raise InputError(
+            f"F gives an array of shape {shape} of one point; it must be (k,), with k from 1 to {dimension - 1}"
+        )
 
 
 def refuse_likelihood(dimension: int, codimension: int, config: FitConfig) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.tree_util import Partial, all_leaves
+from jax.tree_util import Partial
 
+from .._types import callable_pytree
 from ..errors import InputError
 from ..manifold.algebra import Affine, PullBack, pull_back
 from ..manifold.constant_rank import FramedPullBack
@@ -26,14 +27,15 @@ OWN = "own"
 def described(part: Any) -> dict[str, Any]:
     """The kind and the sizes of a network or an energy; of what somebody wrote the name alone.
 
-    Raises InputError for what is made by this library and has no kind, such as a sum of energies.
+    Raises InputError for what this room makes and has no kind, such as a sum of energies: nobody could give it again.
     """
     for kind, (types, sizes, _) in KINDS.items():
         if type(part) is types:
             return {"kind": kind, **sizes(part)}
     made = part.func if isinstance(part, Partial) else type(part)
+    made = made if hasattr(made, "__qualname__") else type(made)
     name = f"{made.__module__}.{made.__qualname__}"
-    if name.startswith(__name__.split(".")[0] + "."):
+    if name.startswith(__name__.rsplit(".", 1)[0] + "."):
         raise InputError(f"a {name.rsplit('.', 1)[1]} cannot be saved; {', '.join(KINDS)} and what you wrote can")
     return {"kind": OWN, "name": name}
 
@@ -48,7 +50,7 @@ def template_of(description: dict[str, Any], own: Any = None) -> Any:
     if kind == OWN:
         if own is None:
             raise InputError(f"the model has a part of your own, {description['name']}; give it as mdf= or energy=")
-        return Partial(own) if all_leaves([own]) else own
+        return callable_pytree(own)
     for name, size in sizes.items():
         if isinstance(size, dict):
             sizes[name] = template_of(size, own)

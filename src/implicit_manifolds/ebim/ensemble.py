@@ -1,11 +1,13 @@
 """Several models as one value, for `vmap`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 
 from ..errors import InputError
+from ..volumes.manifold import Atlas
 from .model import EBIM
 
 
@@ -40,13 +42,11 @@ def _filled_up(model: EBIM, anchors: int, charts: int) -> EBIM:
     def rows(leaf, count):
         return jnp.asarray(leaf)[jnp.arange(count) % len(leaf)]
 
-    def one(path, leaf):
-        name = jax.tree_util.keystr(path, simple=True, separator=".")
-        if name == "manifold.anchors":
-            return rows(leaf, anchors)
-        if not name.startswith("manifold.atlas.") or jnp.ndim(leaf) == 0:
-            return leaf
-        more = rows(leaf, charts)
-        return more.at[len(leaf) :].set(0) if name.endswith("probabilities") else more
-
-    return jax.tree_util.tree_map_with_path(one, model)
+    manifold = model.manifold
+    known, atlas = manifold.anchors, manifold.atlas
+    if atlas is not None:
+        bases, normals, radii = (rows(leaf, charts) for leaf in atlas[:3])
+        shares = jnp.pad(jnp.asarray(atlas.probabilities), (0, charts - len(atlas.bases)))
+        atlas = Atlas(bases, normals, radii, shares, atlas.uncovered, atlas.inconsistent)
+    filled = replace(manifold, anchors=None if known is None else rows(known, anchors))
+    return replace(model, manifold=filled.charted(atlas))

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from .._random import derived_keys
@@ -18,7 +17,7 @@ from ..points import check_training_points
 from ..training import checkpoint
 from ..training.loop import History
 from .config import FitConfig
-from .density import density_on, refuse_likelihood
+from .density import check_constraints, density_on, refuse_likelihood
 from .dimension import Dimension
 from .forms import fit_form
 from .holes import warn_of_holes
@@ -83,8 +82,8 @@ def fit(
     >>> found.model.manifold.dimension
     1
     """
-    config, codimension = _of_own_network(config, codimension, np.shape(points)[-1])
     points = check_training_points(points, codimension)
+    config, codimension = _of_own_network(config, codimension, points.shape[1])
     if codimension is not None:
         refuse_likelihood(points.shape[1], codimension, config)
     if checkpoint_dir is not None:
@@ -115,7 +114,9 @@ def _of_own_network(config: FitConfig, codimension: int | None, dimension: int) 
         return config, codimension
     if config.manifold == "ridge":
         raise InputError("a network of your own gives a zero set; leave the form of the manifold open")
-    [own] = jax.eval_shape(lambda x: network(nnx.Rngs(0))(x), jnp.zeros(dimension)).shape
+    shape = jax.eval_shape(lambda x: network(nnx.Rngs(0))(x), jnp.zeros(dimension)).shape
+    check_constraints(shape, dimension)
+    own = shape[0]
     if codimension not in (None, own):
         raise InputError(f"the network gives {own} constraints, and codimension is {codimension}; leave that out")
     return replace(config, manifold="zero-set"), own

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 
 from .._loops import bounded_while
-from .._types import Array, Energy, Float, Scalar, Vector
+from .._types import Array, Energy, Float, Scalar, Vector, callable_pytree
 from .spectrum import descending_eigh, leading_projector
 from .tangent import Linearization, linearized
 
@@ -101,7 +101,7 @@ def gradient_of(potential: Energy) -> Partial:
     >>> manifold.gradient_of(lambda x: x @ x)(jnp.array([1.0, 2.0])).tolist()
     [2.0, 4.0]
     """
-    return Partial(_gradient, potential if isinstance(potential, Partial) else Partial(potential))
+    return Partial(_gradient, callable_pytree(potential))
 
 
 def _gradient(potential, x):

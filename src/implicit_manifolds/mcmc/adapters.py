@@ -7,9 +7,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import Partial
 
-from .._types import Scalar, Vector
+from .._types import Scalar, Vector, callable_pytree
 
 
 @jax.tree_util.register_dataclass
@@ -17,7 +16,7 @@ from .._types import Scalar, Vector
 class AdaptedEnergy:
     """sign · function(position), the position put together from a point (n,) by `structure` and `shapes` of leaves."""
 
-    function: Partial
+    function: Callable
     sign: int = field(metadata={"static": True})
     structure: Any = field(metadata={"static": True})
     shapes: tuple[tuple[int, ...], ...] = field(metadata={"static": True})
@@ -70,7 +69,7 @@ def energy_from_log_density(log_density: Callable, like: Any = None) -> AdaptedE
 
 
 def _adapted(function, sign, like):
-    function = function if isinstance(function, Partial) else Partial(function)
+    function = callable_pytree(function)
     if like is None:
         return AdaptedEnergy(function, sign, None, ())
     leaves, structure = jax.tree.flatten(like)
