@@ -1,6 +1,6 @@
 """What one does with a model on the host, to many points at once: sample, project, score; checks, blocks, progress.
 
-Each is the pure function of `functional` in blocks of rows that compile once.
+Those of points are the pure functions of `functional` in blocks of rows that compile once.
 """
 
 from dataclasses import replace
