@@ -85,9 +85,10 @@ def test_nearest_points_have_the_derivatives_of_finite_differences_in_the_point_
     shifts = jnp.asarray(step * np.eye(4))
     both = jax.jit(jax.vmap(lambda shift: nearest(radius + shift[0], point + shift[1:])))
     differences = (both(shifts) - both(-shifts)) / (2 * step)
-    by_radius, by_point = jax.jit(jax.jacrev(nearest, (0, 1)))(radius, point)
-    np.testing.assert_allclose(by_radius, differences[0], atol=1e-8)
-    np.testing.assert_allclose(by_point, differences[1:].T, atol=1e-8)
+    for derivatives in (jax.jit(jax.jacfwd(nearest, (0, 1))), jax.jit(jax.jacrev(nearest, (0, 1)))):
+        by_radius, by_point = derivatives(radius, point)
+        np.testing.assert_allclose(by_radius, differences[0], atol=1e-8)
+        np.testing.assert_allclose(by_point, differences[1:].T, atol=1e-8)
 
 
 def _double_well(x):
