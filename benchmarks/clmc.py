@@ -85,7 +85,7 @@ def measure(options: Options) -> list[dict]:
 
     rows = []
     for chains in options.chains:
-        _, starts = points_on_manifold(jax.random.key(1), mdf, data, box, chains)
+        _, starts, _ = points_on_manifold(jax.random.key(1), mdf, data, box, chains)
         passes = max(5, 200_000 // chains)
         tasks: dict[str, tuple] = {
             "forward": (forward, (mdf, starts, passes), passes),

@@ -65,8 +65,8 @@ def measure(options: Options) -> list[dict]:
     scaling, standard, box = standardization(points)
     key = jax.random.key(options.seed)
     mdf, _ = fit_manifold(key, standard, 1, box)
-    anchors, starts = points_on_manifold(key, mdf, standard, box, 2000)
-    judged_at, _ = points_on_manifold(key, mdf, scaling.standardize(fresh), box, 1)
+    anchors, starts, _ = points_on_manifold(key, mdf, standard, box, 2000)
+    judged_at, _, _ = points_on_manifold(key, mdf, scaling.standardize(fresh), box, 1)
     bare = Manifold(mdf, box, anchors)
     charted = survey(key, bare, anchors, starts, 4).manifold
 

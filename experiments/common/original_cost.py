@@ -16,7 +16,7 @@ def spread(key: jax.Array, model: EBIM, count: int = SPREAD) -> tuple[np.ndarray
     """Noise projected to the learned manifold, (count, n) in data units, and -E there."""
     manifold = model.manifold
     assert manifold.anchors is not None
-    _, points = points_on_manifold(key, manifold.mdf, manifold.anchors, manifold.box, count)
+    _, points, _ = points_on_manifold(key, manifold.mdf, manifold.anchors, manifold.box, count)
     return model.scaling.restore(points), -energies_at(model.energy, points)
 
 

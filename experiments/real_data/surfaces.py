@@ -56,7 +56,7 @@ def with_density(key: jax.Array, model: EBIM, points: np.ndarray) -> EBIM:
     start_key, survey_key, energy_key, last_key = jax.random.split(key, 4)
     manifold, config = model.manifold, LikelihoodConfig()
     standard = model.scaling.standardize(points)
-    anchors, starts = points_on_manifold(start_key, manifold.mdf, standard, manifold.box, STARTS)
+    anchors, starts, _ = points_on_manifold(start_key, manifold.mdf, standard, manifold.box, STARTS)
     charted, data = survey(survey_key, manifold, anchors, starts, config.members)
     energy, _ = fit_likelihood(energy_key, pool_source(charted), data, config)
     return replace(

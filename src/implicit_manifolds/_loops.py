@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from ._devices import on_host, rows_shared, shared_mesh
+
 BLOCK = 4096
 """Rows of a compiled block, where nothing asks for fewer."""
 
@@ -61,13 +63,18 @@ def in_blocks(function, points, block: int):
 
     points (N, n), or a pytree of arrays that share the leading axis; the function maps rows to rows, its result any
     pytree. The last block is filled up with copies of its first row, which cost a solver no more than that row does.
+    Where devices are shared (`shared_among`) each has a block of its own.
     """
+    mesh = shared_mesh()
     points, pieces = jax.tree.map(np.asarray, points), []
+    fetch = jax.device_get if mesh is None else on_host
+    block = block if mesh is None else block * mesh.size
     count = len(jax.tree.leaves(points)[0])
     for first in range(0, max(count, 1), block):
         rows = min(block, count - first)
         padded = jax.tree.map(lambda leaf, first=first: _filled_up(leaf[first : first + block], block), points)
-        pieces.append(jax.tree.map(lambda leaf, rows=rows: np.asarray(leaf)[:rows], function(padded)))
+        found = fetch(function(rows_shared(padded, mesh)))
+        pieces.append(jax.tree.map(lambda leaf, rows=rows: np.asarray(leaf)[:rows], found))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *pieces)
 
 

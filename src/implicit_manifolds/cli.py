@@ -43,7 +43,7 @@ def fit_command(
     """Learn a manifold and a density on it from points.
 
     Args:
-        points: .csv or .npy file, one point a row.
+        points: .csv, .npy or .parquet file, one point a row.
         out: model directory to write; must not exist.
         codimension: number of constraints: the points' dimension less the manifold's; found unless given.
         seed: seed of all randomness.
@@ -86,7 +86,7 @@ def dimension_command(
     """Tell the codimension of points from the spectrum of a field that takes noise away from them.
 
     Args:
-        points: .csv or .npy file, one point a row.
+        points: .csv, .npy or .parquet file, one point a row.
         out: .png file to write a picture of the spectrum to; must not exist.
         seed: seed of all randomness.
         config: settings of that field.
@@ -149,7 +149,7 @@ def project_command(model: PathArgument, points: PathArgument, out: Path) -> Non
 
     Args:
         model: model directory.
-        points: .csv or .npy file, one point a row.
+        points: .csv, .npy or .parquet file, one point a row.
         out: .csv or .npy file to write; the last two columns are the distance and whether the search converged.
     """
     data = read_points(points)
@@ -164,7 +164,7 @@ def score_command(model: PathArgument, points: PathArgument, out: Path) -> None:
 
     Args:
         model: model directory.
-        points: .csv or .npy file, one point a row.
+        points: .csv, .npy or .parquet file, one point a row.
         out: .csv or .npy file to write: log-density (nats, by volume of the manifold in data units), energy,
             distance, whether the search converged.
     """
@@ -204,7 +204,7 @@ def plot_command(model: PathArgument, out: Path, points: Path | None = None, see
     Args:
         model: model directory.
         out: .png file to write; must not exist.
-        points: .csv or .npy file of points to draw beside it.
+        points: .csv, .npy or .parquet file of points to draw beside it.
         seed: seed of the samples, where samples are drawn.
     """
     _refuse_picture(out)

@@ -1,5 +1,6 @@
 """Reading and checking the user's points; every refusal is one sentence that says what to do."""
 
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -7,26 +8,52 @@ import numpy as np
 
 from .errors import InputError
 
+BLOCK = 2**20
+"""Rows of a table that are read together."""
+
 
 def read_points(path: Path) -> np.ndarray:
-    """Points from a .csv (commas, one optional header line) or .npy file as float64 (N, n).
+    """Points (N, n) from a .csv (commas, one optional header line), .npy or .parquet file.
 
-    Raises InputError where the file is missing, empty, not numeric, or not a table.
+    Those of a .npy file are a memory map, and those of a .parquet file lie in a temporary one: tables larger than
+    memory can be read. Raises InputError where the file is missing, empty, not numeric, or not a table.
     """
     if not path.is_file():
-        raise InputError(f"{path} is not a file; give a .csv or .npy file with one point a row")
+        raise InputError(f"{path} is not a file; give a .csv, .npy or .parquet file with one point a row")
     if path.suffix == ".npy":
         try:
-            points = np.load(path, allow_pickle=False)
+            points = np.load(path, mmap_mode="r", allow_pickle=False)
         except (ValueError, EOFError, OSError) as error:
             raise InputError(f"{path} is not a numeric .npy file; save it with numpy.save") from error
     elif path.suffix == ".csv":
         points = _read_csv(path)
+    elif path.suffix == ".parquet":
+        points = _read_parquet(path)
     else:
-        raise InputError(f"{path} must end in .csv or .npy")
+        raise InputError(f"{path} must end in .csv, .npy or .parquet")
     if points.dtype.kind not in "fiub":
         raise InputError(f"{path} holds {points.dtype} values; give real numbers")
-    return points.astype(np.float64)
+    return points
+
+
+def _read_parquet(path: Path) -> np.ndarray:
+    import polars as pl
+
+    try:
+        table = pl.scan_parquet(path)
+        schema, count = table.collect_schema(), table.select(pl.len()).collect().item()
+        if text := [name for name, kind in schema.items() if not (kind.is_numeric() or kind == pl.Boolean)]:
+            raise InputError(f"{path}: column {text[0]} holds no numbers; keep numeric columns only")
+        if not count or not len(schema):
+            raise InputError(f"{path} is empty; give one point a row")
+        with tempfile.TemporaryFile() as unpacked:  # gone when nothing maps it any more
+            points = np.memmap(unpacked, np.float64, "w+", shape=(count, len(schema)))
+        for start in range(0, count, BLOCK):
+            rows = table.slice(start, BLOCK).select(pl.all().cast(pl.Float64)).collect()
+            points[start : start + BLOCK] = rows.to_numpy()
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"{path} is not a Parquet file that can be read: {error}".splitlines()[0]) from error
+    return points
 
 
 def _read_csv(path: Path) -> np.ndarray:
@@ -63,12 +90,18 @@ def check_points(points, dimension: int | None = None) -> np.ndarray:
     points = np.asarray(points, np.float64)
     if points.ndim != 2 or points.shape[0] == 0:
         raise InputError(f"points have shape {points.shape}; give a table of shape (points, coordinates)")
-    bad = ~np.isfinite(points).all(axis=1)
-    if bad.any():
-        raise InputError(f"{bad.sum()} points hold NaN or infinite values (first: row {bad.argmax() + 1}); remove them")
+    refuse_not_finite(points)
     if dimension is not None and points.shape[1] != dimension:
         raise InputError(f"points have {points.shape[1]} coordinates, the model has {dimension}; give as many")
     return points
+
+
+def refuse_not_finite(points: np.ndarray, before: int = 0) -> None:
+    """Raise InputError where any of points (N, n), rows of a table after so many others, is not finite."""
+    bad = ~np.isfinite(points).all(axis=1)
+    if bad.any():
+        first = before + int(bad.argmax()) + 1
+        raise InputError(f"{bad.sum()} points hold NaN or infinite values (first: row {first}); remove them")
 
 
 def check_training_points(points, codimension: int | None) -> np.ndarray:

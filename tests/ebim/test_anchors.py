@@ -37,7 +37,7 @@ def ring(count, radius=1.0):
 def test_anchors_and_starts_lie_on_the_manifold_whatever_their_number():
     circle = Partial(_circle, jnp.asarray(1.0), jnp.zeros(2))
     points = ring(2300, 1.1)
-    found, starts = points_on_manifold(jax.random.key(0), circle, points, BOX, 1700)
+    found, starts, _ = points_on_manifold(jax.random.key(0), circle, points, BOX, 1700)
     assert found.shape == (2300, 2)
     assert starts.shape == (1700, 2)
     np.testing.assert_allclose(found, points / 1.1, atol=1e-5)
@@ -51,7 +51,7 @@ def test_what_leaves_the_box_is_neither_anchor_nor_start():
     narrow = Box(jnp.asarray([-2.0, -2.0]), jnp.asarray([0.5, 2.0]))
     circle = Partial(_circle, jnp.asarray(1.0), jnp.zeros(2))
     with pytest.warns(UserWarning, match="could not be projected"):
-        found, starts = points_on_manifold(jax.random.key(0), circle, ring(500), narrow, 500)
+        found, starts, _ = points_on_manifold(jax.random.key(0), circle, ring(500), narrow, 500)
     assert 0.6 < len(found) / 500 < 0.73  # arccos(1/2) to π is two thirds of the circle
     assert found[:, 0].max() <= 0.5
     assert starts[:, 0].max() <= 0.5
@@ -60,7 +60,7 @@ def test_what_leaves_the_box_is_neither_anchor_nor_start():
 def test_noise_that_a_plateau_stops_starts_from_an_anchor_instead():
     mdf, points = Partial(_plateau, jnp.asarray(1.0)), ring(50)
     key = jax.random.key(4)
-    found, starts = points_on_manifold(key, mdf, points, BOX, 1000)
+    found, starts, _ = points_on_manifold(key, mdf, points, BOX, 1000)
     np.testing.assert_allclose(np.linalg.norm(starts, axis=1), 1, atol=1e-5)
     replaced = (np.abs(np.asarray(starts)[:, None] - np.asarray(found)).max(axis=-1) == 0).any(axis=1)
     noise = uniform_in_box(np.random.default_rng(np.asarray(jax.random.key_data(key))), BOX, 1000)

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from .._random import host_generator
-from .._types import MDF, Array, Float, RandomKey
+from .._types import MDF, Array, Bool, Float, RandomKey
 from ..box import Box, uniform_in_box
 from ..volumes.projected import projected
 
@@ -17,15 +17,16 @@ FAR = 4.0
 
 def points_on_manifold(
     key: RandomKey, mdf: MDF, points: Float[Array | np.ndarray, "points n"], box: Box, count: int
-) -> tuple[Float[Array, "anchors n"], Float[Array, "count n"]]:
-    """Anchors, training points (N, n) projected onto {F = 0}; and starts (count, n) of fresh chains, on it too.
+) -> tuple[Float[Array, "anchors n"], Float[Array, "count n"], Bool[np.ndarray, " points"]]:
+    """Anchors, training points (N, n) projected onto {F = 0}; starts (count, n) of fresh chains, on it too; and which
+    of the points became anchors (N,).
 
     Starts are uniform noise of the box, projected. Noise that does not reach M (a plateau of ‖F‖), or reaches it
     outside the box, is replaced by a random anchor, so every start lies on M. Raises ArithmeticError where no
     training point reaches M inside the box, and warns where more than 1 % do not.
     """
-    positions, usable = projected(mdf, points, box)
-    anchors = positions[usable]
+    positions, reached = projected(mdf, points, box)
+    anchors = positions[reached]
     if len(anchors) == 0:
         raise ArithmeticError("no training point could be projected onto the learned manifold; train longer")
     lost = len(points) - len(anchors)
@@ -34,7 +35,7 @@ def points_on_manifold(
     random = host_generator(key)
     starts, usable = projected(mdf, uniform_in_box(random, box, count), box)
     spare = anchors[random.integers(0, len(anchors), count)]
-    return jnp.asarray(anchors), jnp.asarray(np.where(usable[:, None], starts, spare))
+    return jnp.asarray(anchors), jnp.asarray(np.where(usable[:, None], starts, spare)), reached
 
 
 def warn_of_distance(points: Float[Array | np.ndarray, "N n"], anchors: Float[Array, "a n"], noise: float) -> None:

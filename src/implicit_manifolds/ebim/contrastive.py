@@ -20,6 +20,7 @@ from ..mcmc.chains import advance
 from ..mcmc.constrained_langevin import ROUGHLY, ConstrainedLangevin
 from ..mcmc.langevin import Langevin
 from ..networks.mlp import EnergyMLP
+from ..tables import Rows
 from ..training import replay_buffer
 from ..training.config import Network, TrainingConfig
 from ..training.loop import History, train_afresh
@@ -136,21 +137,22 @@ def fit_contrastive(
     starts: Float[Array, "starts n"],
     config: EnergyConfig = EnergyConfig(),
     *,
+    stream: Rows | None = None,
     progress: bool = False,
     checkpoint_dir: Path | None = None,
 ) -> tuple[Energy, History]:
     """Learn E on a frozen M from `points` (N, n), standardised, as the paper does; E and the history.
 
     starts (s, n): points of M for fresh chains. A box in place of M stands for all of R^n in it, where chains are
-    ambient. Raises TrainingDiverged.
+    ambient. Where points are a sample, E is trained on the stream of all. Raises TrainingDiverged.
     """
     model_key, train_key = derived_keys(key, 2)
     energy = _initial_energy(model_key, config.network, (points.shape[1], *config.hidden))
     mdf, box = (None, manifold) if isinstance(manifold, Box) else (manifold.mdf, manifold.box)
     objective = ContrastiveObjective(mdf, starts, box, config)
-    state, history = train_afresh(
-        "energy", train_key, energy, objective, points, config, progress=progress, checkpoint_dir=checkpoint_dir
-    )
+    options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
+    seen = points if stream is None else stream
+    state, history = train_afresh("energy", train_key, energy, objective, seen, config, **options)
     return state.model, history
 
 

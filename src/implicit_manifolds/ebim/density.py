@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
+from .._devices import shared_among
 from .._random import derived_keys, host_generator
 from .._types import MDF, Array, Energy, Float, RandomKey, callable_pytree
 from ..box import Box, box_around, uniform_in_box
@@ -19,6 +21,7 @@ from ..manifold.tangent import FramedMDF, codimension_of
 from ..pieces import Pieces
 from ..points import check_training_points
 from ..scaling import Scaling, standardization
+from ..tables import Mapped, Stream, held
 from ..training import checkpoint
 from ..training.loop import History
 from ..volumes.atlas import pool_source
@@ -30,6 +33,7 @@ from .config import FitConfig
 from .contrastive import fit_contrastive
 from .kernels import FoldDensities
 from .likelihood import fit_likelihood
+from .members import FoldedPoints, hashed_folds
 from .model import EBIM, ChainScales
 from .score_matching import fit_score_matching
 from .survey import Survey, has_pools, survey
@@ -56,6 +60,7 @@ def fit_density(
     *,
     progress: bool = False,
     checkpoint_dir: Path | None = None,
+    mesh: Mesh | None = None,
 ) -> DensityFit:
     """Learn a density from points on a manifold that somebody wrote down, {F = 0}: step 2 of `fit` alone.
 
@@ -71,6 +76,7 @@ def fit_density(
         config: settings.
         progress: print a line of the losses now and then.
         checkpoint_dir: directory that a killed run goes on from.
+        mesh: devices to share the work among, as in `fit`.
 
     Returns:
         `DensityFit`: the model, the history of its training and the seconds that it took.
@@ -86,12 +92,19 @@ def fit_density(
     >>> bool(np.isfinite(im.log_density(found.model, [[1.0, 0.0]]).log_density[0]))
     True
     """
+    with shared_among(mesh):
+        return _fit_density(key, points, mdf, box, config, progress, checkpoint_dir)
+
+
+def _fit_density(key, points, mdf, box, config: FitConfig, progress: bool, checkpoint_dir) -> DensityFit:
     started = time.perf_counter()
+    box_key, start_key, energy_key = derived_keys(key, 3)
+    points, table = held(key, points)
     points = check_training_points(points, None)
     if checkpoint_dir is not None:
-        checkpoint.claim(checkpoint_dir, key, points, repr(config))
-    box_key, start_key, energy_key = derived_keys(key, 3)
+        checkpoint.claim(checkpoint_dir, key, points if table is None else table, repr(config))
     scaling, standard, _ = standardization(points, config.standardize)
+    stream = None if table is None else Stream(table, scaling)
     dtype = standard.dtype
     if not isinstance(mdf, FramedMDF):
         check_constraints(jax.eval_shape(mdf, standard[0]).shape, points.shape[1])
@@ -99,7 +112,7 @@ def fit_density(
     refuse_likelihood(points.shape[1], codimension_of(mdf, standard[0]), config)
     inner = _box_of(box_key, mdf, standard, config) if box is None else Box(*map(scaling.standardize, box))
     options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
-    found = density_on(start_key, energy_key, mdf, inner, scaling, standard, config, **options)
+    found = density_on(start_key, energy_key, mdf, inner, scaling, standard, config, stream=stream, **options)
     return DensityFit(*found, time.perf_counter() - started)
 
 
@@ -112,22 +125,26 @@ def density_on(
     standard: Float[Array, "points n"],
     config: FitConfig,
     noise: float = 0.0,
+    stream: Stream | None = None,
     **options: Any,
 ) -> tuple[EBIM, History]:
     """A model on {F = 0} in its box from standardised points (N, n), and the history of its energy's training.
 
-    noise: of the points, which then lie so far from M. Raises as `fit_density` does.
+    noise: of the points, which then lie so far from M. Where points are a sample, energies are trained on the stream of
+    all. Raises as `fit_density` does.
     """
     near = shuffled(start_key, standard)
-    anchors, starts = points_on_manifold(start_key, mdf, near, box, config.energy.starts)
+    anchors, starts, reached = points_on_manifold(start_key, mdf, near, box, config.energy.starts)
     warn_of_distance(standard, anchors, noise)
     manifold = Manifold(mdf, box, anchors[:MAX_ANCHORS])
     survey_key, normalizer_key, energy_key = derived_keys(energy_key, 3)
     data, normalizer = None, None
     pools = has_pools(manifold.ambient_dimension, manifold.codimension)
-    if pools and (found := _surveyed(survey_key, manifold, anchors, starts, config)):
+    of_more = None if stream is None else (stream, near[reached])
+    fold = None if stream is None else hashed_folds(near[reached], config.likelihood.members)
+    if pools and (found := _surveyed(survey_key, manifold, anchors, starts, fold, config)):
         manifold, data = found
-    energy, history = fit_energy(energy_key, manifold, standard, anchors, starts, data, config, options)
+    energy, history = fit_energy(energy_key, manifold, standard, anchors, starts, data, config, options, of_more)
     if manifold.atlas is not None:
         normalizer = log_normalizer(normalizer_key, pool_source(manifold), energy)
     chains = ChainScales(config.energy.noise_scale, config.energy.drift_scale)
@@ -172,10 +189,10 @@ def refuse_likelihood(dimension: int, codimension: int, config: FitConfig) -> No
         )
 
 
-def _surveyed(key, manifold: Manifold, anchors, starts, config: FitConfig) -> Survey | None:
+def _surveyed(key, manifold: Manifold, anchors, starts, fold, config: FitConfig) -> Survey | None:
     """What charts tell of M; None, with a warning, where there are none and nobody asked for what needs them."""
     try:
-        return survey(key, manifold, anchors, starts, config.likelihood.members)
+        return survey(key, manifold, anchors, starts, config.likelihood.members, fold)
     except ArithmeticError as error:
         if config.energy_loss == "likelihood":
             raise
@@ -184,15 +201,45 @@ def _surveyed(key, manifold: Manifold, anchors, starts, config: FitConfig) -> Su
 
 
 def fit_energy(
-    key, manifold: Manifold, points, anchors, starts, data: FoldDensities | None, config: FitConfig, options
+    key,
+    manifold: Manifold,
+    points,
+    anchors,
+    starts,
+    data: FoldDensities | None,
+    config: FitConfig,
+    options,
+    of_more: tuple[Stream, Float[np.ndarray, "anchors n"]] | None = None,
 ) -> tuple[Energy, History]:
-    """The energy by the loss asked for; unless asked, by likelihood where there are charts."""
+    """The energy by the loss asked for; unless asked, by likelihood where there are charts.
+
+    of_more: where the anchors are a sample the stream of all, and the points (a, n) that the anchors were.
+    """
     loss = config.energy_loss or ("contrastive" if data is None else "likelihood")
     if loss == "contrastive":
-        return fit_contrastive(key, manifold, points, starts, config.energy, **options)
+        every = None if of_more is None else of_more[0]
+        return fit_contrastive(key, manifold, points, starts, config.energy, stream=every, **options)
     if loss == "score-matching":
         if manifold.atlas is not None and has_edge(manifold):
             raise InputError("score matching presumes no edge, and this manifold has one; choose another --energy-loss")
-        return fit_score_matching(key, manifold, anchors, config.score_matching, **options)
+        settings = config.score_matching
+        if of_more is not None:
+            options = {"fold": hashed_folds(of_more[1], settings.members), **options}
+        stream = _on_manifold(manifold, of_more, settings.members)
+        return fit_score_matching(key, manifold, anchors, settings, stream=stream, **options)
     assert data is not None
-    return fit_likelihood(key, pool_source(manifold), data, config.likelihood, **options)
+    stream = _on_manifold(manifold, of_more, config.likelihood.members)
+    return fit_likelihood(key, pool_source(manifold), data, config.likelihood, stream=stream, **options)
+
+
+def _on_manifold(manifold: Manifold, of_more, members: int) -> Mapped | None:
+    """The stream of all points, each projected onto M and in its fold; for one that does not reach M another."""
+
+    def on_manifold(rows) -> FoldedPoints:
+        found, reached = projected(manifold.mdf, rows, manifold.box)
+        if not reached.any():
+            raise ArithmeticError("no training point could be projected onto the learned manifold; train longer")
+        instead = np.where(reached, np.arange(len(rows)), np.resize(np.flatnonzero(reached), len(rows)))
+        return FoldedPoints(found[instead], hashed_folds(rows, members)[instead])
+
+    return None if of_more is None else Mapped(of_more[0], on_manifold)

@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..manifold.ridge import value_and_derivative
 from ..manifold.spectrum import descending_eigh
 from ..networks.displacement import Displacement
+from ..tables import Stream
 from ..training.config import TrainingConfig
 from ..training.loop import train_afresh
 from ..training.objective import LossObjective, Terms
@@ -109,14 +110,23 @@ def denoised(
 
 
 def denoise(
-    key: RandomKey, points: Float[Array, "N n"], config: DenoisingConfig, *, name: str, **options: Any
+    key: RandomKey,
+    points: Float[Array, "N n"],
+    config: DenoisingConfig,
+    *,
+    name: str,
+    stream: Stream | None = None,
+    **options: Any,
 ) -> tuple[Displacement, Dimension]:
-    """A field of one width that takes away noise of one scale and more, and what its spectrum tells."""
+    """A field of one width that takes away noise of one scale and more, and what its spectrum tells.
+
+    It is trained on the points, or where they are a sample on the stream of all.
+    """
     model_key, train_key = derived_keys(key, 2)
     rows = jnp.asarray(np.arange(max(len(points), config.batch_size)) % len(points))
     start = Displacement(points.shape[1], config.hidden, rngs=nnx.Rngs(model_key))
     loss = LossObjective(Partial(_denoising, jnp.asarray(config.least_noise), jnp.asarray(config.most_noise)))
-    state, _ = train_afresh(name, train_key, start, loss, points[rows], config, **options)
+    state, _ = train_afresh(name, train_key, start, loss, points[rows] if stream is None else stream, config, **options)
     return state.model, dimension_of(state.model, points, config.least_noise)
 
 

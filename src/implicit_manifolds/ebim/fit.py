@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.sharding import Mesh
 
+from .._devices import shared_among
 from .._random import derived_keys
 from .._types import RandomKey
 from ..errors import InputError
 from ..manifold.tangent import codimension_of
 from ..points import check_training_points
+from ..tables import Stream, held
 from ..training import checkpoint
 from ..training.loop import History
 from .config import FitConfig
@@ -49,6 +52,7 @@ def fit(
     *,
     progress: bool = False,
     checkpoint_dir: Path | None = None,
+    mesh: Mesh | None = None,
 ) -> Fit:
     """Learn manifold and density from `points` (N, n), any scale and offset, in data units.
 
@@ -62,11 +66,16 @@ def fit(
 
     Arguments:
         key: a JAX random key; the same key gives the same model.
-        points: (N, n) training points in data units, N of at least a few hundred.
+        points: (N, n) training points in data units, N of at least a few hundred. Of more than 200,000, in memory or
+            a memory map, as many at random tell units, edges, charts and kernels, and a ridge is fitted to them, while
+            the networks' other trainings read rows of all.
         codimension: number of constraints k, so that the manifold has dimension n - k; None where it is to be found.
         config: settings of both steps.
         progress: print a line of the losses now and then.
         checkpoint_dir: directory that a killed run goes on from.
+        mesh: devices to share batches, projections and pools among; None for the one that JAX uses by itself. The
+            numbers are those of one device but for the order of sums. With several processes (`jax.distributed`)
+            each calls `fit` alike and gets the whole model.
 
     Returns:
         `Fit`: the model, the history of each step and the seconds each took.
@@ -82,25 +91,36 @@ def fit(
     >>> found.model.manifold.dimension
     1
     """
+    with shared_among(mesh):
+        return _fit(key, points, codimension, config, progress, checkpoint_dir)
+
+
+def _fit(key, points, codimension: int | None, config: FitConfig, progress: bool, checkpoint_dir: Path | None) -> Fit:
+    points, table = held(key, points)
     points = check_training_points(points, codimension)
     config, codimension = _of_own_network(config, codimension, points.shape[1])
     if codimension is not None:
         refuse_likelihood(points.shape[1], codimension, config)
     if checkpoint_dir is not None:
-        checkpoint.claim(checkpoint_dir, key, points, repr((codimension, config)))
+        checkpoint.claim(checkpoint_dir, key, points if table is None else table, repr((codimension, config)))
     started = time.perf_counter()
     manifold_key, start_key, energy_key = derived_keys(key, 3)
     options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
     own = config.standardize and config.manifold != "zero-set"
     units = Units(config.standardize, config.box_margin, config.box_half_widths, own)
     scaling, standard, box = standardized(key, points, codimension, units, config.ridge.denoising, **options)
+    stream = None
+    if table is not None:
+        # By the very operations that the stream goes through, which tells folds by digits.
+        standard, stream = scaling.standardize(points), Stream(table, scaling)
     mdf, manifold_history, dimension, reason = fit_form(
-        manifold_key, standard, codimension, box, config.manifold, config.zero_set, config.ridge, **options
+        manifold_key, standard, codimension, box, config.manifold, config.zero_set, config.ridge, stream, **options
     )
     refuse_likelihood(points.shape[1], codimension_of(mdf, standard[0]), config)
     between = time.perf_counter()
     noise = 0.0 if dimension is None else dimension.noise
-    model, energy_history = density_on(start_key, energy_key, mdf, box, scaling, standard, config, noise, **options)
+    keys = start_key, energy_key
+    model, energy_history = density_on(*keys, mdf, box, scaling, standard, config, noise, stream, **options)
     if config.manifold != "zero-set" and model.manifold.atlas is not None:
         warn_of_holes(start_key, model.manifold, jnp.asarray(model.manifold.anchors))
     ended = time.perf_counter()

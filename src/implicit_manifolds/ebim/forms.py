@@ -9,6 +9,7 @@ from .._random import derived_keys, host_generator
 from .._types import MDF, Array, Float, RandomKey
 from ..box import Box, uniform_in_box
 from ..manifold.ridge import Ridge
+from ..tables import Stream
 from ..training.loop import History
 from ..volumes.atlas import draw_pool
 from ..volumes.cover import cover
@@ -50,9 +51,12 @@ def fit_form(
     form: Form,
     zero_set: ManifoldConfig,
     ridge: RidgeConfig,
+    stream: Stream | None = None,
     **options: Any,
 ) -> Learned:
     """F of the form asked for from `points` (N, n), standardised; `auto` is a ridge unless a zero set is as good.
+
+    Where points are a sample of more, networks are trained on the stream of all, but for the last fit of a ridge.
 
     A zero set is tried where there is one constraint and the points have no edge, since {F = 0} of one F has two sides
     and no edge. It is taken, for its cheaper steps, where held-out points are no farther from it than `NEAR`, or
@@ -64,12 +68,12 @@ def fit_form(
     if form == "zero-set":
         seen = None
         if codimension is None:
-            seen = dimension(key, points, ridge.denoising, **options)
+            seen = dimension(key, points, ridge.denoising, stream=stream, **options)
             codimension = seen.codimension
-        return Learned(*fit_manifold(key, points, codimension, box, zero_set, **options), seen)
+        return Learned(*fit_manifold(key, points, codimension, box, zero_set, stream=stream, **options), seen)
     split_key, ridge_key, zero_key, look_key = derived_keys(key, 4)
     train, test = held_out(split_key, points)
-    fit = fit_ridge(ridge_key, train, test, codimension, box, ridge, **options)
+    fit = fit_ridge(ridge_key, train, test, codimension, box, ridge, stream=stream, **options)
     sharp = fit.dimension.noise <= ridge.denoising.least_noise
     if sharp and has_pools(points.shape[1], fit.ridge.codimension):
         fit = cut(look_key, fit, test, **options)
@@ -81,7 +85,7 @@ def fit_form(
         return learned
     if reason := _no_zero_set(found, points.shape[1], fit.ends):
         return learned._replace(reason=f"a ridge, since {reason}")
-    mdf, history = fit_manifold(zero_key, train, 1, box, zero_set, **options)
+    mdf, history = fit_manifold(zero_key, train, 1, box, zero_set, stream=stream, **options)
     judged_by = test if len(test) else train
     ours, other = (mean_distance(one, judged_by, box) for one in (mdf, found))
     beyond = _share_beyond(look_key, mdf, found, points, box)

@@ -98,10 +98,17 @@ class FoldDensities(NamedTuple):
 
 
 def fold_densities(
-    random: np.random.Generator, points: Float[np.ndarray, "a n"], dimension: int, members: int
+    random: np.random.Generator,
+    points: Float[np.ndarray, "a n"],
+    dimension: int,
+    members: int,
+    fold: Int[np.ndarray, " a"] | None = None,
 ) -> FoldDensities:
-    """Points (a, n) of an m-dimensional M in random folds, with what kernels say of the first `MAX_CENTRES`."""
-    fold = folds(random, points, members)
+    """Points (a, n) of an m-dimensional M in folds, random unless given, and what kernels say of the first ones.
+
+    Those are `MAX_CENTRES` at most.
+    """
+    fold = folds(random, points, members) if fold is None else fold
     densities = held_out_densities(points[:MAX_CENTRES], fold[:MAX_CENTRES], dimension)
     return FoldDensities(FoldedPoints(points, fold), densities, dimension)
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ import numpy as np
 from .._random import derived_keys
 from .._types import Array, Energy, Float, RandomKey
 from ..networks.mixtures import EnergyMixture
+from ..tables import Rows
 from ..training.loop import History, train_afresh
 from ..training.objective import Objective, Terms
 from ..volumes.importance import MIN_NORMALIZER_DRAWS, energies_at
@@ -131,6 +132,7 @@ def fit_likelihood(
     data: FoldDensities,
     config: LikelihoodConfig = LikelihoodConfig(),
     *,
+    stream: Rows | None = None,
     progress: bool = False,
     checkpoint_dir: Path | None = None,
 ) -> tuple[EnergyMixture, History]:
@@ -138,7 +140,8 @@ def fit_likelihood(
 
     `config.members` energies are trained side by side, each on all folds of the data but one, on which it is
     stopped early. The mean of their normalised densities is mixed with a kernel density by the likelihood that folds
-    have under what did not see them, where that is surely better. No pool that trained a member validates or
+    have under what did not see them, where that is surely better. Where the data are a sample, members are trained on
+    the stream of all, `FoldedPoints`, and judged by the sample. No pool that trained a member validates or
     normalises it. Returns E and the history. Raises TrainingDiverged.
     """
     model_key, held_out_key, train_key, normalizer_key = derived_keys(key, 4)
@@ -147,9 +150,9 @@ def fit_likelihood(
     folded = FoldedPoints(jnp.asarray(points), jnp.asarray(fold))
     held_out = volume_points(source.draw(held_out_key, config.held_out), config.held_out)
     objective = LikelihoodObjective(folded, held_out, source, config)
-    state, history = train_afresh(
-        "energy", train_key, members, objective, folded, config, progress=progress, checkpoint_dir=checkpoint_dir
-    )
+    options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
+    seen = folded if stream is None else stream
+    state, history = train_afresh("energy", train_key, members, objective, seen, config, **options)
     members = state.memory.best.members
     pool = source.draw(normalizer_key, MIN_NORMALIZER_DRAWS)
     log_z = [log_integral(pool, -column).value for column in member_energies(members, pool.points).T]

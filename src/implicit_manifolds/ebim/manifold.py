@@ -20,6 +20,7 @@ from ..choices import Choices
 from ..mcmc.chains import advance
 from ..mcmc.langevin import Langevin
 from ..networks.mlp import MLP, start_as_sphere
+from ..tables import Stream
 from ..training import replay_buffer
 from ..training.config import Network, TrainingConfig
 from ..training.loop import History, train_afresh
@@ -125,6 +126,7 @@ def fit_manifold(
     box: Box,
     config: ManifoldConfig = ManifoldConfig(),
     *,
+    stream: Stream | None = None,
     progress: bool = False,
     checkpoint_dir: Path | None = None,
 ) -> tuple[MDF, History]:
@@ -133,7 +135,7 @@ def fit_manifold(
     A warm-up without negatives comes first. Where data are sparse, negatives from the start open the manifold
     (they are most often just there), while F alone closes it smoothly; what it leaves are stray zeros, which
     `config.restarts` networks side by side and a choice among them (`nearest_fit`) avoid, and the negatives of the
-    main training remove. Raises TrainingDiverged.
+    main training remove; that is on the stream of all points, where they are a sample. Raises TrainingDiverged.
     """
     model_key, warm_key, choice_key, train_key = derived_keys(key, 4)
     sizes = (points.shape[1], *config.hidden, codimension)
@@ -152,7 +154,8 @@ def fit_manifold(
         models = train_afresh("warm-up", warm_key, models, objective, points, calm, **options)[0].model
     mdf = nearest_fit(choice_key, models, shuffled(choice_key, points)[:CHOICE_POINTS], box)
     full = ManifoldObjective(box, config)
-    state, history = train_afresh("manifold", train_key, mdf, full, points, config, **options)
+    seen = points if stream is None else stream
+    state, history = train_afresh("manifold", train_key, mdf, full, seen, config, **options)
     return state.model, history
 
 

@@ -16,6 +16,7 @@ from .._types import MDF, Array, Float, Int, Number, RandomKey, Scalar, Vector
 from ..box import Box
 from ..manifold.ridge import Ridge, value_and_derivative
 from ..manifold.spectrum import descending_eigh
+from ..tables import Stream
 from ..training.config import TrainingConfig
 from ..training.loop import History, train_afresh
 from ..training.objective import Objective, Terms
@@ -202,15 +203,16 @@ def fit_ridge(
     box: Box,
     config: RidgeConfig = RidgeConfig(),
     *,
+    stream: Stream | None = None,
     progress: bool = False,
     checkpoint_dir: Path | None = None,
 ) -> RidgeFit:
     """Step 1: a field whose ridge runs through `points` (N, n), standardised.
 
-    First the field is denoised, from the least noise at which its spectrum has a gap; codimension k is where, unless
-    given. Then it is fitted to the data, their noise the less smoothed the less there is. `test` points say whether a
-    wider network, and then a longer fit, is worth trying. Raises TrainingDiverged, and InputError where no codimension
-    is given and the spectrum has no gap.
+    First the field is denoised, from the least noise at which its spectrum has a gap, on the stream of all points where
+    these are a sample; codimension k is where the gap is, unless given. Then it is fitted to the points, their noise
+    the less smoothed the less there is. `test` points say whether a wider network, and then a longer fit, is worth
+    trying. Raises TrainingDiverged, and InputError where no codimension is given and the spectrum has no gap.
     """
     best: tuple[float, RidgeFit] | None = None
     options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
@@ -219,7 +221,8 @@ def fit_ridge(
         denoising = replace(config.denoising, hidden=hidden)
         grown = replace(config, denoising=denoising, num_steps=config.num_steps << size)
         first_key, second_key = derived_keys(size_key, 2)
-        objective, model, found = _prepared(first_key, points, codimension, box, grown, size, options)
+        first = {"stream": stream, **options}
+        objective, model, found = _prepared(first_key, points, codimension, box, grown, size, first)
         ridge, history = trained(f"ridge {size}", second_key, model, objective, options)
         if size == 0:
             hidden = tuple(max(width, min(2 * width, WIDEST)) for width in ridge.field.hidden)

@@ -3,15 +3,17 @@
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .._random import derived_keys, host_generator
-from .._types import MDF, Array, Energy, Float, RandomKey
+from .._types import MDF, Array, Energy, Float, Int, RandomKey
 from ..manifold.tangent import framed, linearize, pseudo_inverse_times, tangent_projection
 from ..networks.mixtures import PiecewiseMixture
+from ..tables import Rows
 from ..training.loop import History, train_afresh
 from ..training.objective import Objective, Terms
 from ..volumes.atlas import charts_of, draw_pool
@@ -110,23 +112,25 @@ def fit_score_matching(
     points: Float[Array, "a n"],
     config: ScoreMatchingConfig = ScoreMatchingConfig(),
     *,
+    fold: Int[np.ndarray, " a"] | None = None,
+    stream: Rows | None = None,
     progress: bool = False,
     checkpoint_dir: Path | None = None,
 ) -> tuple[Energy, History]:
     """Learn E on a frozen M from points (a, n) on it by tangential score matching.
 
-    Members and folds as in `fit_likelihood`. What score matching cannot see, the weights of M's connected parts, is
-    set afterwards from its charts; without them E is the member of least validation loss, and parts keep weights
-    that mean nothing. Returns E and the history. Raises TrainingDiverged.
+    Members, folds and stream as in `fit_likelihood`; folds (a,) are random unless given. What score matching cannot
+    see, the weights of M's connected parts, is set afterwards from its charts; without them E is the member of least
+    validation loss, and parts keep weights that mean nothing. Returns E and the history. Raises TrainingDiverged.
     """
     model_key, fold_key, train_key, weight_key = derived_keys(key, 4)
-    fold = folds(host_generator(fold_key), np.asarray(points), config.members)
+    fold = folds(host_generator(fold_key), np.asarray(points), config.members) if fold is None else fold
     members = initial_members(model_key, points.shape[1], config)
     data = FoldedPoints(points, jnp.asarray(fold))
     objective = ScoreMatchingObjective(manifold.mdf, data, config)
-    state, history = train_afresh(
-        "energy", train_key, members, objective, data, config, progress=progress, checkpoint_dir=checkpoint_dir
-    )
+    options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
+    seen = data if stream is None else stream
+    state, history = train_afresh("energy", train_key, members, objective, seen, config, **options)
     best = state.memory
     if manifold.atlas is None:
         least = int(jnp.argmin(best.losses))

@@ -44,8 +44,8 @@ def has_pools(dimension: int, codimension: int) -> bool:
     return (codimension <= 5 and dimension <= 10) or dimension - codimension <= 4
 
 
-def survey(key: RandomKey, manifold: Manifold, points, starts, members: int) -> Survey:
-    """Charts of M, found from points (a, n) and starts (s, n) on it, and the points' densities.
+def survey(key: RandomKey, manifold: Manifold, points, starts, members: int, fold=None) -> Survey:
+    """Charts of M, found from points (a, n) and starts (s, n) on it, and the points' densities, in folds (a,) if given.
 
     Draws near data come from kernels as wide as held-out points ask for. Raises ArithmeticError where no chart is
     found.
@@ -57,7 +57,7 @@ def survey(key: RandomKey, manifold: Manifold, points, starts, members: int) -> 
     manifold = cover(cover_key, manifold, np.concatenate(known))
     dimension = manifold.dimension
     random = host_generator(key)
-    data = fold_densities(random, points, dimension, members)
+    data = fold_densities(random, points, dimension, members, fold)
     centres = points[:MAX_CENTRES]
     widest = float(charts_of(manifold).radii.max())
     base, radii, share = _focus(random, centres, mixture_weights(data.densities), dimension, widest)

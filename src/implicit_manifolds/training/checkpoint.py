@@ -7,9 +7,11 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 
 from .._types import RandomKey
 from ..errors import InputError
+from ..points import BLOCK
 
 
 def _orbax():
@@ -17,6 +19,16 @@ def _orbax():
     import orbax.checkpoint as ocp
 
     return ocp
+
+
+def _alone():
+    """That a process reads and writes by itself: all have the same, and the first alone writes."""
+    me = jax.process_index()
+    return _orbax().options.MultiprocessingOptions(me, {me}, f"process {me}")
+
+
+def _checkpointer():
+    return _orbax().StandardCheckpointer(multiprocessing_options=_alone())
 
 
 def _is_key(leaf) -> bool:
@@ -55,24 +67,32 @@ def unflatten(template, arrays: dict[str, np.ndarray]):
 
 def save_tree(path: Path, tree) -> None:
     """Write a pytree to a new directory `path`; it appears whole or not at all."""
-    with _orbax().StandardCheckpointer() as saver:
+    with _checkpointer() as saver:
         saver.save(path.absolute(), flatten(tree))
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
     """What `save_tree` wrote: arrays by name, which `unflatten` puts into a template."""
-    with _orbax().StandardCheckpointer() as loader:
+    with _checkpointer() as loader:
         return {name: np.asarray(array) for name, array in loader.restore(path.absolute()).items()}
 
 
 def _manager(directory: Path):
     ocp = _orbax()
-    options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=2, enable_async_checkpointing=False, create=False, multiprocessing_options=_alone()
+    )
     return ocp.CheckpointManager(directory.absolute(), options=options)
 
 
 def save(directory: Path, done: int, state, rows: list[dict[str, np.ndarray]]) -> None:
-    """Save a training state after `done` rounds, with its history so far; the last two are kept."""
+    """Save a training state after `done` rounds, with its history so far; the last two are kept.
+
+    Of several processes the first does.
+    """
+    if jax.process_index():
+        return
+    directory.mkdir(parents=True, exist_ok=True)
     terms = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     with _manager(directory) as manager:
         manager.save(done, args=_orbax().args.StandardSave({"state": flatten(state), "history": terms}))
@@ -80,12 +100,18 @@ def save(directory: Path, done: int, state, rows: list[dict[str, np.ndarray]]) -
 
 def claim(directory: Path, key: RandomKey, points: np.ndarray, settings: str) -> None:
     """Mark a directory as that of the run with this key, data and settings; raises InputError where it is another's."""
-    run = [np.asarray(jax.random.key_data(key)).tobytes(), np.asarray(points).tobytes(), settings.encode()]
-    mark = hashlib.sha256(b"".join(run)).hexdigest()
-    directory.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256(np.asarray(jax.random.key_data(key)).tobytes())
+    for start in range(0, len(points), BLOCK):
+        digest.update(np.asarray(points[start : start + BLOCK]).tobytes())
+    digest.update(settings.encode())
+    mark = digest.hexdigest()
     note = directory / "run.sha256"
-    if not note.exists() and not any(directory.iterdir()):
-        note.write_text(mark)
+    if jax.process_index() == 0:
+        directory.mkdir(parents=True, exist_ok=True)
+        if not note.exists() and not any(directory.iterdir()):
+            note.write_text(mark)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("the directory is claimed")
     if not note.exists() or note.read_text() != mark:
         raise InputError(f"{directory} holds checkpoints of another run; remove it or name another output")
 

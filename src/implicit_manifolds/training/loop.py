@@ -6,21 +6,27 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from .._devices import automatic, gathered, replicated
+from .._devices import automatic, gathered, replicated, shared_mesh, unplaced
 from .._loops import chunk_sizes, collect, progress_bar
 from .._random import derived_keys, host_generator
 from .._types import RandomKey
 from ..errors import TrainingDiverged
 from ..networks.normalization import power_iteration
+from ..tables import Rows
 from . import checkpoint
 from .config import TrainingConfig
 from .objective import Objective
 
 MAX_BATCHES_PER_ROUND = 50
+RARE = 50
+"""Points to a row that a round draws, beyond which it draws them one by one."""
+MOST_READ = 2**21
+"""Rows of a table too large to hold that are read at once, unless one round takes more."""
 SECONDS = "seconds"
 """Their name among the rows of a history that checkpoints hold."""
 
@@ -78,7 +84,7 @@ def _update(objective, optimizer, state: TrainingState, batch, keys, mesh: Mesh 
     sample_key, loss_key = keys
     model = power_iteration(state.model)
     negatives, memory = objective.sample(sample_key, model, state.memory, batch_size)
-    batch, negatives = (_spread(tree, batch_size, mesh) for tree in (batch, negatives))
+    batch, negatives = _spread((batch, negatives), mesh)
     gradient_of = jax.value_and_grad(lambda model: objective.loss(loss_key, model, batch, negatives), has_aux=True)
     (loss, terms), gradient = gradient_of(model)
     updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, model)
@@ -88,14 +94,14 @@ def _update(objective, optimizer, state: TrainingState, batch, keys, mesh: Mesh 
     return TrainingState(model, optimizer_state, memory, state.key), {"loss": loss, **terms}
 
 
-def _spread(tree, rows: int, mesh: Mesh | None):
-    """The tree with its leaves of as many rows shared among the devices of a mesh; inside jit."""
+def _spread(tree, mesh: Mesh | None):
+    """The tree with the rows of its arrays shared among the devices of a mesh, as far as they go round; inside jit."""
     if mesh is None:
         return tree
     shared = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
 
     def placed(leaf):
-        return jax.lax.with_sharding_constraint(leaf, shared) if leaf.shape[:1] == (rows,) else leaf
+        return jax.lax.with_sharding_constraint(leaf, shared) if leaf.ndim and len(leaf) >= mesh.size else leaf
 
     return jax.tree.map(placed, tree)
 
@@ -112,7 +118,7 @@ def _train_chunk(objective, optimizer, state, data, orders, words, count, mesh):
 
         return jax.lax.scan(body, state, (orders[index], keys[index]))
 
-    return collect(train_round, state, 0, count, len(orders))
+    return gathered(collect(train_round, state, 0, count, len(orders)), mesh)
 
 
 def _host_draws(key: RandomKey, first: int, size: int, num_points: int, shape: tuple[int, int]):
@@ -122,13 +128,21 @@ def _host_draws(key: RandomKey, first: int, size: int, num_points: int, shape: t
     and every use of a key a fifth.
     """
     batches, batch_size = shape
-    orders = np.empty((size, *shape), np.int32)
+    orders = np.empty((size, *shape), np.int64)
     keys = np.empty((size, batches, 2, *jax.random.key_data(key).shape), np.uint32)
     for row in range(size):
         random = host_generator(key, first + row)
-        orders[row] = random.permutation(num_points)[: batches * batch_size].reshape(shape)
+        few = num_points > RARE * batches * batch_size  # a permutation of a large table would take seconds
+        drawn = random.choice(num_points, shape, False) if few else random.permutation(num_points)
+        orders[row] = np.resize(drawn, shape)
         keys[row] = random.integers(0, 2**32, keys.shape[1:], np.uint32)
     return orders, keys
+
+
+def _read(source: Rows, orders: np.ndarray, mesh: Mesh | None):
+    """The rows that orders name, on the devices, and orders of those rows."""
+    read = replicated(jax.tree.map(jnp.asarray, source.rows(orders.ravel())), mesh)
+    return read, np.arange(orders.size, dtype=np.int32).reshape(orders.shape)
 
 
 def _refreshed(objective, state: TrainingState, round_index: int) -> TrainingState:
@@ -158,7 +172,7 @@ def train(
     objective: Objective,
     optimizer: optax.GradientTransformation,
     state: TrainingState,
-    data: Any,
+    data: Any | Rows,
     *,
     num_steps: int,
     batch_size: int,
@@ -170,33 +184,34 @@ def train(
 ) -> tuple[TrainingState, History]:
     """Update the model `num_steps` times (rounded up to whole rounds) on shuffled batches of `data`.
 
-    data: (N, n), or a pytree of arrays that share the leading axis, whose rows go together.
+    data: (N, n), or a pytree of arrays that share the leading axis, whose rows go together; or what such rows are read
+    from, a chunk of at most `MOST_READ` at a time, where they are too many to hold.
     A round visits the data once without replacement, or 50 batches of it. With `checkpoint_dir` the state is
     saved after each of `chunks` chunks, and a run that finds one there goes on from it, to parameters
-    bit-identical with those of a run never stopped. Over a mesh each batch and its negatives are shared among
-    the devices, while data, memory and model are whole on each. Raises TrainingDiverged naming step and term, and
-    ValueError where a batch cannot be shared evenly.
+    bit-identical with those of a run never stopped. Over a mesh, its own or that of `shared_among`, each batch and its
+    negatives are shared among the devices, while data, memory and model are whole on each. Raises TrainingDiverged
+    naming step and term.
     """
-    count = jax.tree.leaves(data)[0].shape[0]
-    batch_size, mesh = min(batch_size, count), automatic(mesh)
-    if mesh is not None:
-        if batch_size % mesh.size:
-            raise ValueError(f"batches of {batch_size} cannot be shared evenly among {mesh.size} devices")
-        objective, data = replicated((objective, data), mesh)
+    held = not isinstance(data, Rows)
+    count = jax.tree.leaves(data)[0].shape[0] if held else len(data)
+    batch_size, mesh = min(batch_size, count), automatic(mesh) or shared_mesh()
+    objective, data = replicated(objective, mesh), replicated(data, mesh) if held else data
     batches = batches_per_round(count, batch_size)
     rounds = -(-num_steps // batches)
     size = -(-rounds // chunks)
+    size = size if held else max(1, min(size, MOST_READ // (batches * batch_size)))
     done, rows = 0, []
     if checkpoint_dir is not None and (saved := checkpoint.restore_latest(checkpoint_dir, state)):
         done, state, rows = saved
-    state = replicated(state, mesh)
+    state = replicated(state, mesh)  # what refreshes it finds all in one place
     with progress_bar(name, rounds * batches, progress) as bar:
         bar.update(done * batches)
         for first, chunk in chunk_sizes(done, rounds, size):
             started = time.perf_counter()
-            state = _refreshed(objective, state, first)
+            state = replicated(_refreshed(objective, state, first), mesh)
             orders, words = _host_draws(state.key, first, size, count, (batches, batch_size))
-            state, terms = _train_chunk(objective, optimizer, state, data, orders, words, chunk, mesh)
+            rows_here, orders = (data, orders.astype(np.int32)) if held else _read(data, orders, mesh)
+            state, terms = _train_chunk(objective, optimizer, state, rows_here, orders, words, chunk, mesh)
             terms = {term: np.asarray(values)[:chunk] for term, values in terms.items()}
             _raise_if_not_finite(name, terms, first)
             rows.append({term: values.mean(axis=1) for term, values in terms.items()})
@@ -207,7 +222,7 @@ def train(
                 checkpoint.save(checkpoint_dir, first + chunk, state, rows)
     state = _refreshed(objective, state, rounds)
     terms = {term: np.concatenate([row[term] for row in rows]) for term in rows[0]}
-    return state, History(batches * np.arange(1, rounds + 1), terms, terms.pop(SECONDS))
+    return unplaced(state, mesh), History(batches * np.arange(1, rounds + 1), terms, terms.pop(SECONDS))
 
 
 def train_afresh(
