@@ -6,10 +6,11 @@ Those of points are the pure functions of `functional` in blocks of rows that co
 from dataclasses import replace
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._loops import over_points
+from .._loops import chunk_sizes, over_points
 from .._random import host_generator
 from .._types import RandomKey
 from ..choices import check_choice
@@ -25,6 +26,8 @@ from .functional import Method
 from .model import EBIM
 
 MAX_CHAINS = 10_000
+TOGETHER = 100_000
+"""Independent points that are drawn at once."""
 SEARCHED = 256
 """Points whose nearest ones are searched for together: all wait for the last."""
 ON_MANIFOLD = 1e-4
@@ -110,7 +113,7 @@ def sample(
     if method == "importance":
         if model.manifold.atlas is None:
             raise InputError("the model has no charts to draw independent points from; sample with method='chains'")
-        standard, effective_size = resampled(key, pool_source(model.manifold), model.energy, count)
+        standard, effective_size = _independent(key, model, count)
         taken_fraction = None
     else:
         standard, taken_fraction = _chain_ends(key, model, count, num_steps, progress)
@@ -124,6 +127,14 @@ def sample(
         effective_size,
         taken_fraction,
     )
+
+
+def _independent(key: RandomKey, model: EBIM, count: int) -> tuple[np.ndarray, float]:
+    source, parts = pool_source(model.manifold), []
+    for first, size in chunk_sizes(0, count, TOGETHER):
+        parts.append(resampled(jax.random.fold_in(key, first) if first else key, source, model.energy, size))
+    points, sizes = zip(*parts, strict=True)
+    return np.concatenate(points), float(sum(sizes))
 
 
 def _chain_ends(key, model, count, num_steps, progress):

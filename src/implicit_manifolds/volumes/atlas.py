@@ -66,7 +66,7 @@ def density_of(atlas: Atlas, points: Float[np.ndarray, "c n"], normals: Float[np
     """The density (c,) by volume of M with which `draw_pool` meets points of M, given their orthonormal normals."""
     density = np.zeros(len(points))
     for point, chart in overlaps(atlas, points):
-        value, inside = disc_density(atlas, chart, points[point], normals[point])
+        value, inside = disc_density(atlas, chart, points.take(point, axis=0), normals.take(point, axis=0))
         density += np.bincount(point, atlas.probabilities[chart] * value * inside, minlength=len(points))
     return density
 
@@ -94,14 +94,13 @@ def disc_density(atlas: Atlas, chart, points, normals):
     On the host or in JAX, as the points are.
     """
     xp = points.__array_namespace__()
-    offset = points - atlas.bases[chart]
-    height = _dots(atlas.normals[chart], offset[:, None])
-    squared = _dots(height, height)
-    radii = atlas.radii[chart]
-    along = (_dots(offset, offset) - squared) / radii**2
-    product = _dots(atlas.normals[chart][:, :, None], normals[:, None])
-    slope = _size_of_determinant(product)
-    inside = (along < 1) & (squared <= (HEIGHT * radii) ** 2) & (slope >= STEEPEST)
+    bases, frames, radii = (leaf if chart is None else xp.take(leaf, chart, axis=0) for leaf in atlas[:3])
+    offset = points - bases
+    height = _dots(frames, offset[:, None])
+    squared, wide = _dots(height, height), radii * radii
+    along = (_dots(offset, offset) - squared) / wide
+    slope = _size_of_determinant(_dots(frames[:, :, None], normals[:, None]))
+    inside = (along < 1) & (squared <= HEIGHT**2 * wide) & (slope >= STEEPEST)
     dimension = points.shape[1] - normals.shape[1]
     disc = math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)
     peak = (dimension + 2) / (2 * disc) / radii**dimension
@@ -190,4 +189,4 @@ STEEPEST = 0.3
 """Least |det(N_i N(y)ᵀ)| within a chart."""
 HEIGHT = 0.5
 """Largest normal offset within a chart, in radii of its disc."""
-PAIRS = 2**20
+PAIRS = 2**17

@@ -41,14 +41,14 @@ def resample(
     candidates(key, size) gives about `size` points (a, n) and the logs of their weights (a,). Returns what is kept with
     the effective size of all candidates, (Σw)²/Σw² (Madow 1949 by `kept_once`).
 
-    More are drawn until no point would have to be kept twice and the effective size is three times `count`, and until
-    both are large enough for one draw to have the law: the law of a draw does not depend on how many others are asked
-    for. At `MAX_POOL` it stops; points that still weigh more than one are kept for certain, and the density is
+    This is rejection with a bound on the weights that is their largest: more are drawn until no point would have to be
+    kept twice, and until there are enough for one draw to have the law, which does not depend on how many others are
+    asked for. At `MAX_POOL` it stops; points that still weigh more than one are kept for certain, and the density is
     flattened there. Raises ArithmeticError where candidates are fewer than `count`.
     """
     points: list[np.ndarray] = []
     logs: list[np.ndarray] = []
-    size = max(5 * count, FEWEST_CANDIDATES)
+    size = max(int(2.5 * count), FEWEST_CANDIDATES)
     while True:
         found, log_weights = candidates(jax.random.fold_in(key, len(points)), size)
         points.append(found)
@@ -56,7 +56,7 @@ def resample(
         joined = np.concatenate(logs)
         weights = np.exp(joined - joined.max())
         effective_size = float(weights.sum() ** 2 / (weights**2).sum())
-        lack = max(count / weights.sum(), max(3 * count, LEAST_EFFECTIVE_SIZE) / effective_size)
+        lack = max(count / weights.sum(), LEAST_EFFECTIVE_SIZE / effective_size)
         if lack <= 1 or len(weights) >= MAX_POOL:
             break
         size = min(int(1.2 * len(weights) * (lack - 1)) + count, MAX_POOL)

@@ -80,5 +80,5 @@ def density_terms(atlas: Atlas, at: Linearization) -> Float[Array, " b"]:
     normals = normals_of(at)
     size = len(atlas.bases)
     points = jnp.broadcast_to(at.position, (size, *at.position.shape))
-    value, within = disc_density(atlas, slice(None), points, jnp.broadcast_to(normals, (size, *normals.shape)))
+    value, within = disc_density(atlas, None, points, jnp.broadcast_to(normals, (size, *normals.shape)))
     return jnp.where(within, atlas.probabilities * value, 0)
