@@ -67,13 +67,13 @@ def _join(options: Options) -> None:
 def learn(options: Options) -> int:
     """Take part in a fit; every process gets the whole model, process 0 saves it. A job that was killed goes on."""
     import implicit_manifolds as im
-    from implicit_manifolds.points import read_points
+    from implicit_manifolds.reading import read_table
 
     assert options.points is not None
     mesh = jax.make_mesh((jax.device_count(),), ("data",))
     config = im.FitConfig() if options.steps is None else brief(options.steps)
     kept = None if options.out is None else options.out.with_name(options.out.name + ".checkpoints")
-    found = im.fit(jax.random.key(0), read_points(options.points), None, config, mesh=mesh, checkpoint_dir=kept)
+    found = im.fit(jax.random.key(0), read_table(options.points).values, None, config, mesh=mesh, checkpoint_dir=kept)
     if jax.process_index() == 0:
         print(f"{jax.process_count()} processes, {jax.device_count()} devices: {found.dimension}; {found.reason}")
         if options.out is not None and kept is not None:

@@ -13,7 +13,7 @@ import implicit_manifolds as im
 from implicit_manifolds import tables
 from implicit_manifolds.ebim.members import hashed_folds
 from implicit_manifolds.errors import InputError
-from implicit_manifolds.points import read_points
+from implicit_manifolds.reading import read_table
 from implicit_manifolds.scaling import Scaling, standardization
 from implicit_manifolds.tables import Mapped, Stream, held
 from implicit_manifolds.training import loop
@@ -86,19 +86,20 @@ def test_a_fit_to_a_memory_map_sees_what_its_sample_does_not(tmp_path, monkeypat
 
 
 def test_parquet_is_read_in_blocks_and_what_is_no_table_of_numbers_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("implicit_manifolds.points.BLOCK", 300)
+    monkeypatch.setattr("implicit_manifolds.reading.BLOCK", 300)
     points = ring(1000)
     pl.DataFrame(points, schema=["x", "y"]).with_columns(n=pl.int_range(pl.len())).write_parquet(tmp_path / "a.parquet")
-    np.testing.assert_array_equal(read_points(tmp_path / "a.parquet"), np.column_stack([points, np.arange(1000)]))
+    np.testing.assert_array_equal(read_table(tmp_path / "a.parquet").values, np.column_stack([points, np.arange(1000)]))
     pl.DataFrame({"x": [1.0], "name": ["a"]}).write_parquet(tmp_path / "b.parquet")
     with pytest.raises(InputError, match="column name holds no numbers"):
-        read_points(tmp_path / "b.parquet")
+        read_table(tmp_path / "b.parquet", ["x", "name"])
+    assert read_table(tmp_path / "b.parquet").names == ("x",)
     pl.DataFrame({"x": []}, schema={"x": pl.Float64}).write_parquet(tmp_path / "c.parquet")
-    with pytest.raises(InputError, match="is empty"):
-        read_points(tmp_path / "c.parquet")
+    with pytest.raises(InputError, match="holds no numbers"):
+        read_table(tmp_path / "c.parquet")
     (tmp_path / "d.parquet").write_bytes(b"no parquet")
-    with pytest.raises(InputError, match="is not a Parquet file"):
-        read_points(tmp_path / "d.parquet")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_table(tmp_path / "d.parquet")
 
 
 def test_standardised_rows_of_a_stream_are_those_of_the_whole():

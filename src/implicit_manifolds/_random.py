@@ -4,6 +4,13 @@ import jax
 import numpy as np
 
 from ._types import RandomKey
+from .errors import InputError
+
+
+def check_key(key) -> None:
+    """Raise InputError where what is given is no random key of JAX."""
+    if not isinstance(key, jax.Array):
+        raise InputError(f"the key is {key!r}; give a random key of JAX, such as jax.random.key(0)")
 
 
 def host_generator(key: RandomKey, *words: int) -> np.random.Generator:

@@ -1,5 +1,6 @@
-"""Settings that must be one of a few words, checked where they are set: another word would give another law."""
+"""Settings, checked where they are made: another word would give another law, and another number an error far away."""
 
+import math
 from dataclasses import fields
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -15,11 +16,24 @@ def check_choice(name: str, value: Any, choices: Any) -> None:
         raise InputError(f"{name} is {value!r}; it must be one of {listed}")
 
 
+MAY_BE_NONE = ("warmup_steps", "doublings")
+"""Counts that may be zero; all others are at least one."""
+
+
+def check_number(name: str, value: Any) -> None:
+    """Raise InputError where a setting is a number and negative, not finite, or a count of none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    least = 0 if isinstance(value, float) or name in MAY_BE_NONE else 1
+    if not math.isfinite(value) or value < least:
+        raise InputError(f"{name} is {value}; it must be a finite number of at least {least}")
+
+
 class Choices:
-    """A dataclass whose fields of Literal types are checked when it is made. Raises InputError."""
+    """A dataclass whose words and numbers are checked when it is made. Raises InputError."""
 
     def __post_init__(self) -> None:
-        """Check every field that has a choice."""
+        """Check every field: words by their Literal types, numbers for being finite and large enough."""
         hints = get_type_hints(type(self))
         for field in fields(self):  # type: ignore[arg-type]
             value, hint = getattr(self, field.name), hints[field.name]
@@ -27,3 +41,5 @@ class Choices:
             literal = [option for option in options if get_origin(option) is Literal]
             if literal and not (value is None and type(None) in options):
                 check_choice(field.name, value, literal[0])
+            for number in value if isinstance(value, tuple) else (value,):
+                check_number(field.name, number)

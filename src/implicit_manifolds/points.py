@@ -1,88 +1,15 @@
-"""Reading and checking the user's points; every refusal is one sentence that says what to do."""
+"""Checking the user's points; every refusal is one sentence that says what to do."""
 
-import tempfile
 import warnings
-from pathlib import Path
 
 import numpy as np
 
 from .errors import InputError
 
+LEAST_SIZE, MOST_SIZE = 1e-30, 1e30
+"""Sizes of data that single precision holds with room for products."""
 BLOCK = 2**20
 """Rows of a table that are read together."""
-
-
-def read_points(path: Path) -> np.ndarray:
-    """Points (N, n) from a .csv (commas, one optional header line), .npy or .parquet file.
-
-    Those of a .npy file are a memory map, and those of a .parquet file lie in a temporary one: tables larger than
-    memory can be read. Raises InputError where the file is missing, empty, not numeric, or not a table.
-    """
-    if not path.is_file():
-        raise InputError(f"{path} is not a file; give a .csv, .npy or .parquet file with one point a row")
-    if path.suffix == ".npy":
-        try:
-            points = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError, OSError) as error:
-            raise InputError(f"{path} is not a numeric .npy file; save it with numpy.save") from error
-    elif path.suffix == ".csv":
-        points = _read_csv(path)
-    elif path.suffix == ".parquet":
-        points = _read_parquet(path)
-    else:
-        raise InputError(f"{path} must end in .csv, .npy or .parquet")
-    if points.dtype.kind not in "fiub":
-        raise InputError(f"{path} holds {points.dtype} values; give real numbers")
-    return points
-
-
-def _read_parquet(path: Path) -> np.ndarray:
-    import polars as pl
-
-    try:
-        table = pl.scan_parquet(path)
-        schema, count = table.collect_schema(), table.select(pl.len()).collect().item()
-        if text := [name for name, kind in schema.items() if not (kind.is_numeric() or kind == pl.Boolean)]:
-            raise InputError(f"{path}: column {text[0]} holds no numbers; keep numeric columns only")
-        if not count or not len(schema):
-            raise InputError(f"{path} is empty; give one point a row")
-        with tempfile.TemporaryFile() as unpacked:  # gone when nothing maps it any more
-            points = np.memmap(unpacked, np.float64, "w+", shape=(count, len(schema)))
-        for start in range(0, count, BLOCK):
-            rows = table.slice(start, BLOCK).select(pl.all().cast(pl.Float64)).collect()
-            points[start : start + BLOCK] = rows.to_numpy()
-    except pl.exceptions.PolarsError as error:
-        raise InputError(f"{path} is not a Parquet file that can be read: {error}".splitlines()[0]) from error
-    return points
-
-
-def _read_csv(path: Path) -> np.ndarray:
-    try:
-        lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a text file; give comma-separated numbers") from error
-    if not lines:
-        raise InputError(f"{path} is empty; give one point a row")
-    header = not _is_numeric(lines[0])
-    if header and len(lines) == 1:
-        raise InputError(f"{path} holds no numbers; give one point a row, numbers separated by commas")
-    width = len(lines[-1].split(","))
-    for number, line in enumerate(lines[header:], start=1 + header):
-        if len(line.split(",")) != width:
-            raise InputError(
-                f"{path}: row {number} has {len(line.split(','))} columns, others {width}; make them equal"
-            )
-        if not _is_numeric(line):
-            raise InputError(f"{path}: row {number} holds text; keep numeric columns only")
-    return np.array([[float(cell) for cell in line.split(",")] for line in lines[header:]])
-
-
-def _is_numeric(line: str) -> bool:
-    try:
-        [float(cell) for cell in line.split(",")]
-    except ValueError:
-        return False
-    return True
 
 
 def check_points(points, dimension: int | None = None) -> np.ndarray:
@@ -116,6 +43,11 @@ def check_training_points(points, codimension: int | None) -> np.ndarray:
     if codimension is not None and not 1 <= codimension < dimension:
         raise InputError(
             f"codimension {codimension} is not between 1 and {dimension - 1}, the dimension of the points less one"
+        )
+    size = float(np.abs(points - points[0]).max())
+    if size and not LEAST_SIZE <= size <= MOST_SIZE:
+        raise InputError(
+            f"points spread over {size:.2g}; give them in a unit in which that is from {LEAST_SIZE:g} to {MOST_SIZE:g}"
         )
     distinct = len(np.unique(points, axis=0))
     if distinct < dimension + 1:

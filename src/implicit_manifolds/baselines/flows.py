@@ -12,7 +12,6 @@ from jax.tree_util import Partial
 
 from .._random import derived_keys
 from .._types import Array, Float, Number, RandomKey, Scalar, Vector
-from ..choices import Choices
 from ..networks.flows import Flow
 from ..networks.residual import ResidualMLP
 from ..training.config import TrainingConfig
@@ -24,7 +23,7 @@ from .model import Pushforward, PushforwardFit, standardized_points
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlowConfig(Choices, TrainingConfig):
+class FlowConfig(TrainingConfig):
     """Spline flows, and how an M-flow is trained."""
 
     layers: int = 5  # of the outer flow

@@ -12,7 +12,6 @@ from flax import nnx
 from .._random import derived_keys, host_generator
 from .._types import MDF, Array, Energy, Float, RandomKey
 from ..box import Box
-from ..choices import Choices
 from ..manifold.multipliers import quasi_newton
 from ..manifold.paper_multipliers import gradient_descent
 from ..manifold.scaled_chord import scaled_chord
@@ -29,7 +28,7 @@ from ..volumes.manifold import Manifold
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnergyConfig(Choices, TrainingConfig):
+class EnergyConfig(TrainingConfig):
     """Step 2 by contrastive divergence, and its constrained chains on M; those of `sample` share ε and α."""
 
     hidden: tuple[int, ...] = (32, 32)

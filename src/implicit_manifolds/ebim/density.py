@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from .._devices import shared_among
-from .._random import derived_keys, host_generator
+from .._random import check_key, derived_keys, host_generator
 from .._types import MDF, Array, Energy, Float, RandomKey, callable_pytree
 from ..box import Box, box_around, uniform_in_box
 from ..certificate.orientation import has_edge
@@ -93,6 +93,7 @@ def fit_density(
     >>> bool(np.isfinite(im.log_density(found.model, [[1.0, 0.0]]).log_density[0]))
     True
     """
+    check_key(key)
     with shared_among(mesh):
         return _fit_density(key, points, mdf, box, config, progress, checkpoint_dir)
 

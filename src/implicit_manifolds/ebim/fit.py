@@ -11,7 +11,7 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from .._devices import shared_among
-from .._random import derived_keys
+from .._random import check_key, derived_keys
 from .._types import RandomKey
 from ..errors import InputError
 from ..manifold.tangent import codimension_of
@@ -91,6 +91,7 @@ def fit(
     >>> found.model.manifold.dimension
     1
     """
+    check_key(key)
     with shared_among(mesh):
         return _fit(key, points, codimension, config, progress, checkpoint_dir)
 

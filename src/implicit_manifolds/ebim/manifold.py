@@ -16,7 +16,6 @@ from .._loops import in_blocks
 from .._random import derived_keys, host_generator
 from .._types import MDF, Array, Float, RandomKey, Vector
 from ..box import Box, uniform_in_box
-from ..choices import Choices
 from ..mcmc.chains import advance
 from ..mcmc.langevin import Langevin
 from ..networks.mlp import MLP, start_as_sphere
@@ -34,7 +33,7 @@ SLACK = 1.15
 
 
 @dataclass(frozen=True, kw_only=True)
-class ManifoldConfig(Choices, TrainingConfig):
+class ManifoldConfig(TrainingConfig):
     """Step 1: the network F, its loss, and the ambient Langevin chains that find its stray zeros."""
 
     hidden: tuple[int, ...] = (64, 64, 64)

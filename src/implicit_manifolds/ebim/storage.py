@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..box import Box
+from ..coordinates import Coordinates, from_description, plain, unnamed
 from ..errors import InputError
 from ..pieces import Pieces
 from ..scaling import Scaling
@@ -32,7 +33,13 @@ def refuse_existing(path: Path | str) -> None:
         raise InputError(f"{path} exists; name a new path or remove it")
 
 
-def save(path: Path | str, model: EBIM, config: FitConfig | None = None, seed: int | None = None) -> None:
+def save(
+    path: Path | str,
+    model: EBIM,
+    config: FitConfig | None = None,
+    seed: int | None = None,
+    coordinates: Coordinates | None = None,
+) -> None:
     """Write a model to the new directory `path`: whole or not at all.
 
     The directory describes its own shapes. config, seed: how the model was fitted, noted for the reader. A function or
@@ -44,6 +51,7 @@ def save(path: Path | str, model: EBIM, config: FitConfig | None = None, seed: i
         model: a fitted model.
         config: settings it was fitted with, for the reader.
         seed: seed it was fitted with, for the reader.
+        coordinates: what the columns of its table meant; points of R^n unless given.
 
     Returns:
         None.
@@ -69,6 +77,7 @@ def save(path: Path | str, model: EBIM, config: FitConfig | None = None, seed: i
         "parts": len(model.scaling.scale) if isinstance(model.scaling, Pieces) else 1,
         "by_column": isinstance(model.scaling, Scaling) and np.ndim(model.scaling.scale) == 1,
         "normalized": model.log_normalizer is not None,
+        "coordinates": None if coordinates is None else coordinates.described(),
         "seed": seed,
         "config": None if config is None else asdict(config),
     }
@@ -121,6 +130,16 @@ def load(path: Path | str, mdf: Any = None, energy: Any = None) -> EBIM:
     except InputError:
         raise
     except Exception as error:  # orbax and json raise many kinds; all mean the same to the user
+        raise InputError(f"{path} is damaged ({type(error).__name__}); fit the model again") from error
+
+
+def load_coordinates(path: Path | str) -> Coordinates:
+    """What the columns meant that a saved model was fitted to; raises InputError as `load` does."""
+    try:
+        description = json.loads((Path(path) / "model.json").read_text())
+        found = description.get("coordinates")
+        return plain(unnamed(description["dimension"])) if found is None else from_description(found)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is damaged ({type(error).__name__}); fit the model again") from error
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._loops import chunk_sizes, over_points
-from .._random import host_generator
+from .._random import check_key, host_generator
 from .._types import RandomKey
 from ..choices import check_choice
 from ..errors import InputError
@@ -100,12 +100,15 @@ def sample(
         `Samples`: points (count, n) in data units, their distances from M, and how they were drawn.
 
     Raises:
-        InputError: "importance" was asked of a model without charts, or the method has another name.
+        InputError: "importance" was asked of a model without charts, the method has another name, or the key is none.
 
     >>> drawn = im.sample(jax.random.key(0), model, 100)
     >>> drawn.points.shape, bool(drawn.on_manifold.all()), drawn.method
     ((100, 2), True, 'importance')
     """
+    check_key(key)
+    if count < 1 or num_steps < 1:
+        raise InputError("the number of points and of steps must be at least 1")
     if method is not None:
         check_choice("method", method, Method)
     else:
@@ -118,7 +121,7 @@ def sample(
     else:
         standard, taken_fraction = _chain_ends(key, model, count, num_steps, progress)
         effective_size = None
-    distance, on_manifold = over_points(_whereabouts, _bare(model), standard)
+    distance, on_manifold = over_points(_whereabouts, bare(model), standard)
     return Samples(
         model.scaling.restore(standard),
         distance.astype(np.float64),
@@ -167,7 +170,7 @@ def nearest_points(model: EBIM, points) -> NearestPoints:
     """
     rows, one = _rows(model, points)
     position, distance, converged = over_points(
-        pointwise.nearest_standard, _bare(model), model.scaling.standardize(rows), SEARCHED
+        pointwise.nearest_standard, bare(model), model.scaling.standardize(rows), SEARCHED
     )
     found = NearestPoints(model.scaling.restore(position), distance.astype(np.float64), converged)
     return NearestPoints(*(leaf[0] for leaf in found)) if one else found
@@ -193,7 +196,7 @@ def log_density(model: EBIM, points) -> Densities:
     True
     """
     rows, one = _rows(model, points)
-    scored = over_points(pointwise.scored, _bare(model), model.scaling.standardize(rows), SEARCHED)
+    scored = over_points(pointwise.scored, bare(model), model.scaling.standardize(rows), SEARCHED)
     logs, energy, distance = (np.asarray(leaf, np.float64) for leaf in scored[:3])
     found = Densities(logs, energy, distance, scored.converged)
     return Densities(*(leaf[0] for leaf in found)) if one else found
@@ -219,7 +222,7 @@ def log_volume_scale(model: EBIM, standard) -> np.ndarray | float:
     """
     if not model.scaling.by_column:
         return model.manifold.dimension * np.log(model.scaling.lengths_at(standard))
-    return over_points(pointwise.log_volume_unit, _bare(model), standard).astype(np.float64)
+    return over_points(pointwise.log_volume_unit, bare(model), standard).astype(np.float64)
 
 
 def _rows(model: EBIM, points) -> tuple[np.ndarray, bool]:
@@ -229,7 +232,7 @@ def _rows(model: EBIM, points) -> tuple[np.ndarray, bool]:
     return check_points(points[None] if one else points, dimension=model.manifold.ambient_dimension), one
 
 
-def _bare(model: EBIM) -> EBIM:
+def bare(model: EBIM) -> EBIM:
     """What functions of a point need: charts and anchors differ in number, and would compile again."""
     return replace(model, manifold=Manifold(model.manifold.mdf, model.manifold.box))
 

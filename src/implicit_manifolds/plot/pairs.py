@@ -1,5 +1,7 @@
 """Pairs of coordinates: samples of a model in any dimension against the data."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import to_hex, to_rgba
@@ -12,10 +14,11 @@ MAX_COORDINATES = 6
 SAMPLE_COLOR = to_hex(colormaps[COLORMAP](0.35))
 
 
-def plot_pairs(samples, points=None, title: str | None = None) -> Figure:
+def plot_pairs(samples, points=None, title: str | None = None, names: Sequence[str] | None = None) -> Figure:
     """Each pair of coordinates of `samples` (N, n) against `points` (M, n), histograms on the diagonal.
 
-    Data units. Of more than `MAX_COORDINATES` coordinates the first are drawn, which the title says. Raises InputError.
+    Data units; coordinates have these `names`, x₁, x₂, ... unless given. Of more than `MAX_COORDINATES` coordinates the
+    first are drawn, which the title says. Raises InputError.
     """
     samples = check_points(samples)
     groups = [] if points is None else [("data", check_points(points, dimension=samples.shape[1]), DATA_COLOR)]
@@ -26,7 +29,7 @@ def plot_pairs(samples, points=None, title: str | None = None) -> Figure:
     panels = figure.subplots(count, count, squeeze=False, sharex="col")
     for row, column in np.ndindex(count, count):
         _draw_panel(panels[row, column], groups, row, column)
-    _label(panels)
+    _label(panels, names)
     legend = panels[0, -1].legend(handles=[dot(name, color) for name, _, color in groups], loc="upper right")
     legend.set_in_layout(False)  # it lies over panels that are empty
     if full_title := _full_title(title, samples.shape[1]):
@@ -59,7 +62,7 @@ def _scatter(axes, groups, row: int, column: int) -> None:
     axes.scatter(*np.concatenate(drawn)[order].T, s=5, c=colors[order], alpha=0.5, linewidths=0, rasterized=True)
 
 
-def _label(panels) -> None:
+def _label(panels, names: Sequence[str] | None) -> None:
     count = len(panels)
     for row, column in np.ndindex(count, count):
         if row < column:
@@ -68,8 +71,8 @@ def _label(panels) -> None:
         axes.locator_params(nbins=4)
         axes.tick_params(labelbottom=row == count - 1, labelleft=column == 0 and row > 0, labelsize=9)
         if row == count - 1:
-            axes.set_xlabel(coordinate(column))
+            axes.set_xlabel(coordinate(column) if names is None else names[column])
         if column == 0 and row > 0:
-            axes.set_ylabel(coordinate(row))
+            axes.set_ylabel(coordinate(row) if names is None else names[row])
         if row == column:
             axes.set_yticks([])

@@ -1,33 +1,34 @@
-"""The command `implicit-manifolds`: fit, sample, project, score, certify and plot one's own points."""
+"""What the command does: fit, sample, project, score, certify and plot one's own points."""
 
 import shutil
 import sys
 import time
-import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import jax
 import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
-from ._compilation import OFF, keep_programs
-from .certificate.parts import describe
-from .certificate.topology import topology
-from .ebim import storage
-from .ebim.config import FitConfig
-from .ebim.dimension import DenoisingConfig, Dimension, denoised, other_estimates, sure
-from .ebim.fit import fit
-from .ebim.model import EBIM
-from .ebim.verbs import Method, NearestPoints, log_density, nearest_points, sample
-from .errors import InputError, TrainingDiverged
-from .pieces import Pieces
-from .plot.model import plot_model
-from .plot.spectrum import plot_spectrum
-from .points import check_points, check_training_points, read_points
-from .scaling import standardization
+from ..certificate.parts import describe
+from ..certificate.topology import topology
+from ..ebim import storage
+from ..ebim.config import FitConfig
+from ..ebim.dimension import DenoisingConfig, Dimension, denoised, other_estimates, sure
+from ..ebim.fit import fit
+from ..ebim.measures import log_density_by_coordinates
+from ..ebim.model import EBIM
+from ..ebim.verbs import Method, NearestPoints, log_density, nearest_points, sample
+from ..errors import InputError
+from ..pieces import Pieces
+from ..plot.model import NUM_SAMPLES, plot_model
+from ..plot.pairs import plot_pairs
+from ..plot.spectrum import plot_spectrum
+from ..points import check_points, check_training_points
+from ..reading import Missing
+from ..scaling import standardization
+from .tables import Columns, coordinates_with, read, read_as, refuse_unwritable, to_file, write
 
 PathArgument = Annotated[Path, tyro.conf.Positional]
 
@@ -38,20 +39,24 @@ def fit_command(
     codimension: int | None = None,
     seed: int = 0,
     resume: bool = False,
+    table: Annotated[Columns, tyro.conf.arg(name="")] = Columns(),
     config: Annotated[FitConfig, tyro.conf.arg(name="")] = FitConfig(),
 ) -> None:
     """Learn a manifold and a density on it from points.
 
     Args:
-        points: .csv, .npy or .parquet file, one point a row.
+        points: file of text (any dialect), Parquet, Arrow or NumPy, one point a row.
         out: model directory to write; must not exist.
         codimension: number of constraints: the points' dimension less the manifold's; found unless given.
         seed: seed of all randomness.
         resume: keep checkpoints beside OUT, and go on from those of a run that was killed.
+        table: which columns, and what they mean.
         config: settings of both steps.
     """
     storage.refuse_existing(out)
-    data = read_points(points)
+    refuse_unwritable(out)
+    coordinates, values = read(points, table)
+    data = values if coordinates.plain else coordinates.embed(values)
     checkpoints = out.with_name(out.name + ".checkpoints") if resume else None
     started = time.perf_counter()
     result = fit(jax.random.key(seed), data, codimension, config, progress=True, checkpoint_dir=checkpoints)
@@ -64,7 +69,7 @@ def fit_command(
         print(f"{len(result.model.scaling.scale)} parts far from each other are learned, each in a scale of its own")
     if result.model.scaling.stretches is not None:
         print("columns spread unevenly, so each is learned in a scale of its own")
-    storage.save(out, result.model, config, seed)
+    storage.save(out, result.model, config, seed, coordinates)
     if checkpoints is not None:
         shutil.rmtree(checkpoints)
     near = nearest_points(result.model, data[:: -(-len(data) // 1000)])
@@ -81,19 +86,22 @@ def dimension_command(
     points: PathArgument,
     out: Path | None = None,
     seed: int = 0,
+    table: Annotated[Columns, tyro.conf.arg(name="")] = Columns(),
     config: Annotated[DenoisingConfig, tyro.conf.arg(name="")] = DenoisingConfig(),
 ) -> None:
     """Tell the codimension of points from the spectrum of a field that takes noise away from them.
 
     Args:
-        points: .csv, .npy or .parquet file, one point a row.
+        points: file of text (any dialect), Parquet, Arrow or NumPy, one point a row.
         out: .png file to write a picture of the spectrum to; must not exist.
         seed: seed of all randomness.
+        table: which columns, and what they mean.
         config: settings of that field.
     """
     if out is not None:
         _refuse_picture(out)
-    data = check_training_points(read_points(points), None)
+    coordinates, values = read(points, table)
+    data = check_training_points(coordinates.embed(values), None)
     found = denoised(jax.random.key(seed), standardization(data)[1], config, progress=True)[1]
     print("spectrum, from normal (1) to tangent (0): " + " ".join(f"{value:.2f}" for value in found.spectrum))
     if out is not None:
@@ -128,11 +136,9 @@ def sample_command(
         num_steps: steps of each constrained Langevin chain before its point is taken.
         method: importance or chains, unless the model decides.
     """
-    if n < 1 or num_steps < 1:
-        raise InputError("the number of points and of steps must be at least 1")
-    learned = storage.load(model)
-    drawn = _to_file(out, lambda: sample(jax.random.key(seed), learned, n, num_steps, method=method, progress=True))
-    _write(out, drawn.points, [f"x{i}" for i in range(drawn.points.shape[1])])
+    learned, coordinates = storage.load(model), coordinates_with(model)
+    drawn = to_file(out, lambda: sample(jax.random.key(seed), learned, n, num_steps, method=method, progress=True))
+    write(out, coordinates.restore(drawn.points), coordinates.names)
     stray = np.flatnonzero(~drawn.on_manifold)
     if stray.size:
         rows = ", ".join(str(row + 1) for row in stray[:10]) + (", ..." if stray.size > 10 else "")
@@ -144,34 +150,43 @@ def sample_command(
     print(f"{n} points written to {out}: {note}")
 
 
-def project_command(model: PathArgument, points: PathArgument, out: Path) -> None:
+def project_command(model: PathArgument, points: PathArgument, out: Path, missing: Missing = "error") -> None:
     """Find the nearest point of the manifold, and the distance to it, for each point.
 
     Args:
         model: model directory.
-        points: .csv, .npy or .parquet file, one point a row.
-        out: .csv or .npy file to write; the last two columns are the distance and whether the search converged.
+        points: file of text (any dialect), Parquet, Arrow or NumPy, with the columns that the model was fitted to.
+        out: .csv, .npy or .parquet file to write; last are the distance and whether the search converged.
+        missing: whether rows with missing cells are refused or left out.
     """
-    data = read_points(points)
-    found = _to_file(out, lambda: nearest_points(storage.load(model), data))
-    columns = np.column_stack([found.points, found.distance, found.converged])
-    _write(out, columns, [*(f"x{i}" for i in range(found.points.shape[1])), "distance", "converged"])
+    learned, coordinates = storage.load(model), coordinates_with(model)
+    data = coordinates.embed(read_as(points, coordinates, missing))
+    found = to_file(out, lambda: nearest_points(learned, data))
+    columns = np.column_stack([coordinates.restore(found.points), found.distance, found.converged])
+    write(out, columns, [*coordinates.names, "distance", "converged"])
     _report(found.converged, out)
 
 
-def score_command(model: PathArgument, points: PathArgument, out: Path) -> None:
+def score_command(model: PathArgument, points: PathArgument, out: Path, missing: Missing = "error") -> None:
     """Give the log-density at each point's projection, and its distance from the manifold.
 
     Args:
         model: model directory.
-        points: .csv, .npy or .parquet file, one point a row.
-        out: .csv or .npy file to write: log-density (nats, by volume of the manifold in data units), energy,
-            distance, whether the search converged.
+        points: file of text (any dialect), Parquet, Arrow or NumPy, with the columns that the model was fitted to.
+        out: .csv, .npy or .parquet file to write: log-density (nats, by volume of the manifold in data units), energy,
+            distance, whether the search converged, and where columns are angles, places or rotations, and all of them
+            are free on the manifold, log-density per radian, steradian or by the Haar measure.
+        missing: whether rows with missing cells are refused or left out.
     """
-    data, learned = read_points(points), storage.load(model)
-    found = _to_file(out, lambda: log_density(learned, data))
-    columns = np.column_stack([found.log_density, found.energy, found.distance, found.converged])
-    _write(out, columns, ["log_density", "energy", "distance", "converged"])
+    learned, coordinates = storage.load(model), coordinates_with(model)
+    values = read_as(points, coordinates, missing)
+    data = coordinates.embed(values)
+    found = to_file(out, lambda: log_density(learned, data))
+    columns, names = list(found), list(found._fields)
+    if not coordinates.plain and (own := log_density_by_coordinates(learned, coordinates, values)) is not None:
+        columns.append(own)
+        names.append(f"log_density_per_{coordinates.measure}")
+    write(out, np.column_stack(columns), names)
     _report(found.converged, out)
     if learned.log_normalizer is None:
         print("this manifold has no normaliser, so log_density is empty: energies compare points only")
@@ -204,13 +219,17 @@ def plot_command(model: PathArgument, out: Path, points: Path | None = None, see
     Args:
         model: model directory.
         out: .png file to write; must not exist.
-        points: .csv, .npy or .parquet file of points to draw beside it.
+        points: file of points to draw beside it.
         seed: seed of the samples, where samples are drawn.
     """
     _refuse_picture(out)
-    learned = storage.load(model)
-    data = None if points is None else check_points(read_points(points), dimension=learned.manifold.ambient_dimension)
-    _save_picture(plot_model(jax.random.key(seed), learned, data), out)
+    learned, coordinates = storage.load(model), coordinates_with(model)
+    values = None if points is None else check_points(read_as(points, coordinates), dimension=len(coordinates.names))
+    key = jax.random.key(seed)
+    if coordinates.plain:
+        return _save_picture(plot_model(key, learned, values), out)
+    drawn = coordinates.restore(sample(key, learned, NUM_SAMPLES).points)
+    return _save_picture(plot_pairs(drawn, values, names=coordinates.names), out)
 
 
 def _refuse_picture(out: Path) -> None:
@@ -225,22 +244,6 @@ def _save_picture(figure: Figure, out: Path) -> None:
     print(f"figure written to {out}")
 
 
-def _to_file(out: Path, compute: Callable):
-    """The result of `compute`, refused beforehand where it could not be written to `out`."""
-    if out.suffix not in (".csv", ".npy"):
-        raise InputError(f"{out} must end in .csv or .npy")
-    storage.refuse_existing(out)
-    return compute()
-
-
-def _write(out: Path, columns: np.ndarray, names: list[str]) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix == ".npy":
-        np.save(out, columns)
-    else:
-        np.savetxt(out, columns, delimiter=",", header=",".join(names), comments="", fmt="%.9g")
-
-
 def _report_distances(near: NearestPoints) -> None:
     away = near.distance[near.converged]
     if away.size:
@@ -253,44 +256,3 @@ def _report(converged: np.ndarray, out: Path) -> None:
     if not converged.all():
         print(f"{(~converged).sum()} of {converged.size} searches did not converge; see that column", file=sys.stderr)
     print(f"{converged.size} rows written to {out}")
-
-
-COMMANDS: dict[str, Callable[..., Any]] = {
-    "fit": fit_command,
-    "dimension": dimension_command,
-    "sample": sample_command,
-    "project": project_command,
-    "score": score_command,
-    "topology": topology_command,
-    "plot": plot_command,
-}
-
-
-def run_safely(call: Callable[[], None]) -> int:
-    """Run `call` for its exit code: 0, 2 for what the user gave, 3 for training that diverged or led to no manifold.
-
-    Errors of ours end as one line on stderr, warnings likewise; anything else is a bug and keeps its traceback.
-    """
-    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
-    try:
-        call()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except ArithmeticError as error:
-        if type(error) not in (ArithmeticError, TrainingDiverged):  # a division by zero is no sentence of ours
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 3
-    return 0
-
-
-def main() -> None:
-    """Entry point of the command line."""
-    given = [word for word in sys.argv[1:] if word != OFF]
-    if len(given) == len(sys.argv[1:]):
-        keep_programs()
-    told = f"{__doc__} Compiled programs are kept for later runs, unless any command has {OFF}."
-    options: dict[str, Any] = {"prog": "implicit-manifolds", "description": told, "args": given}
-    options["config"] = (tyro.conf.FlagConversionOff,)
-    sys.exit(run_safely(lambda: tyro.extras.subcommand_cli_from_dict(COMMANDS, **options)))

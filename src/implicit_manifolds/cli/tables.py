@@ -1,0 +1,108 @@
+"""Tables that the command reads and writes, in the columns that people have."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from ..advice import advice
+from ..coordinates import Coordinates, Unit, coordinates_of, unnamed
+from ..ebim import storage
+from ..errors import InputError
+from ..reading import Missing, Table, read_table
+
+WRITTEN = (".csv", ".npy", ".parquet")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table, and what they mean; names with commas between."""
+
+    columns: str = ""  # to learn from, with commas between (x,y); all that hold numbers unless given
+    missing: Missing = "error"  # whether rows with missing cells are refused or left out
+    angles: Unit | None = None  # unit of the columns that are angles: all, unless named
+    angle_columns: str = ""  # which they are (phi,psi)
+    lonlat: str = ""  # columns of longitude and latitude in degrees (lon,lat)
+    quaternion: str = ""  # columns w,x,y,z of unit quaternions, q and -q one rotation
+    rotation_matrix: str = ""  # nine columns of rotation matrices, row by row
+
+
+def read(path: Path, chosen: Columns) -> tuple[Coordinates, np.ndarray]:
+    """What the columns of a file mean, and their values (N, c); advice on them goes to stderr."""
+    table = read_table(path, _names(chosen.columns) or None, chosen.missing)
+    coordinates = coordinates_of(
+        table.names,
+        table.values,
+        angles=chosen.angles,
+        angle_columns=_names(chosen.angle_columns),
+        lonlat=_names(chosen.lonlat),
+        quaternion=_names(chosen.quaternion),
+        rotation_matrix=_names(chosen.rotation_matrix),
+    )
+    for line in advice(table, coordinates):
+        print(f"advice: {line}", file=sys.stderr)
+    return coordinates, table.values
+
+
+def read_as(path: Path, coordinates: Coordinates, missing: Missing = "error") -> np.ndarray:
+    """The columns of a file that a model was fitted to, (N, c), by name, or in their order where they have no names."""
+    table = read_table(path, None, missing)
+    if set(coordinates.names) <= set(table.names):
+        return _by_name(table, coordinates)
+    if len(table.names) != len(coordinates.names):
+        lacking = next(name for name in coordinates.names if name not in table.names)
+        raise InputError(
+            f"{path} has {len(table.names)} columns of numbers and no column {lacking}; the model was fitted to "
+            f"{', '.join(coordinates.names)}"
+        )
+    if table.names != unnamed(len(table.names)) and coordinates.names != unnamed(len(coordinates.names)):
+        raise InputError(f"{path} has columns {', '.join(table.names)}; the model has {', '.join(coordinates.names)}")
+    return table.values
+
+
+def _by_name(table: Table, coordinates: Coordinates) -> np.ndarray:
+    return table.values[:, [table.names.index(name) for name in coordinates.names]]
+
+
+def _names(listed: str) -> list[str]:
+    return [name.strip() for name in listed.split(",") if name.strip()]
+
+
+def coordinates_with(model: Path) -> Coordinates:
+    """What the columns mean that a saved model was fitted to."""
+    return storage.load_coordinates(model)
+
+
+def to_file(out: Path, compute: Callable):
+    """The result of `compute`, refused beforehand where it could not be written to `out`."""
+    if out.suffix not in WRITTEN:
+        raise InputError(f"{out} must end in {', '.join(WRITTEN[:-1])} or {WRITTEN[-1]}")
+    storage.refuse_existing(out)
+    refuse_unwritable(out)
+    return compute()
+
+
+def refuse_unwritable(out: Path) -> None:
+    """Raise InputError where nothing can be written at `out`, before any work is done; its directory is made."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out.parent} cannot be made ({error.strerror}); name another path") from error
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise InputError(f"{out.parent} cannot be written to; name another path")
+
+
+def write(out: Path, columns: np.ndarray, names: Sequence[str]) -> None:
+    """A table (N, c) under these names."""
+    if out.suffix == ".npy":
+        np.save(out, columns)
+        return
+    frame = pl.DataFrame(columns, schema=list(names))
+    if out.suffix == ".parquet":
+        frame.write_parquet(out)
+    else:
+        frame.write_csv(out)
