@@ -7,10 +7,13 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from scipy.stats import vonmises
 
 from implicit_manifolds import FitConfig, ManifoldConfig, cli
@@ -28,6 +31,7 @@ from implicit_manifolds.cli import (
 from implicit_manifolds.cli.tables import Columns
 from implicit_manifolds.ebim import storage
 from implicit_manifolds.ebim.verbs import NearestPoints
+from implicit_manifolds.errors import InputError
 
 
 def ring(count=200, offset=1000.0, scale=50.0):
@@ -271,3 +275,85 @@ def test_a_surface_that_no_point_reaches_is_a_sentence_and_a_bug_is_not(capsys):
     assert outcome(capsys, unreached) == (3, "error: no training point could be projected; train longer")
     with pytest.raises(ZeroDivisionError):
         run_safely(lambda: 1 / 0)
+
+
+def test_a_model_that_cannot_be_written_is_kept_elsewhere_and_a_path_that_never_could_is_refused_at_once(
+    tmp_path, capsys, monkeypatch, quick
+):
+    np.save(tmp_path / "ring.npy", ring(100))
+    saved = storage.save
+
+    def full(path, *rest):
+        if path.parent == tmp_path:
+            raise OSError(28, "No space left on device")
+        saved(path, *rest)
+
+    monkeypatch.setattr(storage, "save", full)
+    assert run_safely(lambda: fit_command(tmp_path / "ring.npy", tmp_path / "model", 1, config=quick)) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "No space left on device" in said
+    kept = Path(said.rsplit(" ", 1)[1])
+    assert storage.load(kept).manifold.dimension == 1
+    shutil.rmtree(kept.parent)
+    (tmp_path / "file").write_text("")
+    code, said = outcome(capsys, lambda: fit_command(tmp_path / "ring.npy", tmp_path / "file" / "m", 1, config=quick))
+    assert (code, "cannot be made" in said) == (2, True)
+
+
+JUNK = [
+    "0",
+    "-1",
+    "7",
+    "1e999",
+    "nan",
+    "",
+    "x",
+    "x,y",
+    "x,x",
+    "é",
+    "--",
+    "/",
+    "a.csv",
+    "b.csv",
+    "MODEL",
+    "deg",
+    "drop",
+    "ridge",
+]
+OPTIONS = ["--seed", "--codimension", "--columns", "--angles", "--angle-columns", "--missing", "--lonlat", "--manifold"]
+OPTIONS += [
+    "--energy-loss",
+    "--zero-set.restarts",
+    "--box-margin",
+    "-n",
+    "--num-steps",
+    "--points",
+    "--method",
+    "--out",
+]
+COMMANDS = ["fit", "sample", "score", "project", "plot", "topology", "dimension", "--version", "--help", "other"]
+PAIRS = st.lists(st.tuples(st.sampled_from([*OPTIONS, "--what"]), st.sampled_from(JUNK)), max_size=3)
+PLACES = st.lists(st.sampled_from(["a.csv", "MODEL", "none.npy"]), max_size=2)
+OUTS = st.sampled_from([[], ["--out", "new.csv"], ["--out", "new.png"], ["--out", "a.csv"], ["--out", "a.csv/new.npy"]])
+
+
+@pytest.mark.slow
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(command=st.sampled_from(COMMANDS), places=PLACES, out=OUTS, pairs=PAIRS)
+def test_whatever_words_are_given_the_command_ends_with_a_code(
+    command, places, out, pairs, model, monkeypatch, tmp_path_factory
+):
+    def refused(*_, **__):
+        raise InputError("nothing is trained here")
+
+    folder = tmp_path_factory.mktemp("words")
+    (folder / "a.csv").write_text("x,y\n1,2\n3,4\n5,7\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(commands, "fit", refused)
+    monkeypatch.setattr(commands, "denoised", refused)
+    words = [command, *places, *out, *(word for pair in pairs for word in pair)]
+    given = [str(model) if word == "MODEL" else word for word in words]
+    monkeypatch.setattr(sys, "argv", ["implicit-manifolds", "--no-compilation-cache", *given])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code in (None, 0, 2, 3)

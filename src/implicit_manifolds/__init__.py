@@ -7,6 +7,8 @@ from . import mcmc as mcmc
 from .box import Box as Box
 from .certificate.parts import describe as describe
 from .certificate.topology import topology as topology
+from .coordinates import Coordinates as Coordinates
+from .coordinates import coordinates_of as coordinates_of
 from .ebim.arithmetic import intersect as intersect
 from .ebim.arithmetic import translate as translate
 from .ebim.config import FitConfig as FitConfig
@@ -16,6 +18,7 @@ from .ebim.density import fit_density as fit_density
 from .ebim.fit import fit as fit
 from .ebim.likelihood import LikelihoodConfig as LikelihoodConfig
 from .ebim.manifold import ManifoldConfig as ManifoldConfig
+from .ebim.measures import log_density_by_coordinates as log_density_by_coordinates
 from .ebim.model import EBIM as EBIM
 from .ebim.score_matching import ScoreMatchingConfig as ScoreMatchingConfig
 from .ebim.storage import load as load
@@ -26,6 +29,7 @@ from .ebim.verbs import nearest_points as nearest_points
 from .ebim.verbs import sample as sample
 from .errors import InputError as InputError
 from .errors import TrainingDiverged as TrainingDiverged
+from .reading import read_table as read_table
 from .volumes.atlas import draw_pool as draw_pool
 from .volumes.cover import cover as cover
 from .volumes.manifold import Manifold as Manifold

@@ -133,8 +133,27 @@ def coordinates_of(
 
     angles: unit of `angle_columns`, of all columns that are nothing else unless these are named; they run from -180° to
     180°, or from 0° where no value is negative. lonlat: longitude and latitude in degrees. quaternion: w, x, y, z.
-    rotation_matrix: nine entries, row by row. What is named nowhere is plain. Raises InputError where a name is
-    unknown, named twice, or there are too few.
+    rotation_matrix: nine entries, row by row. What is named nowhere is plain.
+
+    Arguments:
+        names: of the columns.
+        values: (N, c), which tell from where angles run.
+        angles: "deg" or "rad".
+        angle_columns: names of those that are angles.
+        lonlat: two names.
+        quaternion: four names.
+        rotation_matrix: nine names.
+
+    Returns:
+        `Coordinates`: `embed` takes rows to points of R^n, to fit, and `restore` takes points back.
+
+    Raises:
+        InputError: a name is unknown or named twice, or there are too few.
+
+    >>> places = np.array([[10.0, 50.0], [-70.0, -30.0]])
+    >>> globe = im.coordinates_of(["lon", "lat"], places, lonlat=["lon", "lat"])
+    >>> globe.embed(places).shape, globe.restore(globe.embed(places)).round(6).tolist()
+    ((2, 3), [[10.0, 50.0], [-70.0, -30.0]])
     """
     groups: list[tuple[Kind, Sequence[str]]] = [
         ("lonlat", lonlat),

@@ -14,13 +14,21 @@ BLOCK = 2**20
 
 def check_points(points, dimension: int | None = None) -> np.ndarray:
     """Finite float64 points (N, n), N ≥ 1; raises InputError otherwise, or where n is not `dimension`."""
-    points = np.asarray(points, np.float64)
+    points = as_numbers(points)
     if points.ndim != 2 or points.shape[0] == 0:
         raise InputError(f"points have shape {points.shape}; give a table of shape (points, coordinates)")
     refuse_not_finite(points)
     if dimension is not None and points.shape[1] != dimension:
         raise InputError(f"points have {points.shape[1]} coordinates, the model has {dimension}; give as many")
     return points
+
+
+def as_numbers(points) -> np.ndarray:
+    """Points as a float64 array, from an array, a list or a data frame. Raises InputError for what is no number."""
+    try:
+        return np.asarray(points, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"points are no table of numbers ({error}); leave columns of text out") from error
 
 
 def refuse_not_finite(points: np.ndarray, before: int = 0) -> None:

@@ -35,8 +35,8 @@ class Table(NamedTuple):
     advice: tuple[str, ...] = ()
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None, missing: Missing = "error") -> Table:
-    """The numbers in a file, one point a row.
+def read_table(path: Path | str, columns: Sequence[str] | None = None, missing: Missing = "error") -> Table:
+    r"""The numbers in a file, one point a row.
 
     Text of any usual dialect (commas, semicolons, tabs, bars, blanks; quotes; lines that begin with #; with or without
     a line of names; decimal commas beside semicolons), plain or compressed; Parquet; Arrow; NumPy. Columns without a
@@ -53,7 +53,13 @@ def read_table(path: Path, columns: Sequence[str] | None = None, missing: Missin
 
     Raises:
         InputError: the file is none that can be read, or holds what is no number.
+
+    >>> _ = (folder / "a.csv").write_text("name;x;y\na;1,5;2\nb;3;4\n")
+    >>> table = im.read_table(folder / "a.csv")
+    >>> table.names, table.values.tolist()
+    (('x', 'y'), [[1.5, 2.0], [3.0, 4.0]])
     """
+    path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} is not a file; give one with one point a row")
     kind = _kind(path)

@@ -58,7 +58,7 @@ def main() -> None:
     given = [word for word in sys.argv[1:] if word != OFF]
     if given == ["--version"]:
         print(f"implicit-manifolds {version('implicit-manifolds')}")
-        return
+        sys.exit(0)
     if len(given) == len(sys.argv[1:]):
         keep_programs()
     told = f"{__doc__} Compiled programs are kept for later runs, unless any command has {OFF}."

@@ -12,7 +12,7 @@ import tyro
 from matplotlib.figure import Figure
 
 from ..certificate.parts import describe
-from ..certificate.topology import topology
+from ..certificate.topology import Topology, topology
 from ..ebim import storage
 from ..ebim.config import FitConfig
 from ..ebim.dimension import DenoisingConfig, Dimension, denoised, other_estimates, sure
@@ -28,7 +28,8 @@ from ..plot.spectrum import plot_spectrum
 from ..points import check_points, check_training_points
 from ..reading import Missing
 from ..scaling import standardization
-from .tables import Columns, coordinates_with, read, read_as, refuse_unwritable, to_file, write
+from .next_steps import next_steps
+from .tables import Columns, coordinates_with, read, read_as, refuse_unwritable, save_somewhere, to_file, write
 
 PathArgument = Annotated[Path, tyro.conf.Positional]
 
@@ -69,16 +70,20 @@ def fit_command(
         print(f"{len(result.model.scaling.scale)} parts far from each other are learned, each in a scale of its own")
     if result.model.scaling.stretches is not None:
         print("columns spread unevenly, so each is learned in a scale of its own")
-    storage.save(out, result.model, config, seed, coordinates)
+    save_somewhere(out, lambda path: storage.save(path, result.model, config, seed, coordinates))
     if checkpoints is not None:
         shutil.rmtree(checkpoints)
-    near = nearest_points(result.model, data[:: -(-len(data) // 1000)])
+    some = data[:: -(-len(data) // 1000)]
+    near = nearest_points(result.model, some)
     last = {"manifold": result.manifold_history, "energy": result.energy_history}
     for step, history in last.items():
         terms = ", ".join(f"{name} {values[-1]:.3g}" for name, values in history.terms.items())
         print(f"{step}: {history.steps[-1]} updates; {terms}")
     _report_distances(near)
-    print(f"topology: {_certificate(result.model)}")
+    found, told = _certificate(result.model)
+    print(f"topology: {told}")
+    for step in next_steps(result, some, near, found):
+        print(f"next: {step}")
     print(f"model written to {out} after {time.perf_counter() - started:.1f} s")
 
 
@@ -203,14 +208,15 @@ def topology_command(model: PathArgument) -> None:
     Args:
         model: model directory.
     """
-    print(_certificate(storage.load(model)))
+    print(_certificate(storage.load(model))[1])
 
 
-def _certificate(model: EBIM) -> str:
+def _certificate(model: EBIM) -> tuple[Topology | None, str]:
     try:
-        return describe(topology(model.manifold))
+        found = topology(model.manifold)
     except (ValueError, ImportError) as error:
-        return f"no certificate: {error}"
+        return None, f"no certificate: {error}"
+    return found, describe(found)
 
 
 def plot_command(model: PathArgument, out: Path, points: Path | None = None, seed: int = 0) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +95,16 @@ def refuse_unwritable(out: Path) -> None:
         raise InputError(f"{out.parent} cannot be made ({error.strerror}); name another path") from error
     if not os.access(out.parent, os.W_OK | os.X_OK):
         raise InputError(f"{out.parent} cannot be written to; name another path")
+
+
+def save_somewhere(out: Path, save: Callable[[Path], None]) -> None:
+    """Save a model that took long to make at `out`, or where that fails in a temporary directory, which is told."""
+    try:
+        save(out)
+    except OSError as error:
+        kept = Path(tempfile.mkdtemp(prefix="implicit-manifolds-")) / out.name
+        save(kept)
+        raise InputError(f"{out} cannot be written ({error.strerror or error}); the model is kept in {kept}") from error
 
 
 def write(out: Path, columns: np.ndarray, names: Sequence[str]) -> None:

@@ -20,6 +20,20 @@ def log_density_by_coordinates(
     p_M(π(x)) √det(AᵀA), A = Dπ T, x the row's point of R^n, π its nearest point of M and T the `Coordinates.frame`
     there: the change of measure from volume of M, exact however M lies beside the points that coordinates can mean.
     Radians, steradians and Haar's measure of total one; plain columns in their own unit.
+
+    Arguments:
+        model: fitted to `coordinates.embed` of a table.
+        coordinates: what the table's columns mean.
+        values: (N, c), rows of such a table.
+
+    Returns:
+        (N,), NaN where no nearest point is found; None where M has another dimension than the coordinates.
+
+    >>> angle = np.linspace(0, 2 * np.pi, 4)[:, None]
+    >>> turn = im.coordinates_of(["turn"], angle, angles="rad")
+    >>> found = im.log_density_by_coordinates(model, turn, angle)  # uniform on a circle
+    >>> bool(np.allclose(found, -np.log(2 * np.pi), atol=0.02))
+    True
     """
     if model.manifold.dimension != coordinates.freedom:
         return None

@@ -68,13 +68,13 @@ def better(members, losses: Float[Array, " members"], best: Best) -> Best:
 
 
 def summed_losses(loss: Callable, members, batch: FoldedPoints) -> Terms:
-    """The sum of each member's loss on what of the batch it may see, and the terms' means."""
+    """The sum of each member's loss on what of the batch it may see, and the means of losses and terms."""
 
     def one(member, j):
         return loss(member, (batch.fold != j).astype(batch.points.dtype))
 
     losses, terms = jax.vmap(one)(members, jnp.arange(jax.tree.leaves(members)[0].shape[0]))
-    return jnp.sum(losses), jax.tree.map(jnp.mean, terms)
+    return jnp.sum(losses), jax.tree.map(jnp.mean, terms | {"loss": losses})
 
 
 def own_fold_losses(loss: Callable, members, data: FoldedPoints) -> Float[Array, " members"]:

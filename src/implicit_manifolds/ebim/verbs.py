@@ -17,7 +17,7 @@ from ..choices import check_choice
 from ..errors import InputError
 from ..mcmc.outcome import Reason
 from ..mcmc.run import run
-from ..points import check_points
+from ..points import as_numbers, check_points
 from ..volumes.atlas import pool_source
 from ..volumes.importance import resampled
 from ..volumes.manifold import Manifold
@@ -227,7 +227,7 @@ def log_volume_scale(model: EBIM, standard) -> np.ndarray | float:
 
 def _rows(model: EBIM, points) -> tuple[np.ndarray, bool]:
     """Points (N, n) that were checked, and whether one point (n,) was given."""
-    points = np.asarray(points, np.float64)
+    points = as_numbers(points)
     one = points.ndim == 1
     return check_points(points[None] if one else points, dimension=model.manifold.ambient_dimension), one
 

@@ -71,6 +71,6 @@ class RestartsObjective(Objective):
         return jax.vmap(lambda k, m, b: self.member.sample(k, m, b, batch_size))(keys, model, memory)
 
     def loss(self, key: RandomKey, model, batch, negatives):
-        """Summed loss, mean terms."""
+        """Summed loss; means of losses and terms."""
         losses, terms = jax.vmap(lambda m, x: self.member.loss(key, m, batch, x))(model, negatives)
-        return jnp.sum(losses), jax.tree.map(jnp.mean, terms)
+        return jnp.sum(losses), jax.tree.map(jnp.mean, terms | {"loss": losses})
