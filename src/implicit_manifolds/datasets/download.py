@@ -22,8 +22,6 @@ class DataFile:
 
 
 _EARTH = "https://raw.githubusercontent.com/oxcsml/riemannian-score-sde/b35b7394/data"
-_MNIST = "https://storage.googleapis.com/cvdf-datasets/mnist"
-_FASHION = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion"
 _PYRO = "https://raw.githubusercontent.com/pyro-ppl/datasets/a32915c2"
 _FFF = "https://raw.githubusercontent.com/vislearn/FFF/02db8ec7/fff/data/raw_data"
 _MESH = "https://raw.githubusercontent.com/haolsun/Riemannian_MeanFlow/45d96bc/rmf/data/mesh"
@@ -56,30 +54,6 @@ REGISTRY = {
     "miniboone/miniboone_signal_subset.npz": DataFile(
         "590cd5e3538939a464089a19fce76ce26a2e177a95ca838da1ae57ae2fa68d70"
     ),
-    "mnist/t10k-images-idx3-ubyte.gz": DataFile(
-        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6", f"{_MNIST}/t10k-images-idx3-ubyte.gz"
-    ),
-    "mnist/t10k-labels-idx1-ubyte.gz": DataFile(
-        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6", f"{_MNIST}/t10k-labels-idx1-ubyte.gz"
-    ),
-    "mnist/train-images-idx3-ubyte.gz": DataFile(
-        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609", f"{_MNIST}/train-images-idx3-ubyte.gz"
-    ),
-    "mnist/train-labels-idx1-ubyte.gz": DataFile(
-        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c", f"{_MNIST}/train-labels-idx1-ubyte.gz"
-    ),
-    "fashion_mnist/t10k-images-idx3-ubyte.gz": DataFile(
-        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073", f"{_FASHION}/t10k-images-idx3-ubyte.gz"
-    ),
-    "fashion_mnist/t10k-labels-idx1-ubyte.gz": DataFile(
-        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5", f"{_FASHION}/t10k-labels-idx1-ubyte.gz"
-    ),
-    "fashion_mnist/train-images-idx3-ubyte.gz": DataFile(
-        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84", f"{_FASHION}/train-images-idx3-ubyte.gz"
-    ),
-    "fashion_mnist/train-labels-idx1-ubyte.gz": DataFile(
-        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845", f"{_FASHION}/train-labels-idx1-ubyte.gz"
-    ),
 }
 """Name to DataFile; a name is the path inside the folder of IMPLICIT_MANIFOLDS_DATA, and inside the cache."""
 
@@ -98,7 +72,7 @@ def find_local(name: str) -> Path | None:
 
     Raises DataUnavailable where its sha256 differs, InputError for a name that REGISTRY lacks.
     """
-    entry, folder = _entry(name), _user_folder()
+    entry, folder = _entry(name), user_folder()
     if folder is None or not (folder / name).is_file():
         return None
     with (folder / name).open("rb") as file:
@@ -114,7 +88,8 @@ def _entry(name: str) -> DataFile:
     return REGISTRY[name]
 
 
-def _user_folder() -> Path | None:
+def user_folder() -> Path | None:
+    """The folder that IMPLICIT_MANIFOLDS_DATA names."""
     value = os.environ.get(VARIABLE)
     return Path(value).expanduser() if value else None
 
@@ -122,7 +97,7 @@ def _user_folder() -> Path | None:
 def _download(name: str) -> Path:
     import pooch  # Slow to import, and most runs download nothing.
 
-    entry, folder = _entry(name), _user_folder()
+    entry, folder = _entry(name), user_folder()
     remedy = f"set {VARIABLE} to a folder that holds it"
     if entry.url is None:
         raise DataUnavailable(f"{name} has no public address; {remedy}")
