@@ -19,8 +19,9 @@ ROOMS: dict[str, tuple[int, str]] = {
     "choices": (1, "settings, checked where they are made"),
     "points": (2, "checking the user's points"),
     "coordinates": (2, "angles, places and rotations, and the points of R^n that they are"),
-    "reading": (3, "files of the usual kinds, by polars"),
-    "advice": (4, "what is odd about a table's columns"),
+    "dialects": (3, "the dialect of a table of text, and its cells"),
+    "reading": (4, "files of the usual kinds, by polars"),
+    "advice": (5, "what is odd about a table's columns"),
     "tables": (4, "tables too large to hold"),
     "scaling": (2, "standardisation"),
     "pieces": (3, "standardisation by parts"),
@@ -39,8 +40,9 @@ ROOMS: dict[str, tuple[int, str]] = {
     "datasets": (7, "data, known laws"),
     "metrics": (7, "transport, Fréchet, MMD, detection"),
     "plot": (7, "figures of a model"),
+    "report": (8, "one page about a fitted model"),
     "functional": (7, "pure functions of a model and one point, in one place"),
-    "cli": (8, "the command"),
+    "cli": (9, "the command"),
 }
 """Each room's floor, and what it is; a room may import from lower floors alone."""
 

@@ -36,6 +36,10 @@ NUMBERS = [[1.5, -2.0], [3.0, 4e3]]
         ("quotes.csv", '"x, the first","y"\n"1.5","-2"\n"3","4e3"\n', ("x, the first", "y")),
         ("bom_and_crlf.csv", "\ufeffx,y\r\n1.5,-2\r\n3,4e3\r\n", ("x", "y")),
         ("padded.csv", "x, y\n 1.5, -2\n 3, 4e3\n", ("x", "y")),
+        ("ids_without_names.csv", "a,1.5,-2\nb,3,4e3\n", ("x1", "x2")),
+        ("commas_between_blanks.txt", "1,5 -2,0\n3,0 4000,0\n", ("x0", "x1")),
+        ("index.csv", ",x,y\n7,1.5,-2\n9,3,4e3\n", ("x", "y")),
+        ("brackets[1].csv", "x,y\n1.5,-2\n3,4e3\n", ("x", "y")),
         ("empty_lines.csv", "x,y\n1.5,-2\n\n3,4e3\n\n", ("x", "y")),
     ],
 )
@@ -75,10 +79,21 @@ def test_what_is_no_table_of_numbers_is_refused(tmp_path, text, said):
 
 
 def test_rows_with_missing_cells_are_dropped_if_asked_and_text_is_left_out_with_advice(tmp_path):
-    (tmp_path / "a.csv").write_text("id,x,y\np0,1.5,-2\np1,,7\np2,3,4e3\np3,5,null\n")
+    (tmp_path / "a.csv").write_text("id,x,y\np0,1.5,-2\np1,,7\np2,3,4e3\np3,5,null\np4,nan,0\n")
     table = read_table(tmp_path / "a.csv", missing="drop")
     np.testing.assert_array_equal(table.values, NUMBERS)
-    assert table.advice == ("column id left out: no numbers there (choose with --columns)",)
+    assert table.advice == (
+        "column id left out: no numbers there (choose with --columns)",
+        "rows with missing cells left out; 2 are kept",
+    )
+    np.testing.assert_array_equal(table.rows, [0, 2])
+    (tmp_path / "padded.csv").write_text("x, y\n1.5, -2\n7, NA\n3, 4e3\n8, \n")
+    np.testing.assert_array_equal(read_table(tmp_path / "padded.csv", missing="drop").values, NUMBERS)
+    np.save(tmp_path / "a.npy", [[1.5, -2], [np.nan, 0], [3, 4e3]])
+    np.testing.assert_array_equal(read_table(tmp_path / "a.npy", missing="drop").values, NUMBERS)
+    (tmp_path / "none.csv").write_text("x,y\n1,\n,2\n")
+    with pytest.raises(InputError, match="no row that is whole"):
+        read_table(tmp_path / "none.csv", missing="drop")
     with pytest.raises(InputError, match="no column z; it has id, x, y"):
         read_table(tmp_path / "a.csv", ["z"])
 

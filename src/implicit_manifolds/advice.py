@@ -28,20 +28,20 @@ def advice(table: Table, coordinates: Coordinates) -> tuple[str, ...]:
     if all(globe):
         told.append(f"columns {globe[0]} and {globe[1]} look like a place on the globe: --lonlat {globe[0]},{globe[1]}")
     for name in others:
-        column = np.asarray(table.values[:, table.names.index(name)])
+        column = np.asarray(table.values[:, table.names.index(name)], np.float64)
         if name not in globe or not all(globe):
-            told += _about(name, column, others)
+            told += _about(name, column, [other for other in table.names if other != name])
     return tuple(told)
 
 
-def _about(name: str, column: np.ndarray, others: list[str]) -> Iterator[str]:
+def _about(name: str, column: np.ndarray, rest: list[str]) -> Iterator[str]:
     if len(column) < FEWEST or not np.isfinite(column).all():
         return
-    rest = ",".join(other for other in others if other != name)
+    how = f" (leave it out with --columns {','.join(rest)})" if rest else ""
     if np.ptp(column) == 0:
-        yield f"column {name} is constant; it is learned all the same (leave it out with --columns {rest})"
+        yield f"column {name} is constant; it is learned all the same{how}"
     elif (np.abs(np.diff(column)) == 1).all() and len(np.unique(column)) == len(column):
-        yield f"column {name} looks like a row number; it is learned all the same (leave it out with --columns {rest})"
+        yield f"column {name} looks like a row number; it is learned all the same{how}"
     else:
         for unit, (turn, flag) in ROUND.items():
             if _goes_round(column, turn) or (ANGLE.match(name) and 0.5 * turn < np.ptp(column) <= turn):

@@ -20,11 +20,11 @@ MAY_BE_NONE = ("warmup_steps", "doublings")
 """Counts that may be zero; all others are at least one."""
 
 
-def check_number(name: str, value: Any) -> None:
-    """Raise InputError where a setting is a number and negative, not finite, or a count of none."""
+def check_number(name: str, value: Any, count: bool) -> None:
+    """Raise InputError where a setting is a number and negative, not finite, or, if it is a count, none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
-    least = 0 if isinstance(value, float) or name in MAY_BE_NONE else 1
+    least = 1 if count and name not in MAY_BE_NONE else 0
     if not math.isfinite(value) or value < least:
         raise InputError(f"{name} is {value}; it must be a finite number of at least {least}")
 
@@ -42,4 +42,9 @@ class Choices:
             if literal and not (value is None and type(None) in options):
                 check_choice(field.name, value, literal[0])
             for number in value if isinstance(value, tuple) else (value,):
-                check_number(field.name, number)
+                check_number(field.name, number, _counts(hint))
+
+
+def _counts(hint: Any) -> bool:
+    """Whether a type is that of whole numbers, or holds such."""
+    return hint is int or any(_counts(part) for part in get_args(hint))

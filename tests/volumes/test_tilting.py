@@ -31,5 +31,7 @@ def test_weights_become_nearly_even_and_integrals_stay():
         # 4 standard errors: false alarm 6e-5 each.
         assert abs(found.value - np.log(2 * np.pi * i0(KAPPA))) < 4 * found.standard_error + 1e-3
         assert abs(length.value - 2 * np.pi) < 4 * length.standard_error + 1e-3
+    sharp = tilted(jax.random.key(1), manifold, Partial(lambda x: -2000 * x[0]))
+    assert np.isfinite(sharp.atlas.probabilities).all()
     assert ratios[0] > 5
     assert ratios[1] < 2.5

@@ -16,6 +16,7 @@ from .commands import (
     fit_command,
     plot_command,
     project_command,
+    report_command,
     sample_command,
     score_command,
     topology_command,
@@ -31,6 +32,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "score": score_command,
     "topology": topology_command,
     "plot": plot_command,
+    "report": report_command,
 }
 
 

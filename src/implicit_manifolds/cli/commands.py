@@ -1,5 +1,6 @@
 """What the command does: fit, sample, project, score, certify and plot one's own points."""
 
+import json
 import shutil
 import sys
 import time
@@ -27,6 +28,8 @@ from ..plot.pairs import plot_pairs
 from ..plot.spectrum import plot_spectrum
 from ..points import check_points, check_training_points
 from ..reading import Missing
+from ..report.page import report
+from ..report.record import described, from_description
 from ..scaling import standardization
 from .next_steps import next_steps
 from .tables import Columns, coordinates_with, read, read_as, refuse_unwritable, save_somewhere, to_file, write
@@ -70,7 +73,8 @@ def fit_command(
         print(f"{len(result.model.scaling.scale)} parts far from each other are learned, each in a scale of its own")
     if result.model.scaling.stretches is not None:
         print("columns spread unevenly, so each is learned in a scale of its own")
-    save_somewhere(out, lambda path: storage.save(path, result.model, config, seed, coordinates))
+    record = described(result, len(data))
+    save_somewhere(out, lambda path: storage.save(path, result.model, config, seed, coordinates, record))
     if checkpoints is not None:
         shutil.rmtree(checkpoints)
     some = data[:: -(-len(data) // 1000)]
@@ -165,10 +169,11 @@ def project_command(model: PathArgument, points: PathArgument, out: Path, missin
         missing: whether rows with missing cells are refused or left out.
     """
     learned, coordinates = storage.load(model), coordinates_with(model)
-    data = coordinates.embed(read_as(points, coordinates, missing))
+    table = read_as(points, coordinates, missing)
+    data = coordinates.embed(table.values)
     found = to_file(out, lambda: nearest_points(learned, data))
     columns = np.column_stack([coordinates.restore(found.points), found.distance, found.converged])
-    write(out, columns, [*coordinates.names, "distance", "converged"])
+    write(out, columns, [*coordinates.names, "distance", "converged"], table.rows)
     _report(found.converged, out)
 
 
@@ -184,14 +189,15 @@ def score_command(model: PathArgument, points: PathArgument, out: Path, missing:
         missing: whether rows with missing cells are refused or left out.
     """
     learned, coordinates = storage.load(model), coordinates_with(model)
-    values = read_as(points, coordinates, missing)
+    table = read_as(points, coordinates, missing)
+    values = table.values
     data = coordinates.embed(values)
     found = to_file(out, lambda: log_density(learned, data))
     columns, names = list(found), list(found._fields)
     if not coordinates.plain and (own := log_density_by_coordinates(learned, coordinates, values)) is not None:
         columns.append(own)
         names.append(f"log_density_per_{coordinates.measure}")
-    write(out, np.column_stack(columns), names)
+    write(out, np.column_stack(columns), names, table.rows)
     _report(found.converged, out)
     if learned.log_normalizer is None:
         print("this manifold has no normaliser, so log_density is empty: energies compare points only")
@@ -230,12 +236,35 @@ def plot_command(model: PathArgument, out: Path, points: Path | None = None, see
     """
     _refuse_picture(out)
     learned, coordinates = storage.load(model), coordinates_with(model)
-    values = None if points is None else check_points(read_as(points, coordinates), dimension=len(coordinates.names))
+    values = None if points is None else check_points(read_as(points, coordinates).values)
     key = jax.random.key(seed)
     if coordinates.plain:
         return _save_picture(plot_model(key, learned, values), out)
     drawn = coordinates.restore(sample(key, learned, NUM_SAMPLES).points)
     return _save_picture(plot_pairs(drawn, values, names=coordinates.names), out)
+
+
+def report_command(model: PathArgument, out: Path, points: Path | None = None, seed: int = 0) -> None:
+    """Write one page about a model: figures, certificate, scores, training and settings, all in one file.
+
+    Args:
+        model: model directory.
+        out: .html file to write; must not exist.
+        points: file of points to score, those it was fitted to or better others.
+        seed: seed of the samples and of the folds of the kernel density.
+    """
+    if out.suffix != ".html":
+        raise InputError(f"{out} must end in .html")
+    storage.refuse_existing(out)
+    refuse_unwritable(out)
+    learned, coordinates = storage.load(model), coordinates_with(model)
+    values = None if points is None else check_points(read_as(points, coordinates).values)
+    noted = model / "fit.json"
+    record = from_description(json.loads(noted.read_text())) if noted.is_file() else None
+    settings = json.loads((model / "model.json").read_text())["config"]
+    page = report(jax.random.key(seed), learned, coordinates, values, record, settings, model.resolve().name)
+    out.write_text(page, encoding="utf-8")
+    print(f"report written to {out}")
 
 
 def _refuse_picture(out: Path) -> None:

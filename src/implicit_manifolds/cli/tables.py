@@ -14,7 +14,7 @@ from ..advice import advice
 from ..coordinates import Coordinates, Unit, coordinates_of, unnamed
 from ..ebim import storage
 from ..errors import InputError
-from ..reading import Missing, Table, read_table
+from ..reading import Missing, MissingColumn, Table, read_table
 
 WRITTEN = (".csv", ".npy", ".parquet")
 
@@ -49,24 +49,23 @@ def read(path: Path, chosen: Columns) -> tuple[Coordinates, np.ndarray]:
     return coordinates, table.values
 
 
-def read_as(path: Path, coordinates: Coordinates, missing: Missing = "error") -> np.ndarray:
-    """The columns of a file that a model was fitted to, (N, c), by name, or in their order where they have no names."""
-    table = read_table(path, None, missing)
-    if set(coordinates.names) <= set(table.names):
-        return _by_name(table, coordinates)
-    if len(table.names) != len(coordinates.names):
-        lacking = next(name for name in coordinates.names if name not in table.names)
-        raise InputError(
-            f"{path} has {len(table.names)} columns of numbers and no column {lacking}; the model was fitted to "
-            f"{', '.join(coordinates.names)}"
-        )
-    if table.names != unnamed(len(table.names)) and coordinates.names != unnamed(len(coordinates.names)):
-        raise InputError(f"{path} has columns {', '.join(table.names)}; the model has {', '.join(coordinates.names)}")
-    return table.values
-
-
-def _by_name(table: Table, coordinates: Coordinates) -> np.ndarray:
-    return table.values[:, [table.names.index(name) for name in coordinates.names]]
+def read_as(path: Path, coordinates: Coordinates, missing: Missing = "error") -> Table:
+    """The columns of a file that a model was fitted to, by name, or in their order where the file has no names."""
+    names = coordinates.names
+    try:
+        table = read_table(path, names, missing)
+    except MissingColumn:
+        table = read_table(path, None, missing)
+    chosen = names != unnamed(len(names)) and table.names == names
+    if not table.named and table.width != len(names) and not chosen:
+        raise InputError(f"{path} has {table.width} columns; the model was fitted to {', '.join(names)}")
+    if table.named and table.names != names:
+        raise InputError(f"{path} has columns {', '.join(table.names)}; the model was fitted to {', '.join(names)}")
+    if not table.named and table.width == len(names):
+        table = read_table(path, None, missing)  # in their order, whatever the model's are called
+    for line in table.advice:
+        print(f"advice: {line}", file=sys.stderr)
+    return table
 
 
 def _names(listed: str) -> list[str]:
@@ -107,12 +106,15 @@ def save_somewhere(out: Path, save: Callable[[Path], None]) -> None:
         raise InputError(f"{out} cannot be written ({error.strerror or error}); the model is kept in {kept}") from error
 
 
-def write(out: Path, columns: np.ndarray, names: Sequence[str]) -> None:
-    """A table (N, c) under these names."""
+def write(out: Path, columns: np.ndarray, names: Sequence[str], rows: np.ndarray | None = None) -> None:
+    """A table (N, c) under these names, after the numbers, from 1, of its rows in the file where some were left out."""
+    if rows is not None:
+        columns, names = np.column_stack([rows + 1, columns]), ["row", *names]
     if out.suffix == ".npy":
         np.save(out, columns)
         return
-    frame = pl.DataFrame(columns, schema=list(names))
+    distinct = [name if name not in names[:place] else f"{name}_{place}" for place, name in enumerate(names)]
+    frame = pl.DataFrame(np.ascontiguousarray(columns), schema=distinct, orient="row")
     if out.suffix == ".parquet":
         frame.write_parquet(out)
     else:

@@ -39,6 +39,7 @@ def save(
     config: FitConfig | None = None,
     seed: int | None = None,
     coordinates: Coordinates | None = None,
+    record: dict[str, Any] | None = None,
 ) -> None:
     """Write a model to the new directory `path`: whole or not at all.
 
@@ -52,6 +53,7 @@ def save(
         config: settings it was fitted with, for the reader.
         seed: seed it was fitted with, for the reader.
         coordinates: what the columns of its table meant; points of R^n unless given.
+        record: what else to keep of its fit, for JSON (`report.record.described`).
 
     Returns:
         None.
@@ -85,6 +87,8 @@ def save(
     scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
         (scratch / "model.json").write_text(json.dumps(description, indent=1, default=_named) + "\n")
+        if record is not None:
+            (scratch / "fit.json").write_text(json.dumps(record) + "\n")
         save_tree(scratch / "parameters", model)
         scratch.chmod(0o755)
         scratch.rename(path)

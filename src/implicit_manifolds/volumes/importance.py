@@ -60,7 +60,7 @@ def resample(
         if lack <= 1 or len(weights) >= MAX_POOL:
             break
         size = min(int(1.2 * len(weights) * (lack - 1)) + count, MAX_POOL)
-    if len(weights) < count:
+    if np.count_nonzero(weights) < count:
         raise ArithmeticError("too few points of known volume; sample with method='chains'")
     return np.concatenate(points)[kept_once(key, weights, count)], effective_size
 

@@ -33,12 +33,16 @@ def _nearest_mixture(atlas: Atlas, points, normals, weights: Float[np.ndarray, "
     for point, chart in overlaps(atlas, points):
         value, inside = disc_density(atlas, chart, points[point], normals[point])
         pairs.append(np.stack([point[inside], chart[inside], value[inside]]))
-    found = np.concatenate(pairs, axis=1)
-    point, chart, value = found[0].astype(int), found[1].astype(int), found[2]
+    joined = np.concatenate(pairs, axis=1)
+    point, chart, value = joined[0].astype(int), joined[1].astype(int), joined[2]
     shares = np.asarray(atlas.probabilities, np.float64)
     for _ in range(ROUNDS):
         terms = shares[chart] * value
         total = np.bincount(point, terms, minlength=len(points))
-        held = np.bincount(chart, weights[point] * terms / total[point], minlength=len(shares))
-        shares = held / held.sum()
+        # A share may come down to nothing, and then a point may be met by no chart.
+        met = np.divide(weights[point] * terms, total[point], out=np.zeros_like(terms), where=total[point] > 0)
+        found = np.bincount(chart, met, minlength=len(shares))
+        if not 0 < found.sum() < np.inf:
+            break
+        shares = found / found.sum()
     return shares
