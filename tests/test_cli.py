@@ -107,6 +107,7 @@ def test_angles_in_degrees_come_back_in_degrees_and_are_scored_per_radian(tmp_pa
     page = (tmp_path / "r.html").read_text()
     assert page.count("data:image/png;base64,") == 4  # manifold, samples, scores, training
     assert "1 component, closed" in page
+    assert "negative log-density per rad" in page
     ours, kernel = (
         float(re.search(rf"{name}</th><td>(-?[0-9.]+) ±", page)[1]) for name in ("density, model", "density on it")
     )

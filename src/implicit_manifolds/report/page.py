@@ -16,6 +16,7 @@ from .._types import RandomKey
 from ..certificate.parts import describe
 from ..certificate.topology import Topology, topology
 from ..coordinates import Coordinates
+from ..ebim.measures import log_density_by_coordinates
 from ..ebim.model import EBIM
 from ..ebim.verbs import Samples, sample
 from ..plot.model import plot_model
@@ -63,7 +64,7 @@ def report(
         told = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in record.seconds.items())
         sections.append(_section("Training", f"{curves}<p>Wall time with compilation: {told}.</p>"))
     sections.append(_section("Settings and versions", _settings(settings or {})))
-    facts = _facts(model, coordinates, record, found, drawn)
+    facts = _facts(model, coordinates, record, found, drawn) | _by_coordinates(model, coordinates, values)
     return TEMPLATE.substitute(title=html.escape(title), facts=_table(facts), sections="\n".join(sections))
 
 
@@ -93,6 +94,15 @@ def _facts(
     how = "independent" if drawn.method == "importance" else "ends of chains"
     facts["samples"] = f"{how}, {drawn.on_manifold.mean():.1%} within 1e-4 of the manifold"
     return facts
+
+
+def _by_coordinates(model: EBIM, coordinates: Coordinates, values: np.ndarray | None) -> dict[str, str]:
+    """The points' mean negative log-density by the measure of their columns, where it has one."""
+    own = None if values is None or coordinates.plain else log_density_by_coordinates(model, coordinates, values)
+    if own is None or not np.isfinite(own).any():
+        return {}
+    mean = -float(own[np.isfinite(own)].mean())
+    return {f"negative log-density per {coordinates.measure}": f"{mean:.3f} nats, the model's"}
 
 
 def _raised(number: int) -> str:
