@@ -8,7 +8,7 @@ import jax
 import jaxtyping
 import pytest
 
-from implicit_manifolds import EnergyConfig, FitConfig, InputError, ManifoldConfig, baselines, sample
+from implicit_manifolds import EnergyConfig, FitConfig, InputError, ManifoldConfig, baselines, fit, sample
 from implicit_manifolds.choices import Choices, check_choice
 from implicit_manifolds.datasets.earth import load_earth
 from implicit_manifolds.datasets.images import load_images
@@ -62,3 +62,26 @@ def test_nothing_chosen_and_copies_with_other_fields_are_taken():
     leaves, structure = jax.tree.flatten(sampler)
     assert jax.tree.unflatten(structure, leaves).measure == "ambient"
     assert issubclass(FitConfig, Choices)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (partial(ManifoldConfig, restarts=0), "restarts is 0; it must be a finite number of at least 1"),
+        (partial(ManifoldConfig, num_steps=0), "num_steps is 0"),
+        (partial(ManifoldConfig, hidden=(8, 0)), "hidden is 0"),
+        (partial(EnergyConfig, learning_rate=float("nan")), "learning_rate is nan"),
+        (partial(FitConfig, box_margin=-1), "box_margin is -1; it must be a finite number of at least 0"),
+        (partial(fit, 0, [[1, 2], [3, 4]], 1), "the key is 0; give a random key of JAX"),
+        (partial(sample, jax.random.key(0), None, 0), "number of points and of steps must be at least 1"),
+        (partial(fit, jax.random.key(0), [["a", "b"]]), "no table of numbers"),
+    ],
+)
+def test_numbers_and_keys_that_cannot_be_meant_are_refused_where_they_are_given(make, said):
+    with pytest.raises(InputError, match=said):
+        make()
+
+
+def test_counts_that_may_be_zero_and_whole_numbers_for_lengths_are_taken():
+    assert ManifoldConfig(warmup_steps=0).warmup_steps == 0
+    assert FitConfig(box_margin=0).box_margin == 0

@@ -30,10 +30,10 @@ def check_number(name: str, value: Any, count: bool) -> None:
 
 
 class Choices:
-    """A dataclass whose words and numbers are checked when it is made. Raises InputError."""
+    """A dataclass whose fields of Literal types are checked when it is made. Raises InputError."""
 
     def __post_init__(self) -> None:
-        """Check every field: words by their Literal types, numbers for being finite and large enough."""
+        """Check every field that has a choice."""
         hints = get_type_hints(type(self))
         for field in fields(self):  # type: ignore[arg-type]
             value, hint = getattr(self, field.name), hints[field.name]
@@ -41,8 +41,19 @@ class Choices:
             literal = [option for option in options if get_origin(option) is Literal]
             if literal and not (value is None and type(None) in options):
                 check_choice(field.name, value, literal[0])
+
+
+class Settings(Choices):
+    """A dataclass whose words and numbers are checked when it is made. Raises InputError."""
+
+    def __post_init__(self) -> None:
+        """Check every field: words by their Literal types, numbers for being finite and large enough."""
+        super().__post_init__()
+        hints = get_type_hints(type(self))
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
             for number in value if isinstance(value, tuple) else (value,):
-                check_number(field.name, number, _counts(hint))
+                check_number(field.name, number, _counts(hints[field.name]))
 
 
 def _counts(hint: Any) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from .._random import derived_keys, host_generator
 from .._types import Energy, Float, RandomKey
 from ..box import Box, box_around, uniform_in_box
-from ..choices import Choices
+from ..choices import Settings
 from ..ebim.contrastive import EnergyConfig, fit_contrastive
 from ..ebim.kernels import FoldDensities, KernelEnergy, fold_densities, kernel_energy, kernel_source, mixture_weights
 from ..ebim.likelihood import LikelihoodConfig, fit_likelihood
@@ -21,7 +21,7 @@ from .latents import EnergyLatent
 
 
 @dataclass(frozen=True)
-class LatentEnergyConfig(Choices):
+class LatentEnergyConfig(Settings):
     """An energy of codes in the box around those of the data, by the losses that an EBIM's energy has."""
 
     likelihood: LikelihoodConfig = field(default_factory=LikelihoodConfig)

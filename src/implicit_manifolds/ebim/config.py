@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..choices import Choices
+from ..choices import Settings
 from .contrastive import EnergyConfig
 from .forms import Form
 from .likelihood import LikelihoodConfig
@@ -15,7 +15,7 @@ EnergyLoss = Literal["likelihood", "contrastive", "score-matching"]
 
 
 @dataclass(frozen=True)
-class FitConfig(Choices):
+class FitConfig(Settings):
     """Everything `fit` can be told.
 
     >>> config = im.FitConfig(energy_loss="contrastive")

@@ -8,14 +8,14 @@ import optax
 import tyro
 from flax import nnx
 
-from ..choices import Choices
+from ..choices import Settings
 
 Network = Annotated[Callable[[nnx.Rngs], Any] | None, tyro.conf.Suppress]
 """What makes a network of one's own: a callable pytree of one point, such as a Flax module, from its random numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig(Choices):
+class TrainingConfig(Settings):
     """Adam, or an optimiser of one's own, on shuffled batches; what is trained sets its own defaults."""
 
     num_steps: int = 1000
