@@ -21,6 +21,7 @@ TEXT = (".csv", ".tsv", ".txt", ".dat")
 COMPRESSED = (".gz", ".zst", ".zlib")
 ARROW = (".arrow", ".feather", ".ipc")
 SUFFIXES = (*TEXT, ".npy", ".parquet", *ARROW)
+LACKING = pl.any_horizontal(pl.all().is_null())
 PANDAS_INDEX = re.compile(r"__index_level_\d+__$")
 
 
@@ -144,7 +145,7 @@ def _of_frame(frame: pl.LazyFrame, columns: Sequence[str] | None, missing: Missi
         raise InputError(f"{path} holds no numbers; give one point a row")
     numbers, rows = frame.select(pl.col(names).cast(pl.Float64).fill_nan(None)), None
     if missing == "drop":
-        lacking = numbers.select(pl.any_horizontal(pl.all().is_null())).collect().to_series()
+        lacking = numbers.select(LACKING).collect().to_series()
         if lacking.any():
             rows, numbers = np.flatnonzero(~lacking.to_numpy()), numbers.drop_nulls()
             count = len(rows)
@@ -159,7 +160,7 @@ def _of_frame(frame: pl.LazyFrame, columns: Sequence[str] | None, missing: Missi
 
 
 def _refuse_missing(rows: pl.DataFrame, before: int, path: Path) -> None:
-    lacking = rows.select(pl.any_horizontal(pl.all().is_null())).to_series()
+    lacking = rows.select(LACKING).to_series()
     if lacking.any():
         first = before + int(lacking.arg_true()[0]) + 1
         raise InputError(f"{path}: row {first} has a missing cell; fill it, or drop such rows with --missing drop")
@@ -196,7 +197,7 @@ def _of_text(cells: Cells, columns: Sequence[str] | None, missing: Missing, path
             raise InputError(f"{path}: row {row + 1} holds {frame[name][row]!r} in column {name}; give a number")
     numbers, rows = numbers.select(kept), None
     if missing == "drop":
-        lacking = numbers.select(pl.any_horizontal(pl.all().is_null())).to_series()
+        lacking = numbers.select(LACKING).to_series()
         rows = np.flatnonzero(~lacking.to_numpy()) if lacking.any() else None
         numbers = numbers.drop_nulls()
     _refuse_missing(numbers, 0, path)

@@ -27,8 +27,8 @@ from ..training.loop import History
 from ..volumes.atlas import pool_source
 from ..volumes.importance import log_normalizer
 from ..volumes.manifold import Manifold
+from ..volumes.matching import matched
 from ..volumes.projected import projected
-from ..volumes.tilting import tilted
 from .anchors import points_on_manifold, shuffled, warn_of_distance
 from .config import FitConfig
 from .contrastive import fit_contrastive
@@ -148,7 +148,7 @@ def density_on(
         manifold, data = found
     energy, history = fit_energy(energy_key, manifold, standard, anchors, starts, data, config, options, of_more)
     if manifold.atlas is not None:
-        manifold = tilted(jax.random.fold_in(normalizer_key, 1), manifold, energy)
+        manifold = matched(jax.random.fold_in(normalizer_key, 1), manifold, energy)
         normalizer = log_normalizer(normalizer_key, pool_source(manifold), energy)
     chains = ChainScales(config.energy.noise_scale, config.energy.drift_scale)
     model = EBIM(manifold, energy, scaling, chains, normalizer)

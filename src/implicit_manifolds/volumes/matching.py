@@ -12,7 +12,7 @@ KEPT = 1 / 3
 """Share of the draws that goes as before."""
 
 
-def tilted(key: RandomKey, manifold: Manifold, energy: Energy) -> Manifold:
+def matched(key: RandomKey, manifold: Manifold, energy: Energy) -> Manifold:
     """M with the same charts, two thirds of whose draws go by exp(-E): importance weights are nearly even.
 
     The rest go as before. Probabilities are those of the mixture of charts that is nearest to exp(-E), by a few
