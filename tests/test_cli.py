@@ -19,9 +19,9 @@ from scipy.stats import vonmises
 
 from implicit_manifolds import FitConfig, ManifoldConfig, cli
 from implicit_manifolds.cli import (
-    commands,
     dimension_command,
     fit_command,
+    fitting,
     plot_command,
     project_command,
     report_command,
@@ -46,6 +46,7 @@ def model(tmp_path_factory, quick):
     folder = tmp_path_factory.mktemp("cli")
     np.savetxt(folder / "ring.csv", ring(600), delimiter=",", header="x,y", comments="")
     assert run_safely(lambda: fit_command(folder / "ring.csv", folder / "model", 1, config=quick)) == 0
+    assert (folder / "model.png").stat().st_size > 10_000
     return folder / "model"
 
 
@@ -90,7 +91,7 @@ def test_angles_in_degrees_come_back_in_degrees_and_are_scored_per_radian(tmp_pa
     rows = [f"G{i},{np.degrees(np.angle(np.exp(1j * a))):.6f}" for i, a in enumerate(angle)]
     (tmp_path / "a.csv").write_text("\n".join(["residue,phi", *rows]))
     table = Columns(angles="deg")
-    assert run_safely(lambda: fit_command(tmp_path / "a.csv", tmp_path / "m", 1, table=table, config=quick)) == 0
+    assert run_safely(lambda: fit_command(tmp_path / "a.csv", tmp_path / "m", 1, figure=False, table=table, config=quick)) == 0
     assert "column residue left out" in capsys.readouterr().err
     assert run_safely(lambda: sample_command(tmp_path / "m", 2000, tmp_path / "s.csv")) == 0
     drawn = np.genfromtxt(tmp_path / "s.csv", delimiter=",", names=True)["phi"]
@@ -226,7 +227,7 @@ def test_repeated_points_and_constant_columns_are_counted_and_kept(tmp_path, cap
     capsys.readouterr()
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        assert run_safely(lambda: fit_command(tmp_path / "flat.npy", tmp_path / "model", 2, config=quick)) == 0
+        assert run_safely(lambda: fit_command(tmp_path / "flat.npy", tmp_path / "model", 2, figure=False, config=quick)) == 0
     said = capsys.readouterr().err
     assert "warning: 3 of 103 points repeat others; they are kept" in said
     assert "warning: 1 of 3 coordinates are constant; they are kept" in said
@@ -276,7 +277,7 @@ def test_programs_are_kept_in_the_users_cache_unless_jax_is_told_otherwise(tmp_p
 
 def test_points_none_of_which_has_a_nearest_one_are_told(capsys):
     near = NearestPoints(np.zeros((3, 2)), np.ones(3), np.zeros(3, bool))
-    assert outcome(capsys, lambda: commands._report_distances(near)) == (
+    assert outcome(capsys, lambda: fitting._report_distances(near)) == (
         0, "3 of 3 searches for nearest points did not converge",
     )  # fmt: skip
 

@@ -1,9 +1,9 @@
 """The library on whatever device JAX finds: `python -m benchmarks.accelerator --minutes 9 --out DIR`.
 
 Bandwidth; exact laws, by the precision of products; constrained Langevin and HMC chains with the bytes that they move;
-BlackJAX's HMC in a chart and with a soft constraint beside them; a fit; updates of the paper's image models. Every
-figure is written when it is had, and a second run takes those that are missing, in at most so many minutes, of which
-each part has a share. On a CPU sizes are small.
+BlackJAX's HMC in a chart and with a soft constraint beside them; a fit; updates of the paper's image models, and
+a short training of them with a grid of samples. Every figure is written when it is had, and a second run takes those that are
+missing, in at most so many minutes, of which each part has a share. On a CPU sizes are small.
 """
 
 import time
@@ -13,17 +13,18 @@ from pathlib import Path
 import jax
 import tyro
 
-from benchmarks.accelerator import chains, models
+from benchmarks.accelerator import chains, fit, images
 from benchmarks.accelerator.figures import Figures
 
 PARTS = {
     "info": (chains.bandwidth, 0.05),
     "laws": (chains.laws, 0.15),
-    "clmc": (chains.langevin, 0.2),
-    "hmc": (chains.leapfrogs, 0.2),
-    "rivals": (chains.rivals, 0.1),
-    "fit": (models.fits, 0.1),
-    "images": (models.updates, 0.2),
+    "clmc": (chains.langevin, 0.15),
+    "hmc": (chains.leapfrogs, 0.15),
+    "rivals": (chains.rivals, 0.05),
+    "fit": (fit.fits, 0.1),
+    "images": (images.updates, 0.1),
+    "training": (images.training, 0.25),
 }
 """What takes the figures of a part, and its share of the time; what one leaves is for those after it."""
 

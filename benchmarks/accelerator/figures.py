@@ -1,4 +1,7 @@
-"""A file of measurements that grows a line at a time, so that a run that is stopped goes on where it was."""
+"""A file of measurements that grows a line at a time, so that a run that is stopped goes on where it was.
+
+Pictures among the figures lie beside it, and it has their names.
+"""
 
 import json
 import time
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+from matplotlib.figure import Figure
 
 
 class Measurement(NamedTuple):
@@ -44,7 +48,14 @@ class Figures:
                 found = figures()
             except Exception as error:  # what comes next may still run
                 found = {"failed": f"{type(error).__name__}: {str(error)[:300]}"}
-            self._add(named | found)
+            self._add(named | {name: self._kept(named, name, value) for name, value in found.items()})
+
+    def _kept(self, named: dict[str, Any], name: str, value: Any) -> Any:
+        if not isinstance(value, Figure):
+            return value
+        path = self.path.parent / f"{'-'.join(map(str, named.values()))}-{name}.png".replace(" ", "_")
+        value.savefig(path)
+        return path.name
 
     def _add(self, line: dict[str, Any]) -> None:
         self.lines.append(line)

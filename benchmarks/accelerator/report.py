@@ -13,7 +13,14 @@ PAGE = Path(__file__).parents[2] / "docs" / "accelerators.md"
 def main() -> None:
     """Write every table into the page."""
     lines = [json.loads(line) for line in FIGURES.read_text().splitlines()]
-    for name, table in (("langevin", langevin), ("hmc", hmc), ("laws", laws), ("fits", fits), ("updates", updates)):
+    for name, table in (
+        ("langevin", langevin),
+        ("hmc", hmc),
+        ("laws", laws),
+        ("fits", fits),
+        ("updates", updates),
+        ("training", training),
+    ):
         replace_between_marks(PAGE, name, table(lines))
 
 
@@ -86,6 +93,17 @@ def updates(lines: list[dict]) -> str:
         rows.append(
             table_row(line["device"], line["scale"], line["what"].replace(", F at its start", ""), f"{line['ms']:.2g}")
         )
+    return "\n".join(rows)
+
+
+def training(lines: list[dict]) -> str:
+    """Markdown: short trainings of the image models."""
+    rows = table_header("device", "scale", "updates of F, of the energy", "s", "Fréchet distance", "largest residual")
+    for line in _parts(lines, "training"):
+        updates = f"{line['manifold_updates']:,}, {line['energy_updates']:,}"
+        seconds = f"{line['manifold_s']:.0f}, {line['energy_s']:.0f}"
+        numbers = (f"{line['frechet_lenet']:,.0f}", f"{line['residual_max']:.4f}")
+        rows.append(table_row(line["device"], line["scale"], updates, seconds, *numbers))
     return "\n".join(rows)
 
 

@@ -10,13 +10,14 @@ from benchmarks.accelerator.figures import Figures, Measurement
 
 @pytest.mark.slow
 def test_chains_and_rivals_are_measured_once(tmp_path, capsys):
-    options = Options(minutes=2, out=tmp_path, parts=("info", "hmc", "rivals"))
+    options = Options(minutes=20, out=tmp_path, parts=("info", "hmc", "rivals", "training"))
     main(options)
     lines = [json.loads(line) for line in (tmp_path / "figures.jsonl").read_text().splitlines()]
-    assert [line["part"] for line in lines] == ["info", *["hmc"] * 3, *["rivals"] * 2]
-    assert all(line["leapfrogs_a_second"] > 0 for line in lines[1:])
+    assert [line["part"] for line in lines] == ["info", *["hmc"] * 3, *["rivals"] * 2, "training"]
+    assert all(line["leapfrogs_a_second"] > 0 for line in lines[1:-1])
+    assert (tmp_path / lines[-1]["samples"]).exists()
     main(options)
-    assert len((tmp_path / "figures.jsonl").read_text().splitlines()) == 6
+    assert len((tmp_path / "figures.jsonl").read_text().splitlines()) == 7
 
 
 def test_what_fails_or_has_no_time_is_told_and_tried_again(tmp_path, capsys):

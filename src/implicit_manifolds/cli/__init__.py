@@ -12,8 +12,6 @@ import tyro
 from .._compilation import OFF, keep_programs
 from ..errors import InputError, TrainingDiverged
 from .commands import (
-    dimension_command,
-    fit_command,
     plot_command,
     project_command,
     report_command,
@@ -21,9 +19,13 @@ from .commands import (
     score_command,
     topology_command,
 )
+from .fitting import dimension_command, fit_command
 
 CLOSED = 141
 """Exit code where the reader of what is printed went away, as of a program that a closed pipe ended."""
+EXAMPLE = """Example: implicit-manifolds fit points.csv --out model
+
+--version prints the version, --tyro-print-completion bash (or zsh) a script that completes words in a shell."""
 COMMANDS: dict[str, Callable[..., Any]] = {
     "fit": fit_command,
     "dimension": dimension_command,
@@ -63,7 +65,7 @@ def main() -> None:
         sys.exit(0)
     if len(given) == len(sys.argv[1:]):
         keep_programs()
-    told = f"{__doc__} Compiled programs are kept for later runs, unless any command has {OFF}."
+    told = f"{__doc__}\n\n{EXAMPLE} Compiled programs are kept for later runs, unless any command has {OFF}."
     options: dict[str, Any] = {"prog": "implicit-manifolds", "description": told, "args": given}
     options["config"] = (tyro.conf.FlagConversionOff,)
     try:

@@ -6,9 +6,11 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import polars as pl
+import tyro
 
 from ..advice import advice
 from ..coordinates import Coordinates, Unit, coordinates_of, unnamed
@@ -16,6 +18,7 @@ from ..ebim import storage
 from ..errors import InputError
 from ..reading import Missing, MissingColumn, Table, read_table
 
+PathArgument = Annotated[Path, tyro.conf.Positional]
 WRITTEN = (".csv", ".npy", ".parquet")
 
 

@@ -1,6 +1,5 @@
-"""Figures of trainings: a whole fit with samples, and updates of the paper's image models."""
+"""Figures of image models: an update of each network, and a short training with a grid of samples."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -13,47 +12,22 @@ import numpy as np
 import implicit_manifolds as im
 from benchmarks.accelerator.figures import Measurement
 from benchmarks.image_training import timed
-from experiments.images.models import chains
+from experiments.images.lenet import lenet_features, load_lenet
+from experiments.images.models import chains, fit_image_model
 from experiments.images.networks import constraints, image_energy
 from experiments.images.noise import normal_noise
-from experiments.images.scales import SETTINGS, Scale
+from experiments.images.scales import SETTINGS, Scale, Settings
 from experiments.images.zeros import PIXELS, start_on
 from implicit_manifolds.datasets.images import load_images
-from implicit_manifolds.datasets.synthetic import von_mises_mixture
 from implicit_manifolds.ebim.manifold import ManifoldObjective
+from implicit_manifolds.metrics.frechet import frechet_distance
 from implicit_manifolds.networks.plane import start_as_plane
 from implicit_manifolds.networks.standardized import standardized
+from implicit_manifolds.plot.images import plot_images
 
 STARTS = 256
-
-
-def fits(large: bool) -> Iterator[Measurement]:
-    """A fit of the two-circle mixture and 10,000 samples, with compilation and without."""
-    compiled: list[bool] = []
-    yield Measurement({"turn": "first"}, 40 if large else 20, partial(_fit, compiled))
-    yield Measurement({"turn": "second"}, 10, partial(_second, compiled))
-
-
-def _second(compiled: list[bool]) -> dict[str, Any]:
-    if not compiled:
-        _fit(compiled)
-    return _fit(compiled)
-
-
-def _fit(compiled: list[bool]) -> dict[str, Any]:
-    compiled.append(True)
-    points, started = von_mises_mixture(np.random.default_rng(0), 1000), time.perf_counter()
-    found = im.fit(jax.random.key(0), points, 1, im.FitConfig(manifold="zero-set"))
-    fitted = time.perf_counter()
-    drawn = im.sample(jax.random.key(1), found.model, 10_000)
-    return {
-        "fit_s": round(fitted - started, 2),
-        "manifold_s": round(found.seconds_manifold, 2),
-        "energy_s": round(found.seconds_energy, 2),
-        "sample_s": round(time.perf_counter() - fitted, 2),
-        "on_manifold": float(drawn.on_manifold.mean()),
-        "mean_log_density": round(float(im.log_density(found.model, points).log_density.mean()), 4),
-    }
+SHOWN = 20
+"""Samples in a row of the grid."""
 
 
 def updates(large: bool) -> Iterator[Measurement]:
@@ -90,3 +64,33 @@ def _energy_update(scale: Scale, steps: int, large: bool) -> dict[str, Any]:
     objective = chains(plane, starts, replace(settings, energy=config))
     network = standardized(image_energy(key, settings), images)
     return {"ms": round(1e3 * timed(objective, network, images, config, 20 if large else 3), 2)}
+
+
+def training(large: bool) -> Iterator[Measurement]:
+    """A short training of the paper's model (of the smallest on a CPU), and what its chains draw."""
+    scale: Scale = "paper" if large else "smoke"
+    settings = _short(SETTINGS[scale]) if large else SETTINGS[scale]
+    yield Measurement({"scale": scale}, 160 if large else 60, partial(_training, settings))
+
+
+def _short(settings: Settings) -> Settings:
+    """Some two minutes where an update of F takes 10 ms and one of the energy 50."""
+    steps = replace(settings.manifold, num_steps=3000), replace(settings.energy, num_steps=750, starts=1000)
+    return replace(settings, manifold=steps[0], energy=steps[1], on_manifold=5000, samples=500)
+
+
+def _training(settings: Settings) -> dict[str, Any]:
+    images, key = load_images("mnist")[0][: settings.images], jax.random.key(0)
+    model = fit_image_model("ebim", key, images, settings)
+    drawn = model.draw(jax.random.fold_in(key, 1), settings.samples, model.age)
+    seconds = {f"{step}_s": round(float(history.seconds.sum()), 1) for step, history in model.histories.items()}
+    network, test = load_lenet("mnist"), load_images("mnist", "test")[0]
+    features = lenet_features(network, drawn.images), lenet_features(network, test)
+    return {
+        **seconds,
+        "manifold_updates": settings.manifold.num_steps,
+        "energy_updates": settings.energy.num_steps,
+        "frechet_lenet": round(frechet_distance(*features), 1),
+        **{name: round(value, 5) for name, value in drawn.report.items()},
+        "samples": plot_images(np.clip(drawn.images[: 5 * SHOWN], 0, 1), SHOWN),
+    }
