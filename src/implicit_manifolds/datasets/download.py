@@ -45,6 +45,7 @@ REGISTRY = {
     "dihedral/rna.tsv": DataFile(
         "189183ca25bd45c8a7578d3c1cd8a555b5139bb1ab0ac1a0bd25672be19badf7", f"{_FFF}/torus/rna.tsv"
     ),
+    "dihedral/top500.csv": DataFile("a6d398bf2bb8bd225424e5809cb20047822a6739257d538c31b8173c60c324d5"),
     "mesh/bunny_simp.obj": DataFile(
         "4de73019859d1f959de20977f8a06242c8ede461138c9ea004c7a8ceb59ae26e", f"{_MESH}/bunny_simp.obj"
     ),

@@ -2,11 +2,15 @@
 
 import pickle
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from ..choices import check_choice
 from ..errors import DataUnavailable, InputError
 from .download import fetch, find_local
+
+Residues = Literal["general", "glycine", "proline", "pre_pro"]
 
 
 def load_dihedral(amino_acid: str = "G") -> np.ndarray:
@@ -20,6 +24,19 @@ def load_dihedral(amino_acid: str = "G") -> np.ndarray:
         with np.load(converted, allow_pickle=False) as arrays:
             return _angles(arrays, amino_acid)
     return _angles(_read_pickled_arrays(fetch("dihedral/9mers_data.pkl")), amino_acid)
+
+
+def load_ramachandran(residues: Residues = "general") -> np.ndarray:
+    """φ and ψ in radians, (N, 2) float64, of the Top500 set by kind of residue, as Huang et al. (2022) part them.
+
+    69,890 general, 6,742 glycine, 3,881 proline, 3,500 before a proline; rounded to 0.01. Raises InputError for another
+    kind, DataUnavailable as `fetch` does. Source: Lovell et al. 2003, converted from a file of pyro-ppl/datasets.
+    """
+    check_choice("the kind of residue", residues, Residues)
+    rows = np.genfromtxt(fetch("dihedral/top500.csv"), delimiter=",", skip_header=1, dtype=str)
+    named = {"general": "General", "glycine": "Glycine", "proline": "Proline", "pre_pro": "Pre-Pro"}
+    whole = (rows[:, 6] == named[residues]) & (rows[:, 4] != "") & (rows[:, 5] != "")
+    return rows[whole, 4:6].astype(np.float64)
 
 
 def torus_embedding(angles: np.ndarray, radius: float = 3.0, tube: float = 1.0) -> np.ndarray:
