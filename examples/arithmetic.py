@@ -17,10 +17,10 @@ from implicit_manifolds.datasets.synthetic import projected_normal_sphere, proje
 # %%
 # Points of the unit sphere, most of them to the right and to the left, and what is learned of them.
 
-points = projected_normal_sphere(np.random.default_rng(0), 1000)
+points = projected_normal_sphere(np.random.default_rng(0), 4000)
 config = im.FitConfig(
     im.ManifoldConfig(restarts=2, warmup_steps=1000),
-    likelihood=im.LikelihoodConfig(num_steps=300),
+    likelihood=im.LikelihoodConfig(num_steps=600, kernel=False),
     manifold="zero-set",
 )
 sphere = im.fit(jax.random.key(0), points, 1, config).model

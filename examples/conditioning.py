@@ -15,7 +15,8 @@ import implicit_manifolds as im
 from implicit_manifolds.datasets.synthetic import projected_normal_sphere
 
 # %%
-# Data are directions of normal vectors about (0.7, 0, 0.7), more of them above the plane z = 0 than below. Units are metres.
+# Data are 1,000 points of a sphere of radius 1 m, directions of normal vectors about (0.7, 0, 0.7). More of them are above
+# the plane z = 0 than below.
 
 data = projected_normal_sphere(np.random.default_rng(0), 1000, means=((0.7, 0.0, 0.7),))
 config = im.FitConfig(
@@ -43,14 +44,55 @@ def energy(model, z):
 
 
 # %%
-# Two parts of M are far apart and both fit. With the model's charts the chains also propose fresh points of M, so that they
-# cross between the two.
+# Two parts of M fit, one above and one below. With the model's charts the chains also propose fresh points of M, so that
+# they cross from one to the other. The step size is given here; ``num_warmup`` would find one.
 
 manifold = model.manifold
+posterior_energy = jax.tree_util.Partial(energy, model)
 sampler = im.mcmc.ConstrainedHMC(
-    manifold.mdf, jax.tree_util.Partial(energy, model), box=manifold.box, atlas=manifold.atlas, num_steps=3
+    manifold.mdf, posterior_energy, step_size=0.25, box=manifold.box, atlas=manifold.atlas, num_steps=3
 )
-chains = im.mcmc.run(jax.random.key(1), sampler, manifold.anchors[:100], 300, num_warmup=200)
-found = im.mcmc.summary(chains)
+chains = im.mcmc.run(jax.random.key(1), sampler, manifold.anchors[:100], 550)
+found = im.mcmc.summary(chains._replace(positions=chains.positions[50:]))
 print(found)
-posterior = model.scaling.restore(chains.positions.reshape(-1, 3))
+assert found.r_hat.max() < 1.05
+posterior = model.scaling.restore(chains.positions[50:].reshape(-1, 3))
+assert np.abs(np.linalg.norm(posterior, axis=1) - 1).max() < 0.05
+
+# %%
+# The same by other means: independent draws of the prior, weighted by the likelihood. That takes many where few of them fit.
+
+prior = im.sample(jax.random.key(2), model, 50_000).points
+weights = np.exp(-jax.vmap(misfit)(prior))
+weights /= weights.sum()
+print(f"weights are worth {1 / np.sum(weights**2):.0f} of {len(prior):,} draws")
+for name, of in {
+    "P(z > 0)": lambda x: x[:, 2] > 0,
+    "mean of x": lambda x: x[:, 0],
+    "mean of y": lambda x: x[:, 1],
+}.items():
+    by_chains, by_weights = of(posterior).mean(), weights @ of(prior)
+    print(f"{name}: {by_chains:.3f} by chains, {by_weights:.3f} by weights; {of(prior).mean():.3f} of the prior")
+    assert abs(by_chains - by_weights) < 0.05
+
+# %%
+# The prior knows which side is likelier, the observation does not.
+
+figure = plt.figure(figsize=(8, 3.9), layout="constrained")
+space, marginal = figure.add_subplot(1, 2, 1, projection="3d", proj_type="ortho"), figure.add_subplot(1, 2, 2)
+space.scatter(*prior[:1500].T, s=3, color="0.65", linewidths=0, label="prior")
+space.scatter(*posterior[::40].T, s=3, color="C0", linewidths=0, label="posterior, chains")
+space.plot(*np.tile(measured[:, None], 2), [-1.3, 1.3], color="#d1495b", label="measured")
+space.set(xlabel="x (m)", ylabel="y (m)", zlabel="z (m)", xticks=[-1, 0, 1], yticks=[-1, 0, 1], zticks=[-1, 0, 1])
+space.set_aspect("equal")
+space.view_init(15, 30)
+bins = np.linspace(-1.05, 1.05, 43)
+marginal.hist(prior[:, 2], bins, density=True, color="0.65", alpha=0.6, label="prior")
+marginal.hist(posterior[:, 2], bins, density=True, color="C0", alpha=0.5, label="posterior, chains")
+marginal.hist(
+    prior[:, 2], bins, density=True, weights=weights, histtype="step", color="black", label="posterior, weights"
+)
+marginal.set(xlabel="z (m)", ylabel="density per m")
+marginal.legend(loc="upper left", frameon=False)
+figure.legend(*space.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, markerscale=3)
+plt.show()

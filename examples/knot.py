@@ -30,7 +30,8 @@ points, _ = knot(random.vonmises(0.0, 0.7, 600))
 # No codimension is given. The reason says why the manifold M has the form that it has, and the certificate what M is
 # as a whole.
 
-fit = im.fit(jax.random.key(0), points)
+config = im.FitConfig(likelihood=im.LikelihoodConfig(members=2, num_steps=300, pool_size=2000, kernel=False))
+fit = im.fit(jax.random.key(0), points, None, config)
 model = fit.model
 certificate = im.topology(model.manifold)
 print(fit.dimension)

@@ -1,10 +1,9 @@
-"""
-Two phases from a few readings
+"""Two phases from a few readings
 ==============================
 
-A voltage is the sum of two tones of known frequencies and of amplitude 1 V; four noisy readings are to tell their phases.
-Pairs of angles make up a torus, and the posterior is an energy on it, written down. The figure shows draws of chains on
-the torus, with quadrature in the two angles beside them.
+A voltage is the sum of two tones of known frequencies and of amplitude 1 V; four noisy readings are to tell their
+phases. Pairs of angles make up a torus, and the posterior is an energy on it, written down. The figure shows draws of
+chains on the torus, with quadrature in the two angles beside them.
 """
 
 import jax
@@ -16,8 +15,8 @@ import implicit_manifolds as im
 from implicit_manifolds.manifold.analytic import clifford_torus
 
 # %%
-# The coordinates are cos φ, sin φ, cos ψ and sin ψ. The torus is flat in these: a uniform prior of both angles is uniform
-# by area. Readings are linear, since cos(2πft + φ) = cos 2πft cos φ - sin 2πft sin φ.
+# The coordinates are cos φ, sin φ, cos ψ and sin ψ. The torus is flat in these: a uniform prior of both angles is
+# uniform by area. Readings are linear, since cos(2πft + φ) = cos 2πft cos φ - sin 2πft sin φ.
 
 times, noise = np.array([0.0, 0.05, 0.1, 0.15]), 0.4  # s, V
 turns = 2 * np.pi * np.outer(times, [1.0, 1.6])  # frequencies in Hz
@@ -38,7 +37,8 @@ starts = np.tile([1.0, 0.0, 1.0, 0.0], (100, 1))
 chains = im.mcmc.run(jax.random.key(0), sampler, starts, num_samples=1000, num_warmup=300)
 found = im.mcmc.summary(chains)
 print(found)
-assert found.r_hat.max() < 1.05 and found.largest_residual < 1e-5
+assert found.r_hat.max() < 1.05
+assert found.largest_residual < 1e-5
 x = chains.positions.reshape(-1, 4)
 drawn = np.arctan2(x[:, 1::2], x[:, ::2])  # φ and ψ
 

@@ -91,7 +91,10 @@ def test_angles_in_degrees_come_back_in_degrees_and_are_scored_per_radian(tmp_pa
     rows = [f"G{i},{np.degrees(np.angle(np.exp(1j * a))):.6f}" for i, a in enumerate(angle)]
     (tmp_path / "a.csv").write_text("\n".join(["residue,phi", *rows]))
     table = Columns(angles="deg")
-    assert run_safely(lambda: fit_command(tmp_path / "a.csv", tmp_path / "m", 1, figure=False, table=table, config=quick)) == 0
+    assert (
+        run_safely(lambda: fit_command(tmp_path / "a.csv", tmp_path / "m", 1, figure=False, table=table, config=quick))
+        == 0
+    )
     assert "column residue left out" in capsys.readouterr().err
     assert run_safely(lambda: sample_command(tmp_path / "m", 2000, tmp_path / "s.csv")) == 0
     drawn = np.genfromtxt(tmp_path / "s.csv", delimiter=",", names=True)["phi"]
@@ -227,7 +230,10 @@ def test_repeated_points_and_constant_columns_are_counted_and_kept(tmp_path, cap
     capsys.readouterr()
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        assert run_safely(lambda: fit_command(tmp_path / "flat.npy", tmp_path / "model", 2, figure=False, config=quick)) == 0
+        assert (
+            run_safely(lambda: fit_command(tmp_path / "flat.npy", tmp_path / "model", 2, figure=False, config=quick))
+            == 0
+        )
     said = capsys.readouterr().err
     assert "warning: 3 of 103 points repeat others; they are kept" in said
     assert "warning: 1 of 3 coordinates are constant; they are kept" in said

@@ -9,7 +9,7 @@ import pytest
 
 from implicit_manifolds.datasets import download
 from implicit_manifolds.datasets.download import VARIABLE
-from implicit_manifolds.datasets.proteins import load_dihedral, torus_embedding
+from implicit_manifolds.datasets.proteins import load_dihedral, load_ramachandran, torus_embedding
 from implicit_manifolds.errors import DataUnavailable, InputError
 
 pytestmark = pytest.mark.usefixtures("no_network")
@@ -139,3 +139,13 @@ def test_embedded_angles_lie_on_the_torus_of_the_given_radii():
     x, y, z = torus_embedding(angles, radius=2.0, tube=0.5).T
     np.testing.assert_allclose((np.hypot(x, y) - 2) ** 2 + z**2, 0.25, rtol=1e-12)
     np.testing.assert_allclose(np.arctan2(y, x), angles[:, 0], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("residues", "count"), [("general", 69890), ("glycine", 6742), ("proline", 3881), ("pre_pro", 3500)]
+)
+def test_kinds_of_residues_are_counted_as_in_the_literature(real_data, residues, count):
+    angles = load_ramachandran(residues)
+    assert angles.shape == (count, 2)
+    assert np.abs(angles).max() <= 3.15
+    assert np.unique(np.round(angles, 2), axis=0).shape == np.unique(angles, axis=0).shape
