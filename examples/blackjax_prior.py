@@ -1,9 +1,9 @@
 """A learned manifold as prior in BlackJAX
 =======================================
 
-An oscillator runs round a cycle that is known from records alone: they show where it is and how long the oscillator stays
-in each part of it. A manifold M and a density learned from them are the prior of another state, of which the position
-is measured. NUTS draws from the posterior, and the figure holds it against weighted draws of the prior.
+An oscillator runs round a cycle that is known from records alone: they show where it is and how long the oscillator
+stays in each part of it. A manifold M and a density learned from them are the prior of another state, of which the
+position is measured. NUTS draws from the posterior, and the figure holds it against weighted draws of the prior.
 """
 
 import blackjax
@@ -17,19 +17,13 @@ import implicit_manifolds as im
 # %%
 # A state is a position and a velocity of van der Pol's oscillator; 1,000 were recorded at random times.
 
-
-def advance(state, _):
-    """One step of 0.01 s by the midpoint rule, (2,) to (2,)."""
-    slope = lambda s: jnp.stack([s[1], (1 - s[0] ** 2) * s[1] - s[0]])
-    state = state + 0.01 * slope(state + 0.005 * slope(state))
-    return state, state
-
-
+slope = lambda s: jnp.stack([s[1], (1 - s[0] ** 2) * s[1] - s[0]])
+advance = lambda s, _: (s + 0.01 * slope(s + 0.005 * slope(s)), s)  # by 0.01 s
 _, path = jax.lax.scan(advance, jnp.array([2.0, 0.0]), None, 20_000)
 states = np.random.default_rng(0).choice(np.asarray(path[5000:]), 1000, replace=False)
 config = im.FitConfig(
-    zero_set=im.ManifoldConfig(restarts=2, warmup_steps=1000, num_steps=600),
-    likelihood=im.LikelihoodConfig(members=2, num_steps=300, kernel=False),
+    zero_set=im.ManifoldConfig(hidden=(48, 48), restarts=2, warmup_steps=600, num_steps=300),
+    likelihood=im.LikelihoodConfig(members=2, num_steps=200, kernel=False),
     manifold="zero-set",
 )
 model = im.fit(jax.random.key(0), states, 1, config).model
@@ -39,12 +33,13 @@ model = im.fit(jax.random.key(0), states, 1, config).model
 # log-density at the nearest point of M, and the distance.
 
 measured, noise, off = 1.9, 0.15, 0.05  # m; off also in m/s
+log_likelihood = lambda x: -0.5 * ((x[0] - measured) / noise) ** 2
 
 
 def log_posterior(x):
-    """Log of prior and likelihood of a state, (2,) to ()."""
+    """Log of prior and likelihood of a state, (2,) to (), up to a constant."""
     scored = im.functional.score(model, x)
-    return scored.log_density - 0.5 * (scored.distance / off) ** 2 - 0.5 * ((x[0] - measured) / noise) ** 2
+    return scored.log_density - 0.5 * (scored.distance / off) ** 2 + log_likelihood(x)
 
 
 @jax.jit
@@ -64,13 +59,12 @@ draws = np.asarray(draw(jax.random.key(1), jnp.array([2.0, 0.0])))
 # The same by other means: independent draws of the prior, which are on M, weighted by the likelihood.
 
 prior = im.sample(jax.random.key(3), model, 20_000).points
-weights = np.exp(-0.5 * ((prior[:, 0] - measured) / noise) ** 2)
+weights = np.exp(jax.vmap(log_likelihood)(prior))
 weights /= weights.sum()
 mean = weights @ prior
 spread = np.sqrt(weights @ (prior - mean) ** 2)
-for k, (name, unit) in enumerate({"position": "m", "velocity": "m/s"}.items()):
-    by_nuts = f"{draws[:, k].mean():.2f} ± {draws[:, k].std():.2f}"
-    print(f"{name}: {by_nuts} {unit} by NUTS, {mean[k]:.2f} ± {spread[k]:.2f} {unit} by weights")
+print(f"mean position (m) and velocity (m/s): {draws.mean(axis=0).round(2)} by NUTS, {mean.round(2)} by weights")
+print(f"standard deviations: {draws.std(axis=0).round(2)} by NUTS, {spread.round(2)} by weights")
 assert (np.abs(draws.mean(axis=0) - mean) < 0.3 * spread).all()
 assert (np.abs(draws.std(axis=0) / spread - 1) < 0.3).all()
 

@@ -1,9 +1,9 @@
 """What a partial observation says
 ===============================
 
-A density on a sphere is learned from points. Of a further point only x and y are measured, with noise: which place on the
-learned manifold M is it? Chains on M whose energy is that of the model plus the misfit draw from the posterior. The
-figure shows draws of the prior and of the posterior, in which the side of the sphere stays in doubt.
+A density on a sphere is learned from points. Of a further point only x and y are measured, with noise: which place on
+the learned manifold M is it? Chains on M whose energy is that of the model plus the misfit draw from the posterior.
+The figure shows draws of the prior and of the posterior, in which the side of the sphere stays in doubt.
 """
 
 import jax
@@ -15,65 +15,49 @@ import implicit_manifolds as im
 from implicit_manifolds.datasets.synthetic import projected_normal_sphere
 
 # %%
-# Data are 1,000 points of a sphere of radius 1 m, directions of normal vectors about (0.7, 0, 0.7). More of them are above
-# the plane z = 0 than below.
+# Data are 1,000 points of a sphere of radius 1 m, directions of normal vectors about (0.7, 0, 0.7). More of them are
+# above the plane z = 0 than below.
 
 data = projected_normal_sphere(np.random.default_rng(0), 1000, means=((0.7, 0.0, 0.7),))
 config = im.FitConfig(
-    zero_set=im.ManifoldConfig(restarts=2, warmup_steps=1000, num_steps=600),
-    likelihood=im.LikelihoodConfig(members=2, num_steps=300, kernel=False),
+    zero_set=im.ManifoldConfig(hidden=(48, 48), restarts=2, warmup_steps=600, num_steps=300),
+    likelihood=im.LikelihoodConfig(members=2, num_steps=200, kernel=False),
     manifold="zero-set",
 )
 model = im.fit(jax.random.key(0), data, 1, config).model
 
 # %%
-# What was measured, and its noise. A model's ``mdf`` and ``energy`` take standardised points; ``model.scaling`` takes these
-# back to the units of the data, in which the misfit is.
+# A model's ``mdf`` and ``energy`` take standardised points; ``model.scaling`` takes these back to the units of the
+# data, in which the misfit is. The energy of the posterior is the sum of both.
 
 measured, noise = np.array([0.5, 0.4]), 0.15  # m
-
-
-def misfit(point):
-    """Minus the log-likelihood of a place, (3,) to ()."""
-    return jnp.sum(((point[:2] - measured) / noise) ** 2) / 2
-
-
-def energy(model, z):
-    """Minus the log-posterior at a standardised point of M, (3,) to ()."""
-    return model.energy(z) + misfit(model.scaling.data_point(z))
-
+misfit = lambda point: jnp.sum(((point[:2] - measured) / noise) ** 2) / 2
+energy = jax.tree_util.Partial(lambda model, z: model.energy(z) + misfit(model.scaling.data_point(z)), model)
 
 # %%
-# Two parts of M fit, one above and one below. With the model's charts the chains also propose fresh points of M, so that
-# they cross from one to the other. The step size is given here; ``num_warmup`` would find one.
+# Two parts of M fit, one above and one below. With the model's charts the chains also propose fresh points of M, so
+# that they cross from one to the other. The step size is given here; ``num_warmup`` would find one.
 
-manifold = model.manifold
-posterior_energy = jax.tree_util.Partial(energy, model)
-sampler = im.mcmc.ConstrainedHMC(
-    manifold.mdf, posterior_energy, step_size=0.25, box=manifold.box, atlas=manifold.atlas, num_steps=3
-)
-chains = im.mcmc.run(jax.random.key(1), sampler, manifold.anchors[:100], 550)
-found = im.mcmc.summary(chains._replace(positions=chains.positions[50:]))
-print(found)
+M = model.manifold
+sampler = im.mcmc.ConstrainedHMC(M.mdf, energy, step_size=0.25, box=M.box, atlas=M.atlas, num_steps=3)
+chains = im.mcmc.run(jax.random.key(1), sampler, M.anchors[:100], 550)
+chains = chains._replace(positions=chains.positions[50:])
+print(found := im.mcmc.summary(chains))
 assert found.r_hat.max() < 1.05
-posterior = model.scaling.restore(chains.positions[50:].reshape(-1, 3))
+posterior = model.scaling.restore(chains.positions.reshape(-1, 3))
 assert np.abs(np.linalg.norm(posterior, axis=1) - 1).max() < 0.05
 
 # %%
-# The same by other means: independent draws of the prior, weighted by the likelihood. That takes many where few of them fit.
+# The same by other means: independent draws of the prior, weighted by the likelihood. That takes many where few of
+# them fit.
 
 prior = im.sample(jax.random.key(2), model, 50_000).points
 weights = np.exp(-jax.vmap(misfit)(prior))
 weights /= weights.sum()
 print(f"weights are worth {1 / np.sum(weights**2):.0f} of {len(prior):,} draws")
-for name, of in {
-    "P(z > 0)": lambda x: x[:, 2] > 0,
-    "mean of x": lambda x: x[:, 0],
-    "mean of y": lambda x: x[:, 1],
-}.items():
-    by_chains, by_weights = of(posterior).mean(), weights @ of(prior)
-    print(f"{name}: {by_chains:.3f} by chains, {by_weights:.3f} by weights; {of(prior).mean():.3f} of the prior")
-    assert abs(by_chains - by_weights) < 0.05
+above = np.mean(prior[:, 2] > 0), np.mean(posterior[:, 2] > 0), weights @ (prior[:, 2] > 0)
+print("z > 0: {:.3f} of the prior; of the posterior {:.3f} by chains, {:.3f} by weights".format(*above))
+assert abs(above[1] - above[2]) < 0.05
 
 # %%
 # The prior knows which side is likelier, the observation does not.
@@ -86,12 +70,10 @@ space.plot(*np.tile(measured[:, None], 2), [-1.3, 1.3], color="#d1495b", label="
 space.set(xlabel="x (m)", ylabel="y (m)", zlabel="z (m)", xticks=[-1, 0, 1], yticks=[-1, 0, 1], zticks=[-1, 0, 1])
 space.set_aspect("equal")
 space.view_init(15, 30)
-bins = np.linspace(-1.05, 1.05, 43)
-marginal.hist(prior[:, 2], bins, density=True, color="0.65", alpha=0.6, label="prior")
-marginal.hist(posterior[:, 2], bins, density=True, color="C0", alpha=0.5, label="posterior, chains")
-marginal.hist(
-    prior[:, 2], bins, density=True, weights=weights, histtype="step", color="black", label="posterior, weights"
-)
+hist = lambda draws, **style: marginal.hist(draws[:, 2], np.linspace(-1.05, 1.05, 43), density=True, **style)
+hist(prior, color="0.65", alpha=0.6, label="prior")
+hist(posterior, color="C0", alpha=0.5, label="posterior, chains")
+hist(prior, weights=weights, histtype="step", color="black", label="posterior, weights")
 marginal.set(xlabel="z (m)", ylabel="density per m")
 marginal.legend(loc="upper left", frameon=False)
 figure.legend(*space.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, markerscale=3)

@@ -1,9 +1,9 @@
 """A manifold of images
 ====================
 
-Handwritten digits fill few of the 784 dimensions of an image. A network that is loaded here learned them as a manifold M
-of 16 dimensions, the zeros of 768 equations. Noisy digits are brought back to M, and digits are turned into others along
-it. Run this in a clone of the repository, which holds the network and how it was trained.
+Handwritten digits fill few of the 784 dimensions of an image. A network that is loaded here learned them as a manifold
+M of 16 dimensions, the zeros of 768 equations. Noisy digits are brought back to M, and digits are turned into others
+along it. Run this in a clone of the repository, which holds the network and how it was trained.
 """
 
 import jax
@@ -52,9 +52,9 @@ denoised = show(np.stack([digits, noisy, found.position]), ["test digit", "with 
 plt.show()
 
 # %%
-# The straight line in pixels between two digits shows both at once. Its points are projected to M, and then again and again
-# moved to the middle between their neighbours and projected, so that the path along M becomes short. On it strokes move,
-# which in the straight line fade in and out. Not every image in between is a digit.
+# The straight line in pixels between two digits shows both at once. Its points are projected to M, and then again and
+# again moved to the middle between their neighbours and projected, so that the path along M becomes short. On it
+# strokes move, which in the straight line fade in and out. Not every image in between is a digit.
 
 share = np.linspace(0, 1, 10)[:, None]
 rows, names = [], []

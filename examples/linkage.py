@@ -1,9 +1,9 @@
 """What a robot can do
 ===================
 
-A five-bar robot has two motors, 3 dm apart. Each turns a crank of 1 dm, and two rods of 1.8 dm join the cranks' ends to
-one tool. Its configurations are the zeros of four equations in six coordinates: a surface, written down and not learned.
-The figures show a dozen of its points and where the tool can be.
+A five-bar robot has two motors, 3 dm apart. Each turns a crank of 1 dm, and two rods of 1.8 dm join the cranks' ends
+to one tool. Its configurations are the zeros of four equations in six coordinates: a surface, written down and not
+learned. The figures show a dozen of its points and where the tool can be.
 """
 
 import jax
@@ -30,10 +30,10 @@ print(im.describe(found))
 assert found.betti == (1, 4, 1)
 
 # %%
-# The rods are too short to close the chain at every pair of crank angles. Where they do, the tool is on one side or the
-# other of the line through the cranks' ends: two tori, each with a hole where the rods would have to be longer, joined
-# along the rim of the hole, where the rods are in line. That is a surface of genus 2. The robot can bring the tool from
-# one side to the other, but only through a configuration in which the rods are in line.
+# The rods are too short to close the chain at every pair of crank angles. Where they do, the tool is on one side or
+# the other of the line through the cranks' ends: two tori, each with a hole where the rods would have to be longer,
+# joined along the rim of the hole, where the rods are in line. That is a surface of genus 2. The robot can bring the
+# tool from one side to the other, but only through a configuration in which the rods are in line.
 #
 # Points of the pool are independent, and uniform on the surface when weighted by the area that each stands for.
 

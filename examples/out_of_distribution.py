@@ -1,9 +1,9 @@
 """Two ways not to belong
 ======================
 
-A point may be unusual in two ways: it is off the manifold M that data lie on, or it is on M where data are rare. A learned
-model has a score for either, the distance from M and the log-density at the nearest point of M. The figure shows that
-each score finds its own kind.
+A point may be unusual in two ways: it is off the manifold M that data lie on, or it is on M where data are rare. A
+learned model has a score for either, the distance from M and the log-density at the nearest point of M. The figure
+shows that each score finds its own kind.
 """
 
 import jax
@@ -12,11 +12,10 @@ import numpy as np
 
 import implicit_manifolds as im
 from implicit_manifolds.datasets.synthetic import von_mises_torus
-from implicit_manifolds.metrics.detection import auc
 
 # %%
-# Data are on a torus of radius 3 and tube 1, most of them about its outermost point at (4, 0, 0), and were measured with a
-# noise of 0.02 in each coordinate.
+# Data are on a torus of radius 3 and tube 1, most of them about its outermost point at (4, 0, 0), and were measured
+# with a noise of 0.02 in each coordinate.
 
 rng = np.random.default_rng(0)
 
@@ -34,8 +33,8 @@ config = im.FitConfig(
 model = im.fit(jax.random.key(0), measured(2000), 1, config).model
 
 # %%
-# Fresh points of three kinds: usual ones; rare ones, mirrored to the far side of the torus; and ones off M, moved by 0.3 in
-# a random direction. ``log_density`` gives both scores.
+# Fresh points of three kinds: usual ones; rare ones, mirrored to the far side of the torus; and ones off M, moved by
+# 0.3 in a random direction. ``log_density`` gives both scores.
 
 moves = rng.normal(size=(500, 3))
 moves *= 0.3 / np.linalg.norm(moves, axis=1, keepdims=True)
@@ -45,7 +44,9 @@ assert all(found.converged.all() for found in scored.values())
 scores = {"distance": {}, "-log density": {}}
 for kind, found in scored.items():
     scores["distance"][kind], scores["-log density"][kind] = found.distance, -found.log_density
-chances = {(name, kind): auc(of["usual"], of[kind]) for name, of in scores.items() for kind in ("rare", "off M")}
+chances = {
+    (name, kind): np.mean(of["usual"][:, None] < of[kind]) for name, of in scores.items() for kind in ("rare", "off M")
+}
 for (name, kind), chance in chances.items():
     print(f"a point that is {kind} has a greater {name} than a usual one in {chance:.0%} of pairs")
 assert chances["distance", "off M"] > 0.85
@@ -53,8 +54,8 @@ assert chances["-log density", "rare"] > 0.85
 assert abs(chances["-log density", "off M"] - 0.5) < 0.1
 
 # %%
-# The density is blind to what is off M, because it is that of the nearest point of M. Rare points are a little farther from M
-# than usual ones, for where data are rare M itself is less well known.
+# The density is blind to what is off M, because it is that of the nearest point of M. Rare points are a little farther
+# from M than usual ones, for where data are rare M itself is less well known.
 
 figure, (plane, curves) = plt.subplots(1, 2, figsize=(8, 3.9), layout="constrained")
 for (kind, found), color in zip(scored.items(), ("0.6", "C0", "C1"), strict=True):
