@@ -8,7 +8,16 @@ import jax
 import jaxtyping
 import pytest
 
-from implicit_manifolds import EnergyConfig, FitConfig, InputError, ManifoldConfig, baselines, fit, sample
+from implicit_manifolds import (
+    EnergyConfig,
+    FitConfig,
+    InputError,
+    LikelihoodConfig,
+    ManifoldConfig,
+    baselines,
+    fit,
+    sample,
+)
 from implicit_manifolds.choices import Choices, check_choice
 from implicit_manifolds.datasets.earth import load_earth
 from implicit_manifolds.datasets.images import load_images
@@ -68,6 +77,7 @@ def test_nothing_chosen_and_copies_with_other_fields_are_taken():
     ("make", "said"),
     [
         (partial(ManifoldConfig, restarts=0), "restarts is 0; it must be a finite number of at least 1"),
+        (partial(LikelihoodConfig, members=1), "members is 1; it must be at least 2"),
         (partial(ManifoldConfig, num_steps=0), "num_steps is 0"),
         (partial(ManifoldConfig, hidden=(8, 0)), "hidden is 0"),
         (partial(EnergyConfig, learning_rate=float("nan")), "learning_rate is nan"),

@@ -13,6 +13,7 @@ from flax import nnx
 
 from .._loops import over_points
 from .._types import Array, Float, Int, RandomKey, select
+from ..errors import InputError
 from ..networks.energy import FourierEnergy
 from ..training.config import Network, TrainingConfig
 from ..training.objective import Terms
@@ -27,6 +28,12 @@ class MembersConfig(TrainingConfig):
     bandwidths: tuple[float, ...] = (0.5, 1.0, 2.0)  # of the features, in radians per standard unit
     members: int = 4  # each stopped early on a fold that it does not see
     network: Network = field(default=None, repr=False)  # E, (n,) to (), in place of one on Fourier features
+
+    def __post_init__(self) -> None:
+        """One alone would train on no fold."""
+        super().__post_init__()
+        if self.members < 2:
+            raise InputError(f"members is {self.members}; it must be at least 2, each of which sees what others do not")
 
 
 class FoldedPoints(NamedTuple):
