@@ -54,18 +54,18 @@ assert apart < 0.1
 # %%
 # Samples of both spheres in grey, and the circle in the colours of its density.
 
-figure = plt.figure(figsize=(8, 4.4), layout="constrained")
+figure = plt.figure(figsize=(8, 4.8), layout="constrained")
 space, plane = figure.add_subplot(1, 2, 1, projection="3d"), figure.add_subplot(1, 2, 2)
 for model, grey in ((above, "0.65"), (below, "0.45")):
     space.scatter(*im.sample(jax.random.key(3), model, 1500).points.T, color=grey, s=2, linewidths=0)
 image = space.scatter(*ring.T, c=learned, s=25, linewidths=0, vmin=0, depthshade=False)
 space.set(xlabel="$x_0$", ylabel="$x_1$", zlabel="$x_2$", xticks=[-1, 0, 1], yticks=[-1, 0, 1], zticks=[-1, 0, 1])
-space.set_box_aspect((2, 2, 3), zoom=0.9)
+space.set_box_aspect((2, 2, 3), zoom=0.95)
 space.view_init(20, -65)
-figure.colorbar(image, ax=space, label="density (1 / unit of length)", location="bottom", shrink=0.8)
+figure.colorbar(image, ax=space, label="density (1 / unit of length)", location="bottom", shrink=0.7, pad=0.1)
 plane.plot(np.degrees(angle), true, color="black", label="truth")
 plane.plot(np.degrees(angle), learned, color="#21918c", linestyle="--", linewidth=2, label="learned")
 plane.set(xlabel="angle along the circle (degrees)", ylabel="density (1 / unit of length)", ylim=(0, None))
-plane.set(xticks=np.arange(-180, 181, 90), title="along the circle")
+plane.set(xticks=np.arange(-180, 181, 90), title="density along the circle")
 plane.legend(frameon=False)
 plt.show()

@@ -24,8 +24,8 @@ places = np.random.default_rng(0).permutation(np.column_stack([longitude, latitu
 held_out, places = np.split(places, [len(places) // 5])
 
 # %%
-# Longitudes jump at the date line and mean nothing at the poles, so no density is learned in degrees: each place becomes
-# a unit vector. A zero set closes over the oceans, where there are no floods.
+# Longitudes jump at the date line and mean nothing at the poles, so no density is learned in degrees: each place
+# becomes a unit vector. A zero set closes over the oceans, where there are no floods.
 
 globe = im.coordinates_of(["longitude", "latitude"], places, lonlat=["longitude", "latitude"])
 config = im.FitConfig(

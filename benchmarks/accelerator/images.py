@@ -45,7 +45,7 @@ def updates(large: bool) -> Iterator[Measurement]:
 
 
 def _plane(scale: Scale):
-    images = load_images("mnist")[0]
+    images = load_images("mnist", count=SETTINGS[scale].images)[0]
     return images, start_as_plane(constraints(jax.random.key(0), SETTINGS[scale]), images)
 
 
@@ -80,7 +80,7 @@ def _short(settings: Settings) -> Settings:
 
 
 def _training(settings: Settings) -> dict[str, Any]:
-    images, key = load_images("mnist")[0][: settings.images], jax.random.key(0)
+    images, key = load_images("mnist", count=settings.images)[0], jax.random.key(0)
     model = fit_image_model("ebim", key, images, settings)
     drawn = model.draw(jax.random.fold_in(key, 1), settings.samples, model.age)
     seconds = {f"{step}_s": round(float(history.seconds.sum()), 1) for step, history in model.histories.items()}

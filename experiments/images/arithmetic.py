@@ -57,8 +57,7 @@ def run_arithmetic(options: ArithmeticOptions) -> dict[str, Any]:
     path = options.out / f"{stem}.json"
     claim_file(path, options.replace)
     settings, key = SETTINGS[options.scale], jax.random.key(options.seed)
-    images, labels = load_images("mnist")
-    images, labels = images[: settings.images], labels[: settings.images]
+    images, labels = load_images("mnist", count=settings.images)
     sets = [images[np.isin(labels, pair)] for pair in PAIRS]
     fit_keys, draw_keys = derived_keys(key, 2), derived_keys(jax.random.fold_in(key, 2), 3)
     mdfs = []

@@ -52,7 +52,7 @@ def run_chains(options: ChainOptions) -> list[dict[str, Any]]:
     """A line for each solver and step length, written to a JSON file beside the model's, and the picture."""
     settings, name = SETTINGS[options.scale], stem(ImageOptions(options.data, "ebim", options.scale, options.seed))
     mdf, energy = load_ebim(options.runs / name, settings)
-    noise = normal_noise(load_images(options.data)[0][: settings.images], COMPONENTS)
+    noise = normal_noise(load_images(options.data, count=settings.images)[0], COMPONENTS)
     starts, _ = start_on(mdf, noise, jax.random.key(options.seed), options.walkers)
     walks: Any = chains(mdf, starts, settings).sampler(energy)
     every, lines = max(1, options.steps // (FRAMES - 1)), []

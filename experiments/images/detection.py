@@ -47,8 +47,8 @@ def run_ood(options: OodOptions) -> dict[str, Any]:
     """The AUC of every score against every kind of image, written to a JSON file beside the model's."""
     name = stem(ImageOptions(options.data, "ebim", options.scale, options.seed))
     mdf, energy = load_ebim(options.runs / name, SETTINGS[options.scale])
-    images = load_images(options.data)[0]
-    typical = scores(mdf, energy, images[: options.count])
+    images = load_images(options.data, count=options.count)[0]
+    typical = scores(mdf, energy, images)
     inside, *others = kinds(options)
     found = {kind: combined(scores(mdf, energy, points), typical) for kind, points in [inside, *others]}
     table: dict[str, Any] = {
@@ -64,7 +64,7 @@ def run_ood(options: OodOptions) -> dict[str, Any]:
 def kinds(options: OodOptions) -> list[tuple[str, np.ndarray]]:
     """Named sets of images (count, 784), first those that belong."""
     other: ImageData = "mnist" if options.data == "fashion_mnist" else "fashion_mnist"
-    inside, outside = (load_images(name, "test")[0][: options.count] for name in (options.data, other))
+    inside, outside = (load_images(name, "test", options.count)[0] for name in (options.data, other))
     random = np.random.default_rng(options.seed)
     turned = np.rot90(inside.reshape(-1, 28, 28), axes=(1, 2)).reshape(inside.shape)
     noisy = np.clip(inside + NOISE * random.normal(size=inside.shape), 0, 1).astype(np.float32)

@@ -72,7 +72,7 @@ def run_images(options: ImageOptions) -> dict[str, Any]:
     if options.fid_weights is not None:
         check_weights(options.fid_weights)
     settings, key = SETTINGS[options.scale], jax.random.key(options.seed)
-    images = load_images(options.data)[0][: settings.images]
+    images = load_images(options.data, count=settings.images)[0]
     test = load_images(options.data, "test")[0]
     checkpoints = None
     if options.checkpoints is not None:

@@ -136,9 +136,15 @@ def meanings() -> list[Input]:
     chosen = ["--columns", "phi,psi", *DEGREES]
     matrix = ["--rotation-matrix", "r11,r12,r13,r21,r22,r23,r31,r32,r33"]
     return [
-        Input("two angles in degrees, unsaid", file("t.csv", angles), fit("t.csv"), 0, "advice: .*angle"),
+        Input(
+            "two angles in degrees that fill the plane, unsaid",
+            file("t.csv", angles),
+            fit("t.csv"),
+            2,
+            "advice: .*angle",
+        ),
         Input("the same, `--angles deg`", file("t.csv", angles), fit("t.csv", *chosen), 0, "codimension 2"),
-        Input("longitude and latitude, unsaid", file("t.csv", globe), fit("t.csv"), 0, "advice: .*lonlat"),
+        Input("longitude and latitude, unsaid", file("t.csv", globe), fit("t.csv"), 2, "advice: .*lonlat"),
         Input(
             "the same, `--lonlat lon,lat`",
             file("t.csv", globe),

@@ -15,7 +15,6 @@ from implicit_manifolds.errors import DataUnavailable
     [
         ("mnist", "train", 4, [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949], 0.1307),
         ("mnist", "test", 2, [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009], 0.1325),
-        ("fashion_mnist", "train", 2, [6000] * 10, 0.2860),
         ("fashion_mnist", "test", 4, [1000] * 10, 0.2868),
     ],
 )
@@ -39,7 +38,7 @@ def test_without_the_loader_or_the_images_a_sentence_says_what_to_do(tmp_path, m
 
 @pytest.mark.parametrize(("name", "least"), [("mnist", 0.98), ("fashion_mnist", 0.85)])
 def test_the_classifiers_that_judge_images_know_those_of_the_test(real_data, name, least):
-    images, labels = (rows[:2000] for rows in load_images(name, "test"))
+    images, labels = load_images(name, "test", 2000)
     found = jax.jit(jax.vmap(load_lenet(name)))(images).argmax(axis=1)
     # Of 2,000 the standard error is .003 for digits, .008 for garments.
     assert (found == labels).mean() > least - 0.02
