@@ -26,8 +26,8 @@ config = im.FitConfig(
 sphere = im.fit(jax.random.key(0), points, 1, config).model
 
 # %%
-# `translate` moves manifold and density as one, and `intersect` has the constraints of both models. Two unit spheres,
-# half a radius above and below the origin, meet in a circle of radius √0.75.
+# ``translate`` moves manifold and density as one, and ``intersect`` has the constraints of both models. Two unit
+# spheres, half a radius above and below the origin, meet in a circle of radius √0.75.
 
 shift = np.array([0.0, 0.0, 0.5])
 above, below = im.translate(sphere, shift), im.translate(sphere, -shift)

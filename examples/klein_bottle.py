@@ -24,9 +24,7 @@ points = np.column_stack([ring * np.cos(u), ring * np.sin(u), np.sin(v) * np.cos
 # %%
 # Neither the codimension nor the form of the manifold M is given.
 
-config = im.FitConfig(
-    likelihood=im.LikelihoodConfig(members=2, num_steps=100, pool_size=1000, held_out=4000, kernel=False)
-)
+config = im.FitConfig(likelihood=im.LikelihoodConfig(members=2, num_steps=100, pool_size=1000, kernel=False))
 fit = im.fit(jax.random.key(0), points, None, config)
 model = fit.model
 print(fit.dimension)
@@ -59,14 +57,15 @@ print(f"M to the true bottle, whose tube has radius 1: {off.mean():.4f} on avera
 assert off.mean() < 0.005
 
 # %%
-# The projection, from two sides. On the left of the ring, where :math:`x_0` is least, the tube is flat: sheets lie on
-# each other that differ in the fourth coordinate.
+# The projection, from two sides. Where :math:`x_0` is least the tube is flat: two sheets lie on each other there that
+# differ in the fourth coordinate.
 
 figure, panels = plt.subplots(1, 2, figsize=(8, 4.2), subplot_kw={"projection": "3d"}, layout="constrained")
 for axes, azimuth in zip(panels, (-70, 110), strict=True):
     drawn = axes.scatter(*x[:, :3].T, c=x[:, 3], s=4, linewidths=0, depthshade=False)
-    axes.set(xlabel="$x_0$", ylabel="$x_1$", zlabel="$x_2$", zticks=[-1, 0, 1])
-    axes.set_box_aspect((3, 3, 1), zoom=1.05)
+    axes.set(xlabel="$x_0$", ylabel="$x_1$", zlabel="$x_2$", xticks=[-2, 0, 2], yticks=[-2, 0, 2], zticks=[-1, 0, 1])
+    axes.zaxis.labelpad = -1
+    axes.set_box_aspect((3, 3, 1), zoom=0.93)
     axes.view_init(40, azimuth)
 figure.colorbar(drawn, ax=panels, label="$x_3$", location="bottom", shrink=0.6, aspect=40)
 plt.show()

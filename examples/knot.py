@@ -68,7 +68,8 @@ panels[0].scatter(*points.T, s=6, color="#d1495b", linewidths=0, depthshade=Fals
 drawn = panels[1].scatter(*curve[even].T, c=density[even], s=10, linewidths=0, vmin=0, depthshade=False)
 for axes, title in zip(panels, ("points", "learned curve"), strict=True):
     axes.set(title=title, xlabel="$x_0$", ylabel="$x_1$", zlabel="$x_2$", zticks=[-1, 0, 1])
-    axes.set_box_aspect(np.ptp(curve, axis=0), zoom=0.9)
+    axes.zaxis.labelpad = -1
+    axes.set_box_aspect(np.ptp(curve, axis=0), zoom=0.82)
     axes.view_init(55, -60)
 figure.colorbar(drawn, ax=panels, label="density (1 / unit of length)", location="bottom", shrink=0.6, aspect=40)
 plt.show()

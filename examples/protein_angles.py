@@ -39,7 +39,7 @@ print(f"samples: the radii of both circles are 1 up to {off.max():.3f}, on avera
 assert off.mean() < 0.005
 
 # %%
-# `restore` takes samples back to degrees, and `log_density_by_coordinates` gives the density by the measure of the
+# ``restore`` takes samples back to degrees, and ``log_density_by_coordinates`` gives the density by the measure of the
 # angles, per square radian, whose integral over the square is one.
 
 samples = torus.restore(drawn.points)

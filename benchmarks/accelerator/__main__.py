@@ -1,9 +1,9 @@
 """The library on whatever device JAX finds: `python -m benchmarks.accelerator --minutes 9 --out DIR`.
 
-Bandwidth; exact laws, by the precision of products; constrained Langevin and HMC chains with the bytes that they move;
-BlackJAX's HMC in a chart and with a soft constraint beside them; a fit; updates of the paper's image models, and
-a short training of them with a grid of samples. Every figure is written when it is had, and a second run takes those that are
-missing, in at most so many minutes, of which each part has a share. On a CPU sizes are small.
+Bandwidth; exact laws, by the precision of products; constrained Langevin and HMC chains with the bytes that they
+move; BlackJAX's HMC in a chart and with a soft constraint beside them; a fit; updates of the paper's image models,
+and a short training of them with a grid of samples. Every figure is written when it is had, and a second run takes
+those that are missing, in at most so many minutes, of which each part has a share. On a CPU sizes are small.
 """
 
 import time
