@@ -8,7 +8,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "docs"), str(ROOT)]
-os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("TQDM_DISABLE", "1")
 # As in the tests: examples take longer to compile than to run.
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_parallel_codegen_split_count=1 --xla_llvm_disable_expensive_passes=true")
@@ -20,7 +19,7 @@ project = "implicit_manifolds"
 author = copyright = "the implicit_manifolds authors"
 version = release = version_of("implicit-manifolds")
 
-extensions = ["site_parts", "myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+extensions = ["site_parts", "myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 extensions += ["sphinx_gallery.gen_gallery", "sphinx_copybutton"]
 exclude_patterns = ["gallery/*.ipynb", "gallery/*.py", "requirements.txt"]
 html_theme = "furo"
@@ -28,7 +27,6 @@ html_title = f"implicit_manifolds {version}"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 
-myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_timeout = 600
@@ -52,4 +50,5 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "min_reported_time": 3600,
     "download_all_examples": False,
+    "parallel": min(2, os.cpu_count() or 1),  # each has a process of its own, some of gigabytes
 }

@@ -32,6 +32,8 @@ def scrape(block, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> s
 
 def plain_docstring(app, what: str, name: str, thing, options, lines: list[str]) -> None:
     """Docstrings are plain text, in which backticks are code: signs of formulas mean nothing to a page."""
+    if lines and lines[0].startswith("Alias for field number"):
+        lines.clear()
     for index, line in enumerate(lines):
         if not line.lstrip().startswith((">>>", "...")):
             pieces = re.split(r"(`[^`]+`)", line)
