@@ -58,18 +58,19 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Run all, and write results and page."""
+    """Run them, and write results and page; rows that are not run stay as they were."""
     given = [*readable(), *columns(), *meanings(), *extremes()]
     given += [] if options.cases is None else cases(options.cases)
-    found = []
+    found = {row["input"]: row for row in json.loads(RESULTS.read_text())} if RESULTS.exists() else {}
     for row in given:
         if options.only in row.what:
-            found.append(happens(row))
-            print(json.dumps(found[-1]), flush=True)
-    if not options.only:
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-        replace_between_marks(PAGE, "inputs", table(found))
-    sys.exit(not all(row["right"] for row in found))
+            found[row.what] = happens(row)
+            print(json.dumps(found[row.what]), flush=True)
+    names = [row.what for row in given] + [name for name in found if name.startswith("case ")]
+    kept = [found[name] for name in dict.fromkeys(names) if name in found]
+    RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
+    replace_between_marks(PAGE, "inputs", table(kept))
+    sys.exit(not all(row["right"] for row in kept))
 
 
 def table(found: list[dict[str, Any]]) -> str:
