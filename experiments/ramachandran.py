@@ -27,6 +27,10 @@ from implicit_manifolds.datasets.proteins import load_ramachandran
 
 PAGE = Path(__file__).parents[1] / "docs" / "amino_acids.md"
 FOLDER = CELLS / "ramachandran"
+ROUNDED = 0.01
+"""Radians to which the angles of proteins are rounded; noise of that width is added."""
+HELD = 1000
+"""Rows that choose the kernels' widths, at most."""
 RNA = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "chi")
 Data = Literal["general", "glycine", "proline", "pre_pro", "rna"]
 
@@ -44,7 +48,9 @@ def degrees_of(data: Data) -> tuple[tuple[str, ...], np.ndarray]:
     """Names of the angles, and rows of them in degrees."""
     if data == "rna":
         return RNA, np.degrees(load_rna()[0])
-    return ("phi", "psi"), np.degrees(load_ramachandran(data))
+    rows = load_ramachandran(data)
+    # Else a density could have atoms: rows that repeat others on the lattice of their rounding.
+    return ("phi", "psi"), np.degrees(rows + np.random.default_rng(0).uniform(-ROUNDED / 2, ROUNDED / 2, rows.shape))
 
 
 def write_table(path: Path, names: tuple[str, ...], rows: np.ndarray) -> None:
@@ -64,8 +70,7 @@ def run(options: Options) -> None:
             found = by_command(Path(folder), names, train, test, options.seed)
         embedded = [on_circles(np.radians(part)) for part in (train, held, test)]
         given = kernels.flat_torus(len(names))
-        centres, inner = embedded[0], (embedded[0], embedded[1])
-        beside = kernels.judged(given, centres, inner, embedded[2])
+        beside = kernels.judged(given, embedded[0], (embedded[0], embedded[1][:HELD]), embedded[2])
         told = {"data": options.data, "seed": options.seed, "rows": len(rows), **made_by(), **found}
         path = cell_path(FOLDER, options.data, seed=options.seed)
         path.parent.mkdir(parents=True, exist_ok=True)
