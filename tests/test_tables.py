@@ -72,6 +72,7 @@ def test_equal_points_have_equal_folds_wherever_they_are_met():
     assert np.abs(np.bincount(fold) / 4000 - 0.25).max() < 4 * np.sqrt(0.1875 / 4000)
 
 
+@pytest.mark.slow
 def test_a_fit_to_a_memory_map_sees_what_its_sample_does_not(tmp_path, monkeypatch, quick):
     monkeypatch.setattr(tables, "MOST_HELD", 500)
     np.save(tmp_path / "ring.npy", ring(5000))

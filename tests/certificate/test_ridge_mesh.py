@@ -50,6 +50,7 @@ def test_a_sphere_is_closed_whatever_the_signs_of_its_normals():
     np.testing.assert_allclose(np.linalg.norm(mesh.vertices, axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_strip_with_a_half_turn_has_one_edge_and_euler_characteristic_zero():
     around, across = np.random.default_rng(0).uniform([0, -WIDE], [2 * np.pi, WIDE], (20_000, 2)).T
     far = 1 + across * np.cos(around / 2)

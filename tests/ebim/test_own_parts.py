@@ -101,6 +101,7 @@ def test_what_goes_on_beyond_the_points_is_told_and_a_box_is_kept_to(quick):
     assert volume(pool).value * np.exp(im.log_volume_scale(model, pool.points)) == pytest.approx(6 * np.pi, rel=0.01)
 
 
+@pytest.mark.slow
 def test_own_networks_and_optimisers_train_and_come_back_from_disk(quick, known, tmp_path):
     angle = np.random.default_rng(0).uniform(-np.pi, np.pi, 300)
     ring = np.column_stack([np.cos(angle), np.sin(angle)])

@@ -161,6 +161,7 @@ def test_a_hole_that_is_hardly_chance_is_told():
         warn_of_holes(jax.random.key(1), manifold, _sphere_without_cap(0.35))
 
 
+@pytest.mark.slow
 def test_a_field_that_goes_on_over_an_abrupt_hole_is_trained_to_end_there():
     points = jnp.asarray(_sphere_without_cap(0.7), jnp.float32)
     box = Box(-1.5 * jnp.ones(3), 1.5 * jnp.ones(3))

@@ -158,6 +158,7 @@ def _drifting(x):
     return (size - 1) * unit + 0.04 * jnp.exp(-0.5 * (unit[1] / 0.03) ** 2) * jnp.array([-unit[1], unit[0]])
 
 
+@pytest.mark.slow
 def test_parts_are_not_joined_by_what_lies_beyond_the_domain_of_the_field():
     angle = np.linspace(0, 2 * np.pi, 60, endpoint=False) + 0.05
     anchors = jnp.asarray(np.column_stack([np.cos(angle), np.sin(angle)]), jnp.float32)
