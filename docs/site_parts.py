@@ -1,7 +1,6 @@
 """What the site needs of its own: figures that no window holds, docstrings as they are here, and a check of names."""
 
 import importlib
-import inspect
 import re
 from typing import Any
 
@@ -51,7 +50,7 @@ def public_names() -> set[str]:
         module = importlib.import_module("implicit_manifolds" + suffix)
         for name, value in vars(module).items():
             ours = getattr(value, "__module__", "").startswith("implicit_manifolds")
-            if not name.startswith("_") and callable(value) and ours and not inspect.ismodule(value):
+            if not name.startswith("_") and callable(value) and ours:
                 names.add(f"{module.__name__}.{name}")
     return names
 
