@@ -13,6 +13,14 @@ def check_key(key) -> None:
         raise InputError(f"the key is {key!r}; give a random key of JAX, such as jax.random.key(0)")
 
 
+def key_or_seed(key) -> RandomKey:
+    """The random key given, or that of an integer seed. Raises InputError for anything else."""
+    if isinstance(key, int | np.integer) and not isinstance(key, bool):
+        return jax.random.key(int(key))
+    check_key(key)
+    return key
+
+
 def host_generator(key: RandomKey, *words: int) -> np.random.Generator:
     """A NumPy generator that depends on the key and on further non-negative integers alone."""
     return np.random.default_rng([*np.asarray(jax.random.key_data(key)).ravel(), *words])

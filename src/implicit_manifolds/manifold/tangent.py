@@ -18,6 +18,7 @@ from jax.scipy.sparse.linalg import cg
 from jax.tree_util import Partial
 
 from .._types import MDF, Array, Bool, Float, Residual, Vector, relative_tolerance
+from ..errors import InputError
 from .triangular import gram_cholesky, lower_solve, upper_solve
 
 DENSE_MAX_CODIMENSION = 32
@@ -87,7 +88,8 @@ def codimension_of(mdf: MDF, point: Float[Array | np.ndarray, " n"]) -> int:
 def linearize(mdf: MDF, position: Vector, *, dense: bool | None = None) -> Linearization:
     """Linearise F at a point.
 
-    Nothing is raised: where J loses rank the factor holds NaN and solves that use it report failure.
+    Where J loses rank the factor holds NaN and solves that use it report failure. Raises InputError for an F that does
+    not return (k,).
 
     Arguments:
         mdf: F, a callable pytree, (n,) to (k,).
@@ -104,6 +106,10 @@ def linearize(mdf: MDF, position: Vector, *, dense: bool | None = None) -> Linea
     if isinstance(mdf, FramedMDF):
         return mdf.linearize(position)
     residual, pull_back = jax.vjp(mdf, position)
+    if residual.ndim != 1:
+        raise InputError(
+            f"F returns an array of shape {residual.shape}; let it return one of shape (k,), also for k = 1"
+        )
     codimension = residual.shape[0]
     if dense is None:
         dense = codimension <= DENSE_MAX_CODIMENSION

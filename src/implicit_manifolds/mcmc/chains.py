@@ -6,10 +6,14 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from .._devices import on_host, placed, replicated
+from .._loops import over_points
 from .._types import Array, Float, Int, RandomKey
+from ..manifold.algebra import pull_back
 from ..manifold.multipliers import residual_weights
+from ..manifold.projection import project
 from .outcome import Reason, inside
 from .phase_space import PhasePoint, reverse_floor
+from .reparametrised import reparametrisation
 from .sampler import AdjustedSampler, Sampler
 
 OFF = 50
@@ -102,7 +106,7 @@ def _start_faults(sampler, states: PhasePoint):
         excess = jnp.linalg.norm(residual_weights(at, sampler.tolerance) * at.residual)
         reach = jnp.maximum(1, jnp.linalg.norm(at.position))
         rounding = jnp.finfo(reach.dtype).eps * reach * jnp.max(at.row_norms)
-        has = inside(getattr(sampler, "box", None), at)
+        has = inside(getattr(sampler, "box", None), state.position, at.within)
         return excess, rounding, reverse_floor(at, sampler.tolerance), jnp.isfinite(state.potential), has
 
     return jax.vmap(one)(states)
@@ -144,3 +148,22 @@ def _spread_states(key, sampler, positions, mesh):
         )
     spread = placed(positions, NamedSharding(mesh, PartitionSpec(mesh.axis_names)))
     return initial_states(replicated(sampler, mesh), spread, replicated(key, mesh))
+
+
+def restarted(key: RandomKey, sampler: Sampler, positions, mesh: Mesh | None):
+    """States of chains that go on from `positions` (chains, n), where chains have been, with another sampler.
+
+    In other coordinates F counts as zero at another accuracy, and a step back to a point off M fails: so they are
+    brought onto M in those of the new sampler.
+    """
+    projected = over_points(_onto, (sampler.mdf, reparametrisation(sampler), sampler.tolerance), on_host(positions))
+    return _spread_states(key, sampler, projected, mesh)
+
+
+def _onto(tree, x):
+    mdf, change, tolerance = tree
+    if change is None:
+        found = project(mdf, x, tolerance)
+        return jnp.where(found.converged, found.position, x)
+    found = project(pull_back(mdf, change), change.inverse(x), tolerance)
+    return jnp.where(found.converged, change(found.position), x)

@@ -8,28 +8,24 @@ import jax.numpy as jnp
 
 from .._types import MDF, Array, Energy, Int, RandomKey, Scalar, Vector, select
 from ..box import Box
-from ..choices import Choices
 from ..manifold.multipliers import MultiplierSolver, quasi_newton
 from ..volumes.manifold import Atlas
 from .jumps import jump
-from .outcome import Reason, all_finite, inside
-from .phase_space import (
-    Measure,
-    PhasePoint,
-    geodesic_step,
-    initial_point,
-    iteration_cap,
-    phase_point,
-    reverse_tolerance,
-    tangent_normal,
-)
+from .leapfrog import Leap, hamiltonian, leapfrog
+from .outcome import Reason
+from .phase_space import Measure, PhasePoint, initial_point, on_manifold, tangent_normal
+from .plain import Target
+from .reparametrised import Bijection, inner_mdf
+
+TURNS = 24
+"""Binary digits of van der Corput's sequence that are used: after 16 million trajectories lengths come again."""
 
 
 class ConstrainedHMCInfo(NamedTuple):
     """What one proposal reports.
 
     acceptance_probability, 0 where the proposal could not be made or undone. energy_error: H' - H. residual_norm:
-    largest ‖F‖ that a forward solve ended with. iterations: of all solves. reverse_distance: farthest from its start
+    largest ‖F‖ that a forward solve left where it converged. iterations: of all solves. reverse_distance: farthest from its start
     that a leapfrog step ended when run backwards. reason: a `Reason`; the trajectory was taken where it is `ACCEPTED`.
     jump_probability: acceptance probability of the jump that followed, 0 without an atlas.
     """
@@ -43,17 +39,9 @@ class ConstrainedHMCInfo(NamedTuple):
     jump_probability: Scalar
 
 
-class _Trajectory(NamedTuple):
-    point: PhasePoint
-    reason: Int[Array, ""]
-    residual_norm: Scalar
-    iterations: Int[Array, ""]
-    reverse_distance: Scalar
-
-
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
-class ConstrainedHMC(Choices):
+class ConstrainedHMC(Target):
     """`num_steps` RATTLE steps of H = U + ½‖p‖², each checked to be reversible, and one Metropolis decision.
 
     p ← P(q)(c p + √(1-c²) ξ); each step p½ = p - (h/2) P∇U(q), q' = q + h p½ - J(q)ᵀμ with F(q') = 0,
@@ -90,6 +78,9 @@ class ConstrainedHMC(Choices):
     reverse_tolerance: Any = None
     box: Box | None = None
     atlas: Atlas | None = None
+    scale: Any = None
+    transform: Bijection | None = None
+    max_steps: Any = None
     num_steps: int = field(default=1, metadata={"static": True})
     measure: Measure = field(default="hausdorff", metadata={"static": True})
     use_gradient: bool = field(default=True, metadata={"static": True})
@@ -98,18 +89,19 @@ class ConstrainedHMC(Choices):
 
     def init(self, position: Vector, key: RandomKey | None = None) -> PhasePoint:
         """Start a chain at `position` (n,), which should lie on M, with a normal momentum, or none without a key."""
-        return initial_point(self, position, key)
+        turn = None if self.max_steps is None else jnp.zeros((), jnp.int32)
+        return initial_point(self, position, key, turn)
 
     def step(self, key: RandomKey, state: PhasePoint) -> tuple[PhasePoint, ConstrainedHMCInfo]:
         """One proposal of one chain, taken or not."""
         refresh_key, accept_key, jump_key = jax.random.split(key, 3)
         start = state._replace(momentum=_refreshed(self, refresh_key, state))
         end = _trajectory(self, start)
-        error = _hamiltonian(end.point) - _hamiltonian(start)
+        error = hamiltonian(end.point) - hamiltonian(start)
         made, reason = end.reason == Reason.ACCEPTED, end.reason
         for holds, otherwise in (
             (jnp.isfinite(error), Reason.NON_FINITE),
-            (inside(self.box, end.point.linearization), Reason.OUT_OF_BOUNDS),
+            (on_manifold(self, end.point), Reason.OUT_OF_BOUNDS),
         ):
             reason = jnp.where(made & ~holds, otherwise, reason)
             made &= holds
@@ -117,6 +109,7 @@ class ConstrainedHMC(Choices):
         accepted = jax.random.uniform(accept_key, (), probability.dtype) < probability
         reason = jnp.where(made & ~accepted, Reason.ENERGY, reason).astype(jnp.int32)
         moved = select(accepted, end.point, start._replace(momentum=-start.momentum))
+        moved = moved._replace(turn=None if moved.turn is None else moved.turn + 1)
         jump_probability = jnp.zeros_like(probability)
         if self.atlas is not None:
             moved, jump_probability = jump(jump_key, self, moved)
@@ -126,47 +119,42 @@ class ConstrainedHMC(Choices):
 
 
 def _refreshed(sampler: ConstrainedHMC, key: RandomKey, state: PhasePoint) -> Vector:
-    kept = jnp.asarray(sampler.persistence, state.position.dtype)
-    return kept * state.momentum + jnp.sqrt(1 - kept**2) * tangent_normal(key, sampler.mdf, state.linearization)
+    kept = jnp.asarray(sampler.persistence, state.momentum.dtype)
+    fresh = tangent_normal(key, inner_mdf(sampler), state.linearization)
+    return kept * state.momentum + jnp.sqrt(1 - kept**2) * fresh
 
 
-def _hamiltonian(point: PhasePoint) -> Scalar:
-    return point.potential + 0.5 * jnp.sum(point.momentum**2)
+def _trajectory(sampler: ConstrainedHMC, start: PhasePoint) -> Leap:
+    """All its leapfrog steps; a lane whose step fails stands still for the rest, where solves cost nothing."""
+    zero, none = jnp.zeros((), start.momentum.dtype), jnp.zeros((), jnp.int32)
+    carry = Leap(start, none, zero, none, zero)
+    if sampler.max_steps is None and sampler.num_steps == 1:
+        return _lengthened(sampler, carry)
+    return jax.lax.fori_loop(0, _count(sampler, start), lambda _, carry: _lengthened(sampler, carry), carry)
 
 
-def _trajectory(sampler: ConstrainedHMC, start: PhasePoint) -> _Trajectory:
-    """`num_steps` leapfrog steps; a lane whose step fails stands still for the rest, where solves cost nothing."""
-    zero, none = jnp.zeros((), start.position.dtype), jnp.zeros((), jnp.int32)
-    carry = _Trajectory(start, none, zero, none, zero)
-    if sampler.num_steps == 1:
-        return _leapfrog(sampler, carry)
-    return jax.lax.fori_loop(0, sampler.num_steps, lambda _, carry: _leapfrog(sampler, carry), carry)
+def _count(sampler: ConstrainedHMC, start: PhasePoint) -> Any:
+    """Steps of a trajectory: `num_steps`, or the next of van der Corput's sequence in [1, max_steps].
+
+    The sequence and not a draw: chains that began together then take turns together, and none waits for another.
+    """
+    if sampler.max_steps is None:
+        return sampler.num_steps
+    dtype = start.momentum.dtype
+    share, digit, rest = jnp.zeros((), dtype), 0.5, start.turn
+    for _ in range(TURNS):
+        share, digit, rest = share + digit * (rest % 2), digit / 2, rest // 2
+    return 1 + jnp.floor(share * jnp.asarray(sampler.max_steps, dtype)).astype(jnp.int32)
 
 
-def _leapfrog(sampler: ConstrainedHMC, carry: _Trajectory) -> _Trajectory:
-    point, failed = carry.point, carry.reason != Reason.ACCEPTED
-    at, step_size = point.linearization, jnp.asarray(sampler.step_size, point.position.dtype)
-    half = 0.5 * step_size
-    momentum = jnp.where(failed, 0, point.momentum - half * point.slope)
-    arrived, velocity, found = geodesic_step(sampler, at, momentum, step_size)
-    # Where the way there failed there is no way back to try; a solve from q itself costs nothing.
-    undone = jnp.where(found.converged, arrived.position - step_size * velocity, at.position)
-    origin = select(found.converged, arrived, at)
-    back = sampler.solver(sampler.mdf, origin, undone, sampler.tolerance, iteration_cap(sampler, at))
-    distance = jnp.where(back.converged, jnp.linalg.norm(back.position - at.position), jnp.inf)
-    allowed = reverse_tolerance(sampler, at, jnp.linalg.norm(found.position - at.position))
-    end = phase_point(sampler, arrived, velocity)
-    end = end._replace(momentum=velocity - half * end.slope)
-    reason = jnp.where(all_finite(end), Reason.ACCEPTED, Reason.NON_FINITE)
-    reason = jnp.where(distance <= allowed, reason, Reason.NOT_REVERSIBLE)
-    reason = jnp.where(found.converged, reason, Reason.NOT_CONVERGED)
-    reason = jnp.where(jnp.all(jnp.isfinite(momentum)), reason, Reason.NON_FINITE)
-    reason = jnp.where(failed, carry.reason, reason).astype(jnp.int32)
-    size = jnp.linalg.norm(found.residual)
-    return _Trajectory(
-        select(reason == Reason.ACCEPTED, end, point),
-        reason,
-        jnp.where(failed, carry.residual_norm, jnp.maximum(carry.residual_norm, size)),
-        carry.iterations + found.iterations + back.iterations,
-        jnp.where(failed | ~found.converged, carry.reverse_distance, jnp.maximum(carry.reverse_distance, distance)),
+def _lengthened(sampler: ConstrainedHMC, sofar: Leap) -> Leap:
+    """One step more of a trajectory."""
+    failed = sofar.reason != Reason.ACCEPTED
+    leap = leapfrog(sampler, sofar.point, failed)
+    return Leap(
+        select(failed, sofar.point, leap.point),
+        jnp.where(failed, sofar.reason, leap.reason),
+        jnp.where(failed, sofar.residual_norm, jnp.maximum(sofar.residual_norm, leap.residual_norm)),
+        sofar.iterations + leap.iterations,
+        jnp.where(failed, sofar.reverse_distance, jnp.maximum(sofar.reverse_distance, leap.reverse_distance)),
     )

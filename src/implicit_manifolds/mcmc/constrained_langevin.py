@@ -12,6 +12,7 @@ from ..manifold.multipliers import MultiplierSolver, quasi_newton
 from ..manifold.tangent import Linearization, linearize, tangent_projection
 from .langevin import scaled_drift
 from .outcome import Reason, StepInfo, inside, reason_of
+from .plain import Target
 
 ROUGHLY = 0.1
 """Share of a step's normal part that conjugate gradients may leave to the multiplier."""
@@ -31,7 +32,7 @@ class ConstrainedLangevinState(NamedTuple):
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
-class ConstrainedLangevin:
+class ConstrainedLangevin(Target):
     """x' = x + ε P r - (α/2) clip(∇E, ±c) - (α/2) J(x)ᵀλ, r ~ N(0, I), λ such that F(x') = 0.
 
     The paper's step (eqs. 11-13) with one addition: where no λ is found, the chain stays and
@@ -75,6 +76,7 @@ class ConstrainedLangevin:
         found = self.solver(self.mdf, at, point, self.tolerance, self.max_iterations)
         proposal = self.init(found.position)
         finite = jnp.all(jnp.isfinite(proposal.energy_gradient))
-        reason = reason_of(found.converged, finite, inside(self.box, proposal.linearization))
+        within = inside(self.box, proposal.position, proposal.linearization.within)
+        reason = reason_of(found.converged, finite, within)
         info = StepInfo(jnp.linalg.norm(found.residual), found.iterations, reason)
         return select(reason == Reason.ACCEPTED, proposal, state), info

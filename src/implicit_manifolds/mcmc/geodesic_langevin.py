@@ -8,15 +8,15 @@ import jax.numpy as jnp
 
 from .._types import MDF, Energy, RandomKey, Vector, select
 from ..box import Box
-from ..choices import Choices
 from ..manifold.multipliers import MultiplierSolver, quasi_newton
-from .outcome import Reason, StepInfo, all_finite, inside, reason_of
-from .phase_space import Measure, PhasePoint, geodesic_step, initial_point, phase_point, tangent_normal
+from .outcome import Reason, StepInfo, all_finite, reason_of
+from .phase_space import Measure, PhasePoint, geodesic_step, initial_point, on_manifold, phase_point, tangent_normal
+from .plain import Target
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
-class GeodesicLangevin(Choices):
+class GeodesicLangevin(Target):
     """Half a kick, half a drift, friction and noise, half a drift, half a kick; the law is off by O(h²).
 
     B: p ← p - (h/2) P∇U. A: a RATTLE step of h/2 without forces. O: p ← c p + √(1-c²) P ξ, c = exp(-γ h).
@@ -55,7 +55,7 @@ class GeodesicLangevin(Choices):
         last, momentum, second = geodesic_step(self, middle, momentum, half)
         end = phase_point(self, last, momentum)
         end = end._replace(momentum=momentum - half * end.slope)
-        reason = reason_of(first.converged & second.converged, all_finite(end), inside(self.box, end.linearization))
+        reason = reason_of(first.converged & second.converged, all_finite(end), on_manifold(self, end))
         size = jnp.maximum(jnp.linalg.norm(first.residual), jnp.linalg.norm(second.residual))
         info = StepInfo(size, first.iterations + second.iterations, reason)
         return select(reason == Reason.ACCEPTED, end, state._replace(momentum=-state.momentum)), info

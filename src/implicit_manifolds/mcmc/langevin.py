@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Energy, RandomKey, Scalar, Vector
+from .plain import Target
 
 
 class LangevinState(NamedTuple):
@@ -23,7 +24,7 @@ class LangevinInfo(NamedTuple):
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, eq=False)
-class Langevin:
+class Langevin(Target):
     """x ← x - (α/2) clip(∇E(x), ±c) + ε ξ, ξ ~ N(0, I) (Ross et al. 2023, §3.1).
 
     energy: a callable pytree, (n,) to a scalar. noise_scale is ε; drift_scale is α and defaults to ε²,

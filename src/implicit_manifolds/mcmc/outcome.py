@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._types import Array, Int, Scalar
+from .._types import Array, Int, Scalar, Vector
 from ..box import Box
-from ..manifold.tangent import Linearization
 
 
 class Reason(IntEnum):
@@ -45,10 +44,10 @@ def reason_of(converged: Any, finite: Any, inside: Any) -> Int[Array, ""]:
     return jnp.where(converged, reason, Reason.NOT_CONVERGED).astype(jnp.int32)
 
 
-def inside(box: Box | None, at: Linearization) -> Any:
-    """Whether a point of {F = 0} is one of M: in the box, None is no box, and within F's own domain."""
-    boxed = jnp.asarray(True) if box is None else box.contains(at.position)
-    return boxed if at.within is None else boxed & at.within
+def inside(box: Box | None, position: Vector, within: Any) -> Any:
+    """Whether a point (n,) of {F = 0} is one of M: in the box, and within F's own domain; None is no bound."""
+    boxed = jnp.asarray(True) if box is None else box.contains(position)
+    return boxed if within is None else boxed & within
 
 
 def all_finite(tree: Any) -> Any:

@@ -1,32 +1,40 @@
-"""What constrained samplers with a momentum share: the target, tangent momenta, one geodesic step, why steps fail."""
+"""What constrained samplers with a momentum share: the target, tangent momenta, one geodesic step, why steps fail.
+
+All of it in the coordinates z that chains move in (`reparametrised`), which are x itself where nothing else is asked.
+"""
 
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from .._types import MDF, Array, Float, RandomKey, Scalar, Vector
+from .._types import MDF, Array, Bool, Float, Int, RandomKey, Scalar, Vector
 from ..manifold.multipliers import MultiplierSolution, residual_weights
 from ..manifold.tangent import Linearization, linearize, tangent_projection
+from .outcome import inside
+from .reparametrised import inner_mdf, reparametrisation
 
 Measure = Literal["hausdorff", "ambient"]
 
 
 class PhasePoint(NamedTuple):
-    """A point of M and a tangent momentum: F to first order at q, U(q), P∇U(q) (n,) and p (n,).
+    """A point of M and a tangent momentum: F to first order at z, U(z), P∇U(z) (n,) and p (n,).
 
-    U is -log of the target density by the Hausdorff measure, up to a constant.
+    U is -log of the target density by the Hausdorff measure in z, up to a constant. place: x, where z is another.
+    turn: trajectories so far, where their lengths take turns.
     """
 
     linearization: Linearization
     potential: Scalar
     slope: Vector
     momentum: Vector
+    place: Vector | None = None
+    turn: Int[Array, "*batch"] | None = None
 
     @property
     def position(self) -> Float[Array, "*batch n"]:
-        """The point q itself, (n,); of a batch of states, (..., n)."""
-        return self.linearization.position
+        """The point x itself, (n,); of a batch of states, (..., n)."""
+        return self.linearization.position if self.place is None else self.place
 
 
 def log_det_sqrt_gram(mdf: MDF, position: Vector) -> Scalar:
@@ -36,17 +44,36 @@ def log_det_sqrt_gram(mdf: MDF, position: Vector) -> Scalar:
 
 
 def potential(sampler: Any, position: Vector) -> Scalar:
-    """U = E for a target by Hausdorff measure, E + ½ log det G for an ambient density conditioned on F = 0."""
-    value = jnp.asarray(sampler.energy(position), position.dtype)
-    return value + log_det_sqrt_gram(sampler.mdf, position) if sampler.measure == "ambient" else value
+    """U(z) by the Hausdorff measure in z, of a target exp(-E) by volume in x or conditioned on F = 0.
+
+    Where z is x: E, or E + ½ log det G for the second. Else dx = |det x'(z)| dz, and U for the second is
+    E + ½ log det G̃ - log |det x'|, G̃ the Gram matrix in z; the first has ½ log det G less.
+    """
+    change = reparametrisation(sampler)
+    if change is None:
+        value = jnp.asarray(sampler.energy(position), position.dtype)
+        return value + log_det_sqrt_gram(sampler.mdf, position) if sampler.measure == "ambient" else value
+    place = change(position)
+    value = jnp.asarray(sampler.energy(place), position.dtype) - change.log_det(position)
+    value += log_det_sqrt_gram(inner_mdf(sampler), position)
+    return value if sampler.measure == "ambient" else value - log_det_sqrt_gram(sampler.mdf, place)
 
 
-def phase_point(sampler: Any, at: Linearization, momentum: Vector) -> PhasePoint:
+def potential_by_volume(sampler: Any, place: Vector) -> Scalar:
+    """-log of the target density by volume in x, up to a constant."""
+    value = jnp.asarray(sampler.energy(place), place.dtype)
+    return value + log_det_sqrt_gram(sampler.mdf, place) if sampler.measure == "ambient" else value
+
+
+def phase_point(sampler: Any, at: Linearization, momentum: Vector, turn: Any = None) -> PhasePoint:
     """Evaluate the target where a chain stands; its slope is zero for a sampler that asks for no gradient."""
+    change = reparametrisation(sampler)
+    place = None if change is None else change(at.position)
     if not getattr(sampler, "use_gradient", True):
-        return PhasePoint(at, potential(sampler, at.position), jnp.zeros_like(at.position), momentum)
-    value, gradient = jax.value_and_grad(lambda x: potential(sampler, x))(at.position)
-    return PhasePoint(at, value, tangent_projection(sampler.mdf, at, gradient), momentum)
+        return PhasePoint(at, potential(sampler, at.position), jnp.zeros_like(at.position), momentum, place, turn)
+    value, gradient = jax.value_and_grad(lambda z: potential(sampler, z))(at.position)
+    slope = tangent_projection(inner_mdf(sampler), at, gradient)
+    return PhasePoint(at, value, slope, momentum, place, turn)
 
 
 def tangent_normal(key: RandomKey, mdf: MDF, at: Linearization) -> Vector:
@@ -54,21 +81,27 @@ def tangent_normal(key: RandomKey, mdf: MDF, at: Linearization) -> Vector:
     return tangent_projection(mdf, at, jax.random.normal(key, at.position.shape, at.position.dtype))
 
 
-def initial_point(sampler: Any, position: Vector, key: RandomKey | None) -> PhasePoint:
-    """A chain's start on M, with a normal momentum, or with none where no key is given."""
-    at = linearize(sampler.mdf, position)
-    momentum = jnp.zeros_like(position) if key is None else tangent_normal(key, sampler.mdf, at)
-    return phase_point(sampler, at, momentum)
+def initial_point(sampler: Any, position: Vector, key: RandomKey | None, turn: Any = None) -> PhasePoint:
+    """A chain's start x on M, with a normal momentum, or with none where no key is given."""
+    change, mdf = reparametrisation(sampler), inner_mdf(sampler)
+    at = linearize(mdf, position if change is None else change.inverse(position))
+    momentum = jnp.zeros_like(position) if key is None else tangent_normal(key, mdf, at)
+    return phase_point(sampler, at, momentum, turn)
+
+
+def on_manifold(sampler: Any, point: PhasePoint) -> Bool[Array, ""]:
+    """Whether a point of {F = 0} is one of M: in the box and within F's own domain."""
+    return inside(sampler.box, point.position, point.linearization.within)
 
 
 def geodesic_step(
     sampler: Any, at: Linearization, momentum: Vector, step_size: Any
 ) -> tuple[Linearization, Vector, MultiplierSolution]:
-    """q' = q + h p - J(q)ᵀμ with F(q') = 0, and p' = P(q') (q' - q) / h: RATTLE without forces (Andersen 1983)."""
-    goal = at.position + step_size * momentum
-    found = sampler.solver(sampler.mdf, at, goal, sampler.tolerance, iteration_cap(sampler, at))
-    arrived = linearize(sampler.mdf, found.position)
-    return arrived, tangent_projection(sampler.mdf, arrived, (found.position - at.position) / step_size), found
+    """z' = z + h p - J(z)ᵀμ with F(z') = 0, and p' = P(z') (z' - z) / h: RATTLE without forces (Andersen 1983)."""
+    goal, mdf = at.position + step_size * momentum, inner_mdf(sampler)
+    found = sampler.solver(mdf, at, goal, sampler.tolerance, iteration_cap(sampler, at))
+    arrived = linearize(mdf, found.position)
+    return arrived, tangent_projection(mdf, arrived, (found.position - at.position) / step_size), found
 
 
 def iteration_cap(sampler: Any, at: Linearization) -> int:

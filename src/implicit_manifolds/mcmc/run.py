@@ -9,6 +9,7 @@ from jax.sharding import Mesh
 
 from .._devices import automatic, on_host, replicated
 from .._loops import chunk_sizes, collect, progress_bar
+from .._random import key_or_seed
 from .._types import Array, Float, RandomKey
 from .chains import advance, start_chains
 from .sampler import Sampler
@@ -47,7 +48,7 @@ def _run_chunk(sampler, key, states, first, count, thinning, size, mesh):
 
 
 def run(
-    key: RandomKey,
+    key: RandomKey | int,
     sampler: Sampler,
     positions: Float[Array | np.ndarray, "chains n"],
     num_samples: int,
@@ -67,7 +68,7 @@ def run(
     tolerance that the dtype cannot reach, `ChainsStuck` where warm-up leaves a chain standing still.
 
     Arguments:
-        key: a `jax.random` key.
+        key: a `jax.random` key, or an integer seed.
         sampler: any `init`/`step` pair as a pytree; it travels as an argument, so new parameters do not recompile.
         positions: starts (chains, n), on M.
         num_samples: samples of each chain, at least 1.
@@ -87,7 +88,7 @@ def run(
     >>> chains.positions.shape, chains.non_finite.tolist()
     ((100, 4, 2), [False, False, False, False])
     """
-    mesh = automatic(mesh)
+    mesh, key = automatic(mesh), key_or_seed(key)
     if num_samples < 1 or thinning < 1:
         raise ValueError("num_samples and thinning must be at least 1")
     before = jax.random.fold_in(key, BEFORE)

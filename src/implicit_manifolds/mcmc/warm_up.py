@@ -1,168 +1,240 @@
-"""Step sizes by dual averaging (Nesterov 2009; Hoffman & Gelman 2014, §3.2), over all chains at once."""
+"""Warm-up of many chains: one step size, a metric, lengths of trajectories, and lanes that stand still."""
 
+import warnings
 from dataclasses import replace
-from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from .._devices import automatic, gathered, on_host, replicated
-from .._loops import chunk_sizes, progress_bar
-from .._types import Array, Float, Int, RandomKey, Scalar, relative_tolerance
+from .._devices import automatic, on_host
+from .._loops import progress_bar
+from .._random import host_generator, key_or_seed
+from .._types import Array, Float, RandomKey, relative_tolerance
+from ..choices import check_choice
 from ..errors import ChainsStuck
-from .chains import start_chains, step_of_all
+from .chains import restarted, start_chains
+from .dual_averaging import Averages, adapted, covariance
+from .lengths import tuned_lengths
+from .metric import Metric, is_faster, is_uneven, scale_of
 from .outcome import Reason
 from .sampler import AdjustedSampler, Sampler
 
-SHRINKAGE, DELAY, DECAY = 0.05, 10.0, 0.75
-"""γ, t₀ and κ of Hoffman & Gelman 2014, §3.2.1."""
-CHUNK = 100
-SHORT = 4
-"""Every fourth step of warm-up is a quarter as long, or chains in a steep place would wait there for ever."""
 FEWEST = 50
+ENOUGH = 150
+"""Steps below which no metric is looked for."""
+FIRST, LAST = 0.15, 0.3
+"""Shares of warm-up before the windows of a metric, and after them, at least."""
+WINDOW = 25
+"""Steps of the first window; each that follows is twice as long."""
 STILL = 10
 """A chain whose root mean square move is below this many times the accuracy of a position stands still."""
+MISSED = 0.2
+"""How far below its target an acceptance is told of."""
 
 
 class WarmUp(NamedTuple):
-    """sampler with its step size, the chains' last state, and their mean acceptance (chains,) in the second half."""
+    """What `warm_up` returns.
+
+    sampler with its step size, and its scale and `max_steps` where they were tuned; state, the chains' last; acceptance
+    (chains,), of each chain at the end; restarted, indices of chains that stood still and went on from where others
+    were.
+    """
 
     sampler: Any
     state: Any
     acceptance: Any
-
-
-class _Averages(NamedTuple):
-    """Dual averages, and what each chain did in the second half: moves squared, acceptances, reasons counted."""
-
-    step: Int[Array, ""]
-    gap: Scalar
-    log_step_size: Scalar
-    log_average: Scalar
-    moved: Float[Array, " chains"]
-    acceptance: Float[Array, " chains"]
-    reasons: Float[Array, "chains reasons"]
+    restarted: Any
 
 
 def warm_up(
-    key: RandomKey,
+    key: RandomKey | int,
     sampler: Sampler,
     positions: Float[Array | np.ndarray, "chains n"],
     num_steps: int,
     target_acceptance: float = 0.8,
     *,
+    metric: Metric = "auto",
     progress: bool = False,
     mesh: Mesh | None = None,
 ) -> WarmUp:
-    """Tune the one step size that all chains share to a mean acceptance, and let them forget their starts.
+    """Tune step size, metric and lengths of trajectories, which all chains share, and let chains forget their starts.
 
-    A proposal that cannot be made or undone counts as acceptance 0. Raises `ChainsStuck` where a chain stood still,
-    although acceptance looked fine or because every proposal was refused; ValueError for starts as in `run`, under 50
-    steps, and for samplers without a Metropolis step.
+    A proposal that cannot be made or undone counts as acceptance 0. Lanes that stand still are restarted from others,
+    named in the result and in a warning; an acceptance far below the target is warned of. Raises `ChainsStuck` where
+    more than half of the chains stand still, although acceptance looks fine or because every proposal is refused;
+    InputError or ValueError for starts as in `run`, under 50 steps, and for samplers without a Metropolis step.
 
     Arguments:
-        key: a `jax.random` key.
-        sampler: one with a Metropolis step; its step size is where the search begins.
+        key: a `jax.random` key, or an integer seed.
+        sampler: one with a Metropolis step; its step size, scale and `max_steps` are where the search begins. Without
+            `max_steps` lengths stay as they are; with it about ten short pilots are run besides `num_steps`.
         positions: starts (chains, n), on M.
-        num_steps: at least 50, better 300.
+        num_steps: at least 50, better 300; with a metric better 500.
         target_acceptance: about 0.8 for several leapfrog steps, 0.65 for one.
+        metric: the mass matrix, the inverse of a covariance pooled over chains. "diagonal" or "dense" adapt it in
+            windows; "auto" takes a diagonal one where spreads of coordinates differ more than threefold and steps then
+            carry farther; "identity" leaves the sampler's scale as it is. Under 150 steps all leave it.
         progress: show a bar.
         mesh: devices to share the chains among, as in `run`.
 
     Returns:
-        `WarmUp`: the sampler with its step size, the chains' last state, and their acceptance (chains,).
+        `WarmUp`: the sampler with what was tuned, the chains' last state, their acceptance (chains,), and who was
+        restarted.
 
-    >>> energy = jax.tree_util.Partial(lambda x: -2 * x[0])
-    >>> slow = mcmc.ConstrainedHMC(circle.mdf, energy, step_size=0.01)
-    >>> tuned = mcmc.warm_up(jax.random.key(0), slow, circle.anchors, 200)
-    >>> bool(tuned.sampler.step_size > 0.3)
-    True
+    >>> slow = mcmc.ConstrainedHMC(circle.mdf, lambda x: -2 * x[0], step_size=0.01)
+    >>> tuned = mcmc.warm_up(0, slow, circle.anchors, 200)
+    >>> bool(tuned.sampler.step_size > 0.3), len(tuned.restarted)
+    (True, 0)
     """
-    mesh = automatic(mesh)
+    mesh, key = automatic(mesh), key_or_seed(key)
+    check_choice("metric", metric, Metric)
     if not isinstance(sampler, AdjustedSampler):
         raise ValueError("warm-up tunes samplers with a Metropolis step; give this one its step size")
     if num_steps < FEWEST:
         raise ValueError(f"{num_steps} steps tune nothing; warm up for at least {FEWEST}, better 300")
-    start_key, step_key = jax.random.split(key)
+    start_key, key = jax.random.split(key)
     states = start_chains(start_key, sampler, positions, mesh)
-    first = jnp.asarray(sampler.step_size, states.position.dtype)
-    zero, each = jnp.zeros_like(first), jnp.zeros(len(positions), first.dtype)
-    averages = _Averages(
-        jnp.zeros((), jnp.int32), zero, jnp.log(first), jnp.log(first), each, each, jnp.zeros((len(each), len(Reason)))
-    )
-    fixed = replicated((sampler, step_key, jnp.log(10 * first), jnp.asarray(target_acceptance, first.dtype)), mesh)
-    averages = replicated(averages, mesh)
     with progress_bar("warming up", num_steps, progress) as bar:
-        for _, count in chunk_sizes(0, num_steps, CHUNK):
-            states, averages = _adapt(*fixed, states, averages, count, num_steps // 2, mesh)
-            bar.update(count)
-    averages, last = on_host((averages, states.position))
-    step_size = np.exp(averages.log_average)
-    counted = sum(step % SHORT < SHORT - 1 for step in range(num_steps // 2, num_steps))
-    averages = averages._replace(acceptance=averages.acceptance / counted)
-    _refuse_stuck(averages, last, num_steps - num_steps // 2, float(step_size))
-    tuned = replace(cast(Any, sampler), step_size=jnp.asarray(step_size))
-    return WarmUp(tuned, states, averages.acceptance)
+        run = _Run(key, sampler, states, target_acceptance, mesh, bar)
+        return run.through(num_steps, metric)
 
 
-@partial(jax.jit, static_argnames="mesh")
-def _adapt(sampler, key, centre, target, states, averages, count, half, mesh):
-    step_all, chains = step_of_all(mesh), averages.moved.shape[0]
+class _Run:
+    """Warm-up as it goes from stage to stage; each begins where the last ended, with a step size to start from."""
 
-    def body(_, carry):
-        states, averages = carry
-        keys = jax.random.split(jax.random.fold_in(key, averages.step), chains)
-        short = averages.step % SHORT == SHORT - 1
-        step_size = jnp.exp(averages.log_step_size) * jnp.where(short, 1 / SHORT, 1)
-        moved, info = step_all(replace(sampler, step_size=step_size.astype(averages.gap.dtype)), keys, states)
-        length = jnp.sum((moved.position - states.position) ** 2, axis=1)
-        late = averages.step >= half
-        averages = averages._replace(
-            moved=averages.moved + late * length,
-            acceptance=averages.acceptance + (late & ~short) * info.acceptance_probability,
-            reasons=averages.reasons + late * jax.nn.one_hot(info.reason, len(Reason)),
+    def __init__(self, key, sampler, states, target, mesh, bar):
+        self.key, self.sampler, self.states = key, sampler, states
+        self.target, self.mesh, self.bar = target, mesh, bar
+        self.stages, self.restarted = 0, np.zeros(0, int)
+
+    def through(self, num_steps: int, metric: Metric) -> WarmUp:
+        """All stages."""
+        adapts = metric != "identity" and num_steps >= ENOUGH and hasattr(self.sampler, "scale")
+        first, windows, last = _stages(num_steps) if adapts else (0, [], num_steps)
+        if adapts:
+            self.find_metric(first, windows, metric)
+        if getattr(self.sampler, "max_steps", None) is not None:
+            half = last // 2
+            self.stage(half)
+            self.sampler, self.states = tuned_lengths(self.next_key(), self.sampler, self.states, self.mesh)
+            last -= half
+        averages = self.stage(last, is_last=True)
+        _warn_of_acceptance(averages.acceptance, self.target)
+        return WarmUp(self.sampler, self.states, averages.acceptance, self.restarted)
+
+    def find_metric(self, first: int, windows: list[int], metric: Metric) -> None:
+        """Windows of the metric; "auto" goes back to none where steps do not carry farther with it."""
+        plain, products = self.sampler, metric == "dense"
+        averages = self.stage(first, moments=True, products=products)
+        plain = replace(plain, step_size=self.sampler.step_size)
+        for count, next_count in zip([first, *windows], [*windows, 0], strict=True):
+            found = covariance(averages, count)
+            if metric != "auto" or self.is_uneven(found):
+                self.rescale(scale_of(found, len(averages.moved) * (count - count // 2)))
+            if next_count:
+                averages = self.stage(next_count, moments=True, products=products)
+        if metric != "auto" or self.sampler.scale is plain.scale:
+            return
+        averages = self.stage(WINDOW)
+        if not is_faster(float(self.sampler.step_size), np.asarray(self.sampler.scale), float(plain.step_size)):
+            self.sampler = plain
+            self.begin_again(self.states.position)
+
+    def stage(self, count: int, moments: bool = False, products: bool = False, is_last: bool = False) -> Averages:
+        """Tune the step size for `count` steps, and put chains that stood still where others are."""
+        centre = None
+        if moments:
+            centre = np.zeros(self.states.position.shape[1])
+        self.states, averages = adapted(
+            self.next_key(), self.sampler, self.states, count, self.target, centre, products, self.mesh, self.bar
         )
-        every = gathered(info.acceptance_probability, mesh)
-        error = jnp.where(short, averages.gap, target - jnp.mean(every))  # a short step teaches nothing
-        return moved, _averaged(averages, error, centre)
+        step_size = np.exp(averages.log_average)
+        self.sampler = replace(self.sampler, step_size=jnp.asarray(step_size, self.states.position.dtype))
+        self.restart(averages, count, float(np.mean(step_size)), is_last)
+        return averages
 
-    return jax.lax.fori_loop(0, count, body, (states, averages))
+    def rescale(self, scale: np.ndarray) -> None:
+        """Another scale, and a step size that carries the widest coordinate as far as before."""
+        old = 1.0 if self.sampler.scale is None else np.max(np.abs(self.sampler.scale))
+        dtype = self.states.position.dtype
+        step_size = np.minimum(np.asarray(self.sampler.step_size) * old / np.max(np.abs(scale)), 1.0)
+        step_size = np.maximum(step_size, 0.05)  # far below, where narrow coordinates held the old one back
+        self.sampler = replace(self.sampler, scale=jnp.asarray(scale, dtype), step_size=jnp.asarray(step_size, dtype))
+        self.begin_again(self.states.position)
+
+    def begin_again(self, positions) -> None:
+        """States of the chains under the sampler as it is now."""
+        self.states = restarted(self.next_key(), self.sampler, positions, self.mesh)
+
+    def is_uneven(self, variances: np.ndarray) -> bool:
+        """Whether a diagonal scale could pay."""
+        positions = on_host(self.states.position)
+        reach = max(1.0, float(np.median(np.linalg.norm(positions, axis=1))))
+        return is_uneven(variances, STILL * relative_tolerance(positions.dtype) * reach)
+
+    def restart(self, averages: Averages, count: int, step_size: float, is_last: bool) -> None:
+        """Put chains that stood still where others are; at the end raise ChainsStuck where most did."""
+        positions = on_host(self.states.position)
+        reach = np.maximum(1, np.linalg.norm(positions, axis=1))
+        moved = np.sqrt(averages.moved / (count - count // 2))
+        stuck = np.flatnonzero(~(moved > STILL * relative_tolerance(positions.dtype) * reach))
+        if not len(stuck):
+            return
+        if 2 * len(stuck) > len(positions):
+            if is_last:
+                raise ChainsStuck(_why_stuck(averages, stuck, positions.dtype, step_size))
+            return
+        others = np.setdiff1d(np.arange(len(positions)), stuck)
+        chosen = host_generator(self.next_key()).choice(others, len(stuck))
+        positions = positions.copy()
+        positions[stuck] = positions[chosen]
+        self.begin_again(positions)
+        self.restarted = np.union1d(self.restarted, stuck)
+        warnings.warn(_told(averages, stuck) + "; they go on from where others are", stacklevel=5)
+
+    def next_key(self):
+        """A key for the next stage."""
+        self.stages += 1
+        return jax.random.fold_in(self.key, self.stages)
 
 
-def _averaged(averages: _Averages, error: Scalar, centre: Scalar) -> _Averages:
-    step = averages.step + 1
-    rate = 1 / (step + DELAY)
-    gap = (1 - rate) * averages.gap + rate * error
-    log_step_size = centre - jnp.sqrt(step) / SHRINKAGE * gap
-    share = step**-DECAY
-    log_average = share * log_step_size + (1 - share) * averages.log_average
-    dtype = averages.gap.dtype
-    return averages._replace(
-        step=step,
-        gap=gap.astype(dtype),
-        log_step_size=log_step_size.astype(dtype),
-        log_average=log_average.astype(dtype),
+def _stages(num_steps: int) -> tuple[int, list[int], int]:
+    """Steps before the windows, of each window, and after them."""
+    first, rest = int(FIRST * num_steps), int((1 - FIRST - LAST) * num_steps)
+    windows, size = [], WINDOW
+    while sum(windows) + size <= rest:
+        windows.append(size)
+        size *= 2
+    return first, windows, num_steps - first - sum(windows)
+
+
+def _told(averages: Averages, stuck) -> str:
+    """Which chains stand still, and why."""
+    cause = Reason(int(averages.reasons[stuck].sum(axis=0)[1:].argmax()) + 1).name.lower().replace("_", " ")
+    return (
+        f"{len(stuck)} of {len(averages.moved)} chains (first: {stuck[0]}) stand still, their proposals refused "
+        f"(mostly: {cause})"
     )
 
 
-def _refuse_stuck(averages: _Averages, positions, num_steps: int, step_size: float) -> None:
-    reach = np.maximum(1, np.linalg.norm(positions, axis=1))
-    moved = np.sqrt(averages.moved / num_steps)
-    stuck = np.flatnonzero(~(moved > STILL * relative_tolerance(positions.dtype) * reach))
-    if not len(stuck):
-        return
-    told = f"{len(stuck)} of {len(positions)} chains (first: {stuck[0]}) stand still"
+def _why_stuck(averages: Averages, stuck, dtype, step_size: float) -> str:
     acceptance = float(averages.acceptance[stuck].mean())
     if averages.reasons[stuck, Reason.ACCEPTED].any():
-        raise ChainsStuck(
-            f"{told} although acceptance reads {acceptance:.2f}: in {positions.dtype} steps of size {step_size:.0e} "
-            "are lost in rounding; rescale the energy or turn on float64"
+        return (
+            f"{len(stuck)} of {len(averages.moved)} chains (first: {stuck[0]}) stand still although acceptance reads "
+            f"{acceptance:.2f}: in {dtype} steps of size {step_size:.0e} are lost in rounding; rescale the energy or "
+            "turn on float64"
         )
-    cause = Reason(int(averages.reasons[stuck].sum(axis=0)[1:].argmax()) + 1).name.lower().replace("_", " ")
-    raise ChainsStuck(
-        f"{told}, their proposals refused (mostly: {cause}); start them on M where F and the energy are smooth, or "
-        "from a smaller step size"
-    )
+    return f"{_told(averages, stuck)}; start them on M where F and the energy are smooth, or from a smaller step size"
+
+
+def _warn_of_acceptance(acceptance, target: float) -> None:
+    if acceptance.mean() < target - MISSED:
+        warnings.warn(
+            f"warm-up reached an acceptance of {acceptance.mean():.2f} where {target:.2f} was asked for; take more "
+            "steps of warm-up, and look at the causes of refusal in summary",
+            stacklevel=4,
+        )

@@ -1,0 +1,76 @@
+"""Lengths of trajectories tuned over all chains at once, by what a draw is worth a step.
+
+As ChEES does in flat space (Hoffman, Radul & Sountsov 2021), but squares of single coordinates take the place of the
+squared distance from the mean, which on a sphere is one number everywhere; and lengths are doubled and halved in place of
+gradients, since a pilot of all chains costs no more than a step of them.
+"""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from .._devices import on_host, replicated
+from .._loops import collect
+from .chains import step_of_all
+
+DRAWS, FEWEST, MOST = 2000, 25, 400
+"""Draws of a pilot over all chains, and of each at least and at most."""
+LONGEST = 1024
+OVERHEAD = 0.5
+"""Steps' worth of the rest of a transition."""
+
+
+def tuned_lengths(key, sampler: Any, states, mesh: Mesh | None):
+    """The sampler with the best `max_steps` among its own times powers of 2 and √2, and the chains' last states."""
+    worth: dict[float, float] = {}
+
+    def measured(steps: float) -> float:
+        nonlocal states
+        if steps not in worth:
+            trial = replace(sampler, max_steps=np.asarray(steps, sampler.step_size.dtype))
+            states, rate = _worth(jax.random.fold_in(key, len(worth)), trial, states, mesh)
+            worth[steps] = rate
+        return worth[steps]
+
+    best = max(1.0, float(sampler.max_steps))
+    for factor in (2.0, 0.5, 2**0.5, 0.5**0.5):
+        while 1 <= best * factor <= LONGEST and measured(best * factor) > measured(best):
+            best *= factor
+    return replace(sampler, max_steps=np.asarray(best, sampler.step_size.dtype)), states
+
+
+def _worth(key, sampler, states, mesh: Mesh | None):
+    """Last states, and effective draws a step: of the coordinates or of their squares, whichever are fewer."""
+    chains = len(states.position)
+    count = int(np.clip(DRAWS // chains, FEWEST, MOST))
+    states, positions = _pilot(replicated(sampler, mesh), key, states, count, mesh)
+    positions = on_host(positions).astype(np.float64)
+    positions = (positions - positions.mean(axis=(0, 1))) / np.maximum(positions.std(axis=(0, 1)), 1e-300)
+    times = max(_autocorrelation_time(feature) for feature in (positions, positions**2 - 1))
+    steps = 0.5 * (float(sampler.max_steps) + 1)
+    return states, 1 / (times * (steps + OVERHEAD))
+
+
+def _autocorrelation_time(features: np.ndarray) -> float:
+    """Mean over coordinates of (1 + ρ)/(1 - ρ), ρ the correlation of one draw and the next, at least 0."""
+    product = np.mean(features[1:] * features[:-1], axis=(0, 1))
+    square = np.mean(features**2, axis=(0, 1))
+    varying = square > 0
+    share = np.clip(product[varying] / square[varying], 0, 0.999)
+    return float(np.mean((1 + share) / (1 - share))) if len(share) else 1.0
+
+
+@partial(jax.jit, static_argnames=("count", "mesh"))
+def _pilot(sampler, key, states, count, mesh):
+    step_all, chains = step_of_all(mesh), len(states.position)
+
+    def body(index, states):
+        keys = jax.random.split(jax.random.fold_in(key, index), chains)
+        states, _ = step_all(sampler, keys, states)
+        return states, states.linearization.position
+
+    return collect(body, states, 0, count, count)
