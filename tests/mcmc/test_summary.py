@@ -41,7 +41,8 @@ def test_shares_by_cause_are_those_of_the_steps_and_residuals_those_of_the_draws
     np.testing.assert_allclose(found.largest_residual, np.linalg.norm(residual, axis=-1).max(), rtol=1e-5)
     assert (found.non_finite, found.unmoved) == (0, 0)
     stats = to_arviz(chains)["sample_stats"]
-    np.testing.assert_allclose(stats["share"].sel(reason="ACCEPTED").mean(), found.reasons["ACCEPTED"])
+    np.testing.assert_allclose((stats["reason"] == 0).mean(), found.reasons["ACCEPTED"])
+    assert not stats["diverging"].any()
     assert "not converged" in str(found)
 
 

@@ -74,12 +74,28 @@ def _walled(x):
     return jnp.where((x[1] < 0.5) & (x[0] != 0), jnp.nan, 0.0) * x[0]
 
 
-def test_chains_whose_every_proposal_is_refused_are_told_apart_with_the_cause():
+def walled_starts(inside, outside):
+    angle = np.linspace(0.6, 2.5, outside)
+    arc = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return jnp.asarray(np.concatenate([np.tile([[0.0, -1.0]], (inside, 1)), arc]))
+
+
+def test_a_lane_whose_every_proposal_is_refused_goes_on_from_another_and_is_named():
     sampler = ConstrainedHMC(sphere(1.0), Partial(_walled), 0.1)
-    angle = np.linspace(0.6, 2.5, 19)
-    starts = np.concatenate([[[0.0, -1.0]], np.stack([np.cos(angle), np.sin(angle)], axis=1)])
-    with pytest.raises(ChainsStuck, match=r"1 of 20 chains \(first: 0\) stand still, .*mostly: non finite"):
-        warm_up(jax.random.key(0), sampler, jnp.asarray(starts), 100)
+    with pytest.warns(UserWarning, match=r"1 of 20 chains \(first: 0\) stood still, .*mostly: non finite.*went on"):
+        tuned = warm_up(jax.random.key(0), sampler, walled_starts(1, 19), 100)
+    assert tuned.restarted.tolist() == [0]
+    assert (tuned.state.position[:, 1] > 0.4).all()
+    with pytest.warns(UserWarning, match="stood still"):
+        chains = run(jax.random.key(0), sampler, walled_starts(1, 19), 100, num_warmup=200)
+    assert chains.restarted.tolist() == [0]
+    assert (chains.positions[-1] != chains.positions[0]).any(axis=1).all()
+
+
+def test_where_most_lanes_are_refused_warm_up_says_why():
+    sampler = ConstrainedHMC(sphere(1.0), Partial(_walled), 0.1)
+    with pytest.raises(ChainsStuck, match=r"12 of 20 chains \(first: 0\) stand still, .*mostly: non finite"):
+        warm_up(jax.random.key(0), sampler, walled_starts(12, 8), 100)
 
 
 def test_starts_that_no_chain_could_leave_are_refused_with_what_to_do():
@@ -122,7 +138,7 @@ def test_a_new_step_size_count_and_target_compile_nothing():
         return jnp.zeros((), x.dtype)
 
     energy = Partial(counted)
-    for step_size, num_steps, target in ((0.1, 100, 0.8), (0.3, 150, 0.6)):
+    for step_size, num_steps, target in ((0.1, 160, 0.8), (0.3, 300, 0.6)):
         warm_up(jax.random.key(0), ConstrainedHMC(sphere(1.0), energy, step_size), jnp.eye(3), num_steps, target)
         seen = seen if step_size == 0.3 else len(traces)
     assert len(traces) == seen

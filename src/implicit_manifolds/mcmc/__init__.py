@@ -3,6 +3,7 @@
 from ..errors import ChainsStuck as ChainsStuck
 from .adapters import energy_from_log_density as energy_from_log_density
 from .adapters import energy_from_potential as energy_from_potential
+from .arviz import to_arviz as to_arviz
 from .constrained_hmc import ConstrainedHMC as ConstrainedHMC
 from .constrained_langevin import ConstrainedLangevin as ConstrainedLangevin
 from .constrained_nuts import ConstrainedNUTS as ConstrainedNUTS
@@ -18,7 +19,6 @@ from .run import run as run
 from .sampler import Sampler as Sampler
 from .summary import Summary as Summary
 from .summary import summary as summary
-from .summary import to_arviz as to_arviz
 from .uniform import uniform_chains as uniform_chains
 from .warm_up import WarmUp as WarmUp
 from .warm_up import warm_up as warm_up

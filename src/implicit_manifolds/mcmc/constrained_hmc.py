@@ -25,8 +25,9 @@ class ConstrainedHMCInfo(NamedTuple):
     """What one proposal reports.
 
     acceptance_probability, 0 where the proposal could not be made or undone. energy_error: H' - H. residual_norm:
-    largest ‖F‖ that a forward solve left where it converged. iterations: of all solves. reverse_distance: farthest from its start
-    that a leapfrog step ended when run backwards. reason: a `Reason`; the trajectory was taken where it is `ACCEPTED`.
+    largest ‖F‖ that a forward solve left where it converged. iterations: of all solves. reverse_distance: farthest from
+    its start that a leapfrog step ended when run backwards. reason: a `Reason`; the trajectory was taken where it is
+    `ACCEPTED`.
     jump_probability: acceptance probability of the jump that followed, 0 without an atlas.
     """
 
@@ -57,6 +58,11 @@ class ConstrainedHMC(Target):
     counts as returned: by default 100 times the length that the tolerance on F allows, at most a tenth of the step, and
     never below ten times that length, which `run` refuses and a step raises to it: the law would be another.
     max_iterations caps each solve, for which all chains wait (default: 8, in float64 16).
+    max_steps: lengths of trajectories take turns between 1 and it instead of `num_steps`, evenly and alike in all
+    chains, which a length of half a turn or a period does not mislead; `warm_up` tunes it. scale L: chains move in
+    z = L⁻¹x, that is with the mass matrix (L Lᵀ)⁻¹, (n,) for a diagonal one, lower triangular (n, n) for a dense one;
+    `warm_up` finds it. transform: a `Bijection` φ (`biject_to` a box) in whose coordinates they move, x = φ(L z).
+    Neither changes the law, for either measure.
     box: the law is restricted to it. atlas (of a manifold that `cover` charted): after each trajectory
     propose a fresh point of M from its charts, so that chains cross between components; exact, at a cost that grows
     with the number of charts.

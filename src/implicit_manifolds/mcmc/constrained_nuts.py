@@ -26,8 +26,9 @@ class ConstrainedNUTSInfo(NamedTuple):
 
     acceptance_probability: mean of min(1, exp(H - H')) over its steps, 0 for one that could not be made or undone.
     energy_error: H' - H of the draw. residual_norm: largest ‖F‖ that a forward solve left where it converged.
-    iterations: of all solves. reverse_distance: farthest from its start that a step ended when run backwards. reason: `ACCEPTED` where the
-    trajectory ended by itself, else why it was cut: the chain then took what it had before the subtree that failed.
+    iterations: of all solves. reverse_distance: farthest from its start that a step ended when run backwards. reason:
+    `ACCEPTED` where the trajectory ended by itself, else why it was cut: the chain then took what it had before the
+    subtree that failed.
     num_steps: leapfrog steps.
     """
 
@@ -41,7 +42,7 @@ class ConstrainedNUTSInfo(NamedTuple):
 
 
 class _Draw(NamedTuple):
-    """One state of a tree, drawn by its weight: z (n,), H - H₀; log of the tree's weight, and its momenta's sum (n,)."""
+    """One state of a tree, drawn by its weight: z (n,) and H - H₀; log of the tree's weight, its momenta's sum (n,)."""
 
     position: Vector
     error: Scalar
@@ -77,15 +78,16 @@ class _Trajectory(NamedTuple):
 class ConstrainedNUTS(Target):
     """Multinomial no-U-turn trajectories of RATTLE steps, each checked to be reversible.
 
-    A trajectory is doubled, forwards or backwards at random, until its ends turn towards each other: by p·(Σp - ½(p_first
-    + p_last)) ≤ 0 at either end, the sum over tangent momenta as they stand in space (Betancourt 2017, A.4.2, with the
-    ends at half weight). The draw is progressive, biased to the new half (ibid., A.3.2). A half with a step that cannot
-    be made or undone, leaves M, or errs by more than 1000 in energy is left out and the trajectory ends: the rest would
-    have been built from any of its states, so the law is exact. At most 2^max_depth - 1 steps.
+    A trajectory is doubled, forwards or backwards at random, until its ends turn towards each other: until
+    p·(Σp - ½(p_first + p_last)) ≤ 0 at either end, the sum over tangent momenta as they stand in space (Betancourt
+    2017, A.4.2, with the ends at half weight). The draw is progressive, biased to the new half (ibid., A.3.2). A half
+    with a step that cannot be made or undone, leaves M, or errs by more than 1000 in energy is left out, and the
+    trajectory ends: the rest would have been built from any of its states, so the law is exact. At most
+    2^max_depth - 1 steps.
 
     All else as for `ConstrainedHMC`. Lengths fit the place where a chain stands and need no tuning; under `vmap` all
-    chains wait for the longest trajectory: with many chains and one scale of length, `ConstrainedHMC(max_steps=...)` tuned
-    by `warm_up` is faster.
+    chains wait for the longest trajectory: with many chains `ConstrainedHMC(max_steps=...)`, tuned by `warm_up`, is
+    faster where one length does for all places.
 
     >>> sampler = mcmc.ConstrainedNUTS(circle.mdf, lambda x: -2 * x[0], step_size=0.5)
     >>> chains = mcmc.run(jax.random.key(0), sampler, circle.anchors, 50)

@@ -1,8 +1,8 @@
 """Lengths of trajectories tuned over all chains at once, by what a draw is worth a step.
 
 As ChEES does in flat space (Hoffman, Radul & Sountsov 2021), but squares of single coordinates take the place of the
-squared distance from the mean, which on a sphere is one number everywhere; and lengths are doubled and halved in place of
-gradients, since a pilot of all chains costs no more than a step of them.
+squared distance from the mean, which on a sphere is one number everywhere; and lengths are doubled and halved where
+ChEES follows gradients: with many chains a short pilot is enough to tell two lengths apart.
 """
 
 from dataclasses import replace

@@ -32,9 +32,9 @@ def is_uneven(variances: np.ndarray, accuracy: float) -> bool:
     """Whether spreads of coordinates differ much, those apart that do not vary beyond the accuracy of a point."""
     spread = np.sqrt(variances)
     varying = spread[spread > accuracy]
-    return len(varying) > 1 and varying.max() > UNEVEN * varying.min()
+    return len(varying) > 1 and bool(varying.max() > UNEVEN * varying.min())
 
 
 def is_faster(step_size: float, scale: np.ndarray, step_size_without: float) -> bool:
     """Whether steps under a diagonal scale carry the widest coordinate farther than those without."""
-    return step_size * scale.max() > CLEARLY * step_size_without
+    return bool(step_size * scale.max() > CLEARLY * step_size_without)

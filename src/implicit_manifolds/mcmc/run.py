@@ -25,7 +25,9 @@ class Chains(NamedTuple):
     positions (num_samples, chains, n), after every `thinning` steps; state, the chains' last, to go on from; info, the
     sampler's Info averaged over all steps of each chain (what is not finite counts as 0), fields (chains,), and in
     place of `reason` the shares of steps by `Reason`, (chains, 6). num_steps taken by each chain; non_finite, chains
-    whose last position is not finite; sampler, with the step size that warm-up found.
+    whose last position is not finite; sampler, with the step size that warm-up found. statistics: of each draw, fields
+    of Info by name (num_samples, chains), averaged over the steps since the last, `reason` the most frequent one, and
+    the `potential` there, where the state has one. restarted: chains that warm-up put where others were.
     """
 
     positions: Any
@@ -34,6 +36,8 @@ class Chains(NamedTuple):
     num_steps: int
     non_finite: Any
     sampler: Any
+    statistics: dict[str, Any]
+    restarted: Any
 
 
 @partial(jax.jit, static_argnames=("size", "mesh"))
@@ -42,7 +46,7 @@ def _run_chunk(sampler, key, states, first, count, thinning, size, mesh):
 
     def sample(index, states):
         states, totals = advance(jax.random.fold_in(key, index), sampler, states, thinning, mesh)
-        return states, (states.position, totals)
+        return states, (states.position, totals, getattr(states, "potential", None))
 
     return collect(sample, states, first, count, size)
 
@@ -94,20 +98,28 @@ def run(
     before = jax.random.fold_in(key, BEFORE)
     if num_warmup:
         tuned = warm_up(before, sampler, positions, num_warmup, target_acceptance, progress=progress, mesh=mesh)
-        sampler, states = tuned.sampler, tuned.state
+        sampler, states, put_elsewhere = tuned.sampler, tuned.state, tuned.restarted
     else:
-        states = start_chains(before, sampler, positions, mesh)
+        states, put_elsewhere = start_chains(before, sampler, positions, mesh), np.zeros(0, int)
     sampler = replicated(sampler, mesh)
-    pieces, totals = [], []
+    pieces: list = []
     with progress_bar("sampling", num_samples, progress) as bar:
         for first, count in chunk_sizes(0, num_samples, chunk_size):
             states, outputs = _run_chunk(sampler, key, states, first, count, thinning, chunk_size, mesh)
-            drawn, summed = on_host(outputs)
-            pieces.append(drawn[:count])
-            totals.append(jax.tree.map(lambda leaf: np.asarray(leaf, np.float64).sum(axis=0), summed))
+            pieces.append(jax.tree.map(lambda leaf, count=count: leaf[:count], on_host(outputs)))
             bar.update(count)
-    num_steps = num_samples * thinning
-    mean = jax.tree.map(lambda *parts: sum(parts) / num_steps, *totals)
+    positions, totals, potential = jax.tree.map(lambda *parts: np.concatenate(parts), *pieces)
+    mean = jax.tree.map(lambda leaf: leaf.sum(axis=0, dtype=np.float64) / (num_samples * thinning), totals)
+    statistics = _of_each_draw(totals, thinning) | ({} if potential is None else {"potential": potential})
     last = on_host(states.position)
     non_finite = ~np.isfinite(last).all(axis=tuple(range(1, last.ndim)))
-    return Chains(np.concatenate(pieces), states, mean, num_steps, non_finite, sampler)
+    num_steps = num_samples * thinning
+    return Chains(positions, states, mean, num_steps, non_finite, sampler, statistics, put_elsewhere)
+
+
+def _of_each_draw(totals, thinning: int) -> dict[str, np.ndarray]:
+    """Fields of Info by name, averaged over steps; of reasons the most frequent."""
+    return {
+        name: value.argmax(axis=2).astype(np.int8) if name == "reason" else value / thinning
+        for name, value in totals._asdict().items()
+    }

@@ -17,8 +17,9 @@ class Summary(NamedTuple):
     """r_hat, ess_bulk, ess_tail (n,) of each coordinate; shares of steps by cause; largest ‖F‖ of all draws, or None.
 
     r_hat is rank-normalised and split (Vehtari et al. 2021), NaN for a coordinate that does not vary; effective sizes
-    are of all chains together. acceptance is the mean acceptance probability, or None without a Metropolis step.
-    non_finite, unmoved: chains that ended not finite, or never moved between draws.
+    are of all chains together. acceptance is the mean acceptance probability, lowest_acceptance that of the twentieth
+    of chains (at least one) that have least, both None without a Metropolis step: far below the mean, steps are too
+    long where these chains are. non_finite, unmoved: chains that ended not finite, or never moved between draws.
     """
 
     r_hat: np.ndarray
@@ -26,6 +27,7 @@ class Summary(NamedTuple):
     ess_tail: np.ndarray
     reasons: dict[str, float]
     acceptance: float | None
+    lowest_acceptance: float | None
     largest_residual: float | None
     non_finite: int
     unmoved: int
@@ -37,7 +39,10 @@ class Summary(NamedTuple):
         lines += [f"{i:>10} {hat:7.3f} {bulk:9.0f} {tail:9.0f}" for i, (hat, bulk, tail) in enumerate(rows)]
         lines += [f"{name.lower().replace('_', ' ')}: {share:.2%}" for name, share in self.reasons.items() if share]
         if self.acceptance is not None:
-            lines.append(f"mean acceptance probability: {self.acceptance:.3f}")
+            lines.append(
+                f"mean acceptance probability: {self.acceptance:.3f}, "
+                f"of the chains with least: {self.lowest_acceptance:.3f}"
+            )
         if self.largest_residual is not None:
             lines.append(f"largest |F|: {self.largest_residual:.1e}")
         lines.append(f"chains not finite: {self.non_finite}, that never moved: {self.unmoved}")
@@ -74,6 +79,7 @@ def summary(chains: Chains) -> Summary:
         array_stats.ess(draws, method="tail", prob=TAILS, **axes),
         {} if reasons is None else dict(zip(Reason.__members__, reasons.mean(axis=0).tolist(), strict=True)),
         None if acceptance is None else float(acceptance.mean()),
+        None if acceptance is None else float(np.sort(acceptance)[: max(1, len(acceptance) // 20)].mean()),
         None if mdf is None else float(_residuals(mdf, chains.positions).max()),
         int(chains.non_finite.sum()),
         int((chains.positions == chains.positions[0]).all(axis=(0, 2)).sum()),
@@ -87,32 +93,3 @@ def _residuals(mdf, positions):
 
 def _residual_norm(mdf, x):
     return jnp.linalg.norm(mdf(x))
-
-
-def to_arviz(chains: Chains):
-    """The draws as an `xarray.DataTree` that ArviZ reads. Needs the extra `arviz`.
-
-    Arguments:
-        chains: what `run` returned.
-
-    Returns:
-        posterior/position (chain, draw, coordinate); sample_stats with each chain's mean Info, (chain,), and its shares
-        of steps by reason.
-
-    >>> energy = jax.tree_util.Partial(lambda x: -2 * x[0])
-    >>> sampler = mcmc.ConstrainedHMC(circle.mdf, energy)
-    >>> mcmc.to_arviz(mcmc.run(jax.random.key(0), sampler, circle.anchors, 5))["posterior/position"].dims
-    ('chain', 'draw', 'coordinate')
-    """
-    import xarray
-
-    draws = np.moveaxis(np.asarray(chains.positions), 0, 1)
-    stats: dict[str, Any] = {}
-    for name, value in chains.info._asdict().items():
-        stats["share" if name == "reason" else name] = (("chain", "reason") if value.ndim == 2 else "chain", value)
-    labels = {"chain": np.arange(draws.shape[0]), "draw": np.arange(draws.shape[1])}
-    posterior = xarray.Dataset({"position": (("chain", "draw", "coordinate"), draws)}, labels)
-    causes = {"reason": list(Reason.__members__)} if "share" in stats else {}
-    return xarray.DataTree.from_dict(
-        {"posterior": posterior, "sample_stats": xarray.Dataset(stats, {"chain": labels["chain"], **causes})}
-    )

@@ -1,10 +1,9 @@
 """Sequential Monte Carlo on {F = 0}: from draws of one law to another, and the ratio of their normalising constants.
 
-Ours, since BlackJAX 1.7.1 does not serve here. `adaptive_tempered_smc` takes a constrained kernel, and adds up log Z,
-but it chooses each temperature by the particles of the one before, without their weights: of an effective share of one
-half, asked for on a sphere with a narrow deep well, 27 % were left at one temperature and 79 % at another. It is one
-run, so that nothing is known of the error of log Z, one weight that is not finite makes all of them so, and every
-step's report of every particle is kept. What is left of it, resampling and a loop, is a dozen lines.
+Ours: BlackJAX 1.7.1 takes a constrained kernel and adds up log Z, but `adaptive_tempered_smc` chooses a temperature by
+the particles of the one before, without their weights (where a half was asked for, in a narrow deep well on a sphere,
+27 % were left), one weight that is not finite makes all so, and one run says nothing of the error of log Z. Without its
+choice of temperatures, resampling and a loop are left, a dozen lines.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from jax.scipy.special import erfinv, logsumexp
 from jax.tree_util import Partial
 
 from .._random import check_key
-from .._types import Array, Energy, Float, Int, RandomKey, Scalar, Vector, callable_pytree
+from .._types import Array, Energy, Float, Int, RandomKey, Scalar, Vector, callable_pytree, select
 from ..errors import InputError
 from .chains import start_chains
 from .outcome import Reason
@@ -26,14 +25,12 @@ from .sampler import AdjustedSampler
 
 FEWEST = 16
 """Particles of a group; with fewer one weight is most of its mass."""
-MOST = 1000
-"""Temperatures."""
-HALVINGS = 50
-"""Of the interval in which the next temperature lies."""
-FACTOR = 2.0
-"""A step size changes by at most this from one temperature to the next."""
-TRIALS, TRIAL_STEPS, SETTLED = 20, 2, 0.2
-"""How often the first temperature is tried for its step size, by how many steps, until log h changes by less."""
+MOST, HALVINGS = 1000, 50
+"""Temperatures, and halvings of the interval in which the next one lies."""
+TRIALS, FIRST_TRIALS = 5, 25
+"""Steps that only tune the step size, before those of every temperature and of the first."""
+GAIN, FACTOR = 0.125, 2.0
+"""How much of its error, in log h, a trial mends, little since acceptance may drop within a fifth of h, and at most."""
 
 
 class TemperedSMC(NamedTuple):
@@ -41,10 +38,10 @@ class TemperedSMC(NamedTuple):
 
     positions (N, n), equally weighted draws of the target, group after group. log_normalizer: log ∫ exp(-E) dμ - log ∫
     exp(-reference) dμ; standard_error, its own. group_log_normalizers (groups,), the estimate of each group alone.
-    At each temperature: inverse_temperatures (T,), the last is 1; step_sizes (T,);
-    acceptance (T,), mean of the probabilities; refused (T,), the share of proposals that could not be made or undone,
-    from which particles went on where they were. dropped: starts at which E - reference is not finite, which have no
-    mass. distinct: the share of all starts that have a descendant among `positions`.
+    At each temperature: inverse_temperatures (T,), the last is 1; acceptance (T,), mean of the probabilities;
+    step_sizes (T,); refused (T,), the share of proposals that could not be made or undone, after which particles went
+    on from where they were. dropped: starts at which E - reference is not finite, which have no mass. distinct: the
+    share of all starts that have a descendant among `positions`.
     """
 
     positions: Float[np.ndarray, "particles n"]
@@ -74,18 +71,18 @@ def tempered_smc(
 
     At inverse temperature β the law is exp(-(1-β) reference - β E) by the sampler's measure. Each temperature weighs
     the particles, resamples them (systematically) and moves them by steps that keep the new law (Del Moral, Doucet &
-    Jasra 2006, §3.3.2.3); it lies where the weights of all particles together have the effective size asked for (Zhou,
+    Jasra 2006); it lies where the weights of all particles together have the effective size asked for (Zhou,
     Johansen & Aston 2016). The sampler's step size is where the search for step sizes begins.
 
-    Groups resample among themselves and so are independent runs, but for the temperatures and step sizes that they
-    share. Were those given beforehand, the mean of the groups' Z would have no bias, and its log one of minus half the
-    squared error. As they are found on the way Z has a bias of order 1/N, below its error of order 1/√N (Beskos, Jasra,
-    Kantas & Thiery 2016). standard_error is the jackknife's over groups: the error divided by it follows Student's law
-    of groups - 1 degrees of freedom. It cannot know of a part of the law that no group has found. Averages over
-    `positions` have a bias of order groups/N; groups weighed by their Z, one of order 1/N.
+    Groups resample among themselves: independent runs, but for the temperatures and step sizes that they share. Were
+    those given beforehand, the mean of the groups' Z would have no bias. As they are found on the way it has one of
+    order 1/N, below its error of order 1/√N (Beskos, Jasra, Kantas & Thiery 2016); its log has one of minus half the
+    squared error besides. standard_error is the jackknife's over groups, so that the error divided by it follows
+    Student's law of groups - 1 degrees of freedom; of a part of the law that no group has found it cannot know.
+    Averages over `positions` have a bias of order groups/N, of order 1/N where groups are weighed by their Z.
 
-    Raises InputError for settings that cannot work, for starts that no chain could leave as `run` does, where a whole
-    group has no mass, and where temperatures come to stand still.
+    Raises InputError for settings that cannot work, where a whole group has no mass, and where temperatures hardly
+    rise; ValueError for starts from which no chain could leave, as `run` does.
 
     Arguments:
         key: a `jax.random` key.
@@ -114,32 +111,24 @@ def tempered_smc(
     reference = Partial(_zero) if reference is None else callable_pytree(reference)
     fixed = (replace(sampler, step_size=0.0, energy=callable_pytree(sampler.energy)), reference)
     start_chains(start_key, replace(fixed[0], energy=reference), positions, None)  # for what it refuses
-    particles = _start(*fixed, jnp.asarray(positions))
-    dtype = particles.positions.dtype
+    points = jnp.asarray(positions)
+    particles, dtype = _Particles(points, _gaps(*fixed, points), jnp.arange(len(points))), points.dtype
     settings = _Settings(jnp.asarray(num_steps), jnp.asarray(target_ess, dtype), jnp.asarray(target_acceptance, dtype))
     power, step_size = jnp.zeros((), dtype), jnp.asarray(sampler.step_size, dtype)
     dropped = int((~np.isfinite(particles.gaps)).sum())
-    step_size = _first_step_size(fixed, jax.random.fold_in(key, MOST), particles, power, step_size, settings, groups)
     masses, ladder = np.zeros(groups), list[_Temperature]()
     while power < 1:
         before, draw_key = float(power), jax.random.fold_in(key, len(ladder))
-        particles, temperature, step_size = _next(*fixed, draw_key, particles, power, step_size, settings, groups)
-        power = temperature.power
+        particles, temperature = _next(*fixed, draw_key, particles, power, step_size, settings, groups)
+        power, step_size = temperature.power, temperature.step_size
         ladder.append(jax.device_get(temperature))
         _refuse_standstill(before, ladder)
         masses += ladder[-1].log_means - (float(power) - before) * float(ladder[-1].lowest)
     columns = jax.tree.map(lambda *column: np.stack(column), *ladder)
-    return TemperedSMC(
-        np.asarray(particles.positions),
-        *_pooled(masses),
-        masses,
-        columns.power,
-        columns.acceptance,
-        columns.step_size,
-        columns.refused,
-        dropped,
-        len(np.unique(particles.roots)) / len(positions),
-    )
+    distinct = len(np.unique(particles.roots)) / len(points)
+    powers, acceptance, step_sizes, refused, *_ = columns
+    drawn, (total, error) = np.asarray(particles.positions), _pooled(masses)
+    return TemperedSMC(drawn, total, error, masses, powers, acceptance, step_sizes, refused, dropped, distinct)
 
 
 def _check(key, sampler, count, num_steps, target_ess, target_acceptance, groups) -> None:
@@ -148,8 +137,7 @@ def _check(key, sampler, count, num_steps, target_ess, target_acceptance, groups
         raise InputError("without a Metropolis step the particles' laws are others; give a ConstrainedHMC")
     if groups < 2 or count % groups or count // groups < FEWEST:
         raise InputError(
-            f"{count} particles do not make {groups} groups; give at least 2 groups, and a multiple of their number of "
-            f"particles, at least {FEWEST} for each"
+            f"{count} particles do not make {groups} groups; give 2 groups or more, each of {FEWEST} particles or more"
         )
     if num_steps < 1:
         raise InputError(f"num_steps is {num_steps}; take at least one step at each temperature")
@@ -173,11 +161,11 @@ class _Settings(NamedTuple):
 
 
 class _Temperature(NamedTuple):
-    """What `_next` did; log_means: of the weights exp(-(β' - β) (gap - lowest)) of each group."""
+    """What `_next` did; log_means (groups,): of each group's weights exp(-(β' - β) (gap - lowest))."""
 
     power: Any
-    step_size: Any
     acceptance: Any
+    step_size: Any
     refused: Any
     log_means: Any
     lowest: Any
@@ -200,20 +188,16 @@ def _zero(x):
     return jnp.zeros((), x.dtype)
 
 
+@jax.jit
 def _gaps(sampler, reference, positions):
     return jax.vmap(lambda x: jnp.asarray(sampler.energy(x) - reference(x), x.dtype))(positions)
-
-
-@jax.jit
-def _start(sampler, reference, positions) -> _Particles:
-    return _Particles(positions, _gaps(sampler, reference, positions), jnp.arange(len(positions)))
 
 
 @partial(jax.jit, static_argnames="groups")
 def _next(
     sampler, reference, key, particles: _Particles, power, step_size, settings: _Settings, groups: int
-) -> tuple[_Particles, _Temperature, Scalar]:
-    """Choose the next temperature, weigh and resample for it, and move by it; also the next one's step size."""
+) -> tuple[_Particles, _Temperature]:
+    """Choose the next temperature, weigh and resample for it, and move by it."""
     resample_key, move_key = jax.random.split(key)
     finite = jnp.isfinite(particles.gaps)
     lowest = jnp.min(jnp.where(finite, particles.gaps, jnp.inf))
@@ -223,11 +207,11 @@ def _next(
     log_means = logsumexp(log_weights, axis=1) - jnp.log(log_weights.shape[1])
     chosen = jax.vmap(_systematic)(jax.random.split(resample_key, groups), log_weights)
     chosen = (chosen + log_weights.shape[1] * jnp.arange(groups)[:, None]).ravel()
-    tempered = replace(sampler, energy=_Tempered(reference, sampler.energy, raised), step_size=step_size)
-    moved, acceptance, refused = _moved(move_key, tempered, particles.positions[chosen], settings.num_steps)
+    tempered = replace(sampler, energy=_Tempered(reference, sampler.energy, raised))
+    trials = jnp.where(power > 0, TRIALS, FIRST_TRIALS)
+    moved, step_size, shares = _moved(move_key, tempered, particles.positions[chosen], step_size, trials, settings)
     particles = _Particles(moved, _gaps(sampler, reference, moved), particles.roots[chosen])
-    done = _Temperature(raised, step_size, acceptance, refused, log_means, lowest)
-    return particles, done, step_size * _correction(acceptance, settings.target_acceptance)
+    return particles, _Temperature(raised, shares[0], step_size, shares[1], log_means, lowest)
 
 
 def _log_weights(above, increment):
@@ -260,42 +244,33 @@ def _systematic(key, log_weights) -> Int[Array, " count"]:
     return jnp.minimum(jnp.searchsorted(reached, places, side="right"), jnp.searchsorted(reached, reached[-1]))
 
 
-def _moved(key, sampler, positions, num_steps):
-    """Where `num_steps` steps lead, their mean acceptance, and the share that could not be made or undone."""
+def _moved(key, sampler, positions, step_size, trials, settings: _Settings):
+    """Where the steps lead, their size, and two shares: mean acceptance, and what could not be made or undone.
+
+    Trials tune the size and are then forgotten: were particles to move by steps whose size follows their own
+    acceptance, their law would be another.
+    """
     start_key, step_key = jax.random.split(key)
     states = jax.vmap(sampler.init)(positions, jax.random.split(start_key, len(positions)))
 
     def step(index, carry):
-        states, acceptance, refused = carry
-        keys = jax.random.split(jax.random.fold_in(step_key, index), len(positions))
-        states, info = jax.vmap(sampler.step)(keys, states)
-        decided = (info.reason == Reason.ACCEPTED) | (info.reason == Reason.ENERGY)
-        return states, acceptance + jnp.mean(info.acceptance_probability), refused + jnp.mean(1 - decided, dtype=dtype)
+        states, step_size, totals = carry
+        trial, keys = index < trials, jax.random.split(jax.random.fold_in(step_key, index), len(positions))
+        moved, info = jax.vmap(replace(sampler, step_size=step_size).step)(keys, states)
+        undecided = (info.reason != Reason.ACCEPTED) & (info.reason != Reason.ENERGY)
+        shares = jnp.stack([jnp.mean(info.acceptance_probability), jnp.mean(undecided, dtype=positions.dtype)])
+        step_size *= jnp.where(trial, _correction(shares[0], settings.target_acceptance), 1)
+        return select(trial, states, moved), step_size, totals + jnp.where(trial, 0, shares)
 
-    dtype = positions.dtype
-    carry = (states, jnp.zeros((), dtype), jnp.zeros((), dtype))
-    states, acceptance, refused = jax.lax.fori_loop(0, num_steps, step, carry)
-    return states.position, acceptance / num_steps, refused / num_steps
+    carry = (states, step_size, jnp.zeros(2, positions.dtype))
+    states, step_size, totals = jax.lax.fori_loop(0, trials + settings.num_steps, step, carry)
+    return states.position, step_size, totals / settings.num_steps
 
 
 def _correction(acceptance, target) -> Scalar:
     """The factor of a step size; leapfrog steps of size h are accepted as 1 - erf(c h²) (Beskos et al. 2013)."""
     ratio = erfinv(1 - target) / jnp.maximum(erfinv(1 - acceptance), jnp.finfo(target.dtype).tiny)
-    return jnp.clip(jnp.sqrt(ratio), 1 / FACTOR, FACTOR)
-
-
-def _first_step_size(fixed, key, particles, power, step_size, settings, groups) -> Scalar:
-    """The step size of the first temperature, from trials whose particles are dropped.
-
-    A step size that follows its own acceptance while particles move would tie their law, and all groups, to chance.
-    """
-    brief = settings._replace(num_steps=jnp.asarray(TRIAL_STEPS))
-    for trial in range(TRIALS):
-        before = step_size
-        step_size = _next(*fixed, jax.random.fold_in(key, trial), particles, power, before, brief, groups)[2]
-        if abs(float(jnp.log(step_size / before))) < SETTLED:
-            break
-    return step_size
+    return jnp.clip(ratio**GAIN, 1 / FACTOR, FACTOR)
 
 
 def _refuse_standstill(before: float, ladder: list) -> None:
@@ -320,5 +295,5 @@ def _pooled(masses: np.ndarray) -> tuple[float, float]:
     return float(_log_mean(masses)), float(np.sqrt((groups - 1) * np.var(others)))
 
 
-def _log_mean(masses: np.ndarray) -> np.ndarray:
+def _log_mean(masses: np.ndarray) -> Any:
     return np.logaddexp.reduce(masses, axis=-1) - np.log(masses.shape[-1])

@@ -108,7 +108,7 @@ class _Run:
     def __init__(self, key, sampler, states, target, mesh, bar):
         self.key, self.sampler, self.states = key, sampler, states
         self.target, self.mesh, self.bar = target, mesh, bar
-        self.stages, self.restarted = 0, np.zeros(0, int)
+        self.stages, self.restarted, self.causes = 0, np.zeros(0, int), np.zeros(len(Reason))
 
     def through(self, num_steps: int, metric: Metric) -> WarmUp:
         """All stages."""
@@ -122,6 +122,9 @@ class _Run:
             self.sampler, self.states = tuned_lengths(self.next_key(), self.sampler, self.states, self.mesh)
             last -= half
         averages = self.stage(last, is_last=True)
+        if len(self.restarted):
+            told = _told("stood", self.restarted, averages, self.causes)
+            warnings.warn(f"{told}; they went on from where others were", stacklevel=3)
         _warn_of_acceptance(averages.acceptance, self.target)
         return WarmUp(self.sampler, self.states, averages.acceptance, self.restarted)
 
@@ -193,7 +196,7 @@ class _Run:
         positions[stuck] = positions[chosen]
         self.begin_again(positions)
         self.restarted = np.union1d(self.restarted, stuck)
-        warnings.warn(_told(averages, stuck) + "; they go on from where others are", stacklevel=5)
+        self.causes += averages.reasons[stuck].sum(axis=0)
 
     def next_key(self):
         """A key for the next stage."""
@@ -211,24 +214,26 @@ def _stages(num_steps: int) -> tuple[int, list[int], int]:
     return first, windows, num_steps - first - sum(windows)
 
 
-def _told(averages: Averages, stuck) -> str:
+def _told(stand: str, stuck, averages: Averages, reasons) -> str:
     """Which chains stand still, and why."""
-    cause = Reason(int(averages.reasons[stuck].sum(axis=0)[1:].argmax()) + 1).name.lower().replace("_", " ")
+    cause = Reason(int(reasons[1:].argmax()) + 1).name.lower().replace("_", " ")
     return (
-        f"{len(stuck)} of {len(averages.moved)} chains (first: {stuck[0]}) stand still, their proposals refused "
+        f"{len(stuck)} of {len(averages.moved)} chains (first: {stuck[0]}) {stand} still, their proposals refused "
         f"(mostly: {cause})"
     )
 
 
 def _why_stuck(averages: Averages, stuck, dtype, step_size: float) -> str:
-    acceptance = float(averages.acceptance[stuck].mean())
-    if averages.reasons[stuck, Reason.ACCEPTED].any():
+    refused = stuck[averages.reasons[stuck, Reason.ACCEPTED] == 0]
+    if not len(refused):
+        acceptance = float(averages.acceptance[stuck].mean())
         return (
             f"{len(stuck)} of {len(averages.moved)} chains (first: {stuck[0]}) stand still although acceptance reads "
             f"{acceptance:.2f}: in {dtype} steps of size {step_size:.0e} are lost in rounding; rescale the energy or "
             "turn on float64"
         )
-    return f"{_told(averages, stuck)}; start them on M where F and the energy are smooth, or from a smaller step size"
+    told = _told("stand", refused, averages, averages.reasons[refused].sum(axis=0))
+    return f"{told}; start them on M where F and the energy are smooth, or from a smaller step size"
 
 
 def _warn_of_acceptance(acceptance, target: float) -> None:
