@@ -2,8 +2,8 @@
 
 Simulation-based calibration (Talts, Betancourt, Simpson, Vehtari & Gelman 2018): inputs from the prior, their output
 observed, chains on what explains it, started elsewhere; then the rank of the true input among the chain's is uniform.
-Geweke's joint test (2004): from a prior draw, constrained steps at a fixed output and fresh noise, which is a new output,
-in turn; then the inputs still are draws from the prior. Each test of a law fails where p < 1e-4.
+Geweke's joint test (2004): from a prior draw, constrained steps at a fixed output and fresh noise, which gives a new
+output, in turn; then the inputs still are draws from the prior. Each test of a law fails where p < 1e-4.
 """
 
 from functools import partial

@@ -4,13 +4,9 @@ Every chain gives one draw, its last position, so draws are independent. A Kolmo
 p-value is below 1e-4, the false alarm rate of each; with this file's tests together it is below one in a hundred.
 """
 
-from functools import partial
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.integrate
 import scipy.special
 import scipy.stats
 from jax.tree_util import Partial
@@ -18,66 +14,17 @@ from jax.tree_util import Partial
 from implicit_manifolds import Box
 from implicit_manifolds.manifold.analytic import circle_in_space, sphere, stiefel, torus, torus_point
 from implicit_manifolds.mcmc import ConstrainedHMC, GeodesicLangevin, Reason
-from implicit_manifolds.mcmc.chains import advance, initial_states
-
-CHAINS = 2000
-SMALLEST_P = 1e-4
-
-
-def _linear(slope, x):
-    return jnp.vdot(slope, x)
-
-
-def _quadratic(matrix, x):
-    return x @ (matrix @ x)
-
-
-def _ellipse(axes, x):
-    return jnp.sum((x / axes) ** 2, keepdims=True) - 1
-
-
-@partial(jax.jit, static_argnames="num_steps")
-def _final(sampler, key, positions, num_steps):
-    states, info = advance(key, sampler, initial_states(sampler, positions), num_steps)
-    return states.position, info
-
-
-def final(sampler, start, num_steps, dtype=jnp.float32, chains=CHAINS):
-    """Where `chains` chains stand after `num_steps` from one point, in double, and the shares of steps by reason."""
-    positions = jnp.tile(jnp.asarray(start, dtype), (chains, 1)) if np.ndim(start) == 1 else jnp.asarray(start, dtype)
-    sampler = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), sampler)
-    position, info = _final(sampler, jax.random.key(0), positions, num_steps)
-    assert np.isfinite(position).all()
-    return np.asarray(position, np.float64), np.asarray(info.reason).mean(axis=0) / num_steps
-
-
-def follows(draws, cdf):
-    return scipy.stats.kstest(draws, cdf).pvalue > SMALLEST_P
-
-
-def law_on(low, high, density):
-    """The cumulative distribution of a density known up to its constant."""
-    grid = np.linspace(low, high, 20_001)
-    heights = density(grid)
-    total = scipy.integrate.cumulative_simpson(heights, x=grid, initial=0)
-    return lambda t: np.interp(t, grid, total / total[-1])
-
-
-def angle_of(position, axes=(1.0, 1.0)):
-    return np.arctan2(position[:, 1] / axes[1], position[:, 0] / axes[0])
-
-
-UNIFORM_ANGLE = law_on(-np.pi, np.pi, np.ones_like)
+from tests.mcmc.laws import CHAINS, UNIFORM_ANGLE, angle_of, ellipse, final, follows, law_on, linear, quadratic
 
 
 def test_von_mises_on_the_circle(dtype):
-    sampler = ConstrainedHMC(sphere(1.0), Partial(_linear, np.array([-2.0, 0.0])), 0.6)
+    sampler = ConstrainedHMC(sphere(1.0), Partial(linear, np.array([-2.0, 0.0])), 0.6)
     draws, _ = final(sampler, [-1.0, 0.0], 60, dtype)
     assert follows(angle_of(draws), scipy.stats.vonmises(2.0).cdf)
 
 
 def test_von_mises_fisher_on_the_sphere(dtype):
-    sampler = ConstrainedHMC(sphere(1.0), Partial(_linear, np.array([0.0, 0.0, -3.0])), 0.3, num_steps=4)
+    sampler = ConstrainedHMC(sphere(1.0), Partial(linear, np.array([0.0, 0.0, -3.0])), 0.3, num_steps=4)
     draws, _ = final(sampler, [0.6, 0.0, -0.8], 30, dtype)
     assert follows(draws[:, 2], law_on(-1, 1, lambda t: np.exp(3 * t)))
     assert follows(angle_of(draws), UNIFORM_ANGLE)
@@ -86,7 +33,7 @@ def test_von_mises_fisher_on_the_sphere(dtype):
 def test_von_mises_fisher_in_ten_dimensions_with_persistent_momenta(dtype):
     slope = np.zeros(10)
     slope[0] = -10.0
-    sampler = ConstrainedHMC(sphere(1.0), Partial(_linear, slope), 0.15, 0.7, num_steps=2)
+    sampler = ConstrainedHMC(sphere(1.0), Partial(linear, slope), 0.15, 0.7, num_steps=2)
     draws, _ = final(sampler, np.eye(10)[3], 80, dtype)
     assert follows(draws[:, 0], law_on(-1, 1, lambda t: np.exp(10 * t) * (1 - t**2) ** 3.5))
     across = draws[:, 4] / np.linalg.norm(draws[:, 1:], axis=1)
@@ -94,7 +41,7 @@ def test_von_mises_fisher_in_ten_dimensions_with_persistent_momenta(dtype):
 
 
 def test_uniform_area_on_the_torus_by_a_random_walk(dtype):
-    sampler = ConstrainedHMC(torus(1.0, 0.5), Partial(_linear, np.zeros(3)), 0.4, use_gradient=False)
+    sampler = ConstrainedHMC(torus(1.0, 0.5), Partial(linear, np.zeros(3)), 0.4, use_gradient=False)
     draws, _ = final(sampler, torus_point(0.0, np.pi, 1.0, 0.5), 250, dtype)
     tube = np.arctan2(draws[:, 2], np.hypot(draws[:, 0], draws[:, 1]) - 1)
     assert follows(tube, law_on(-np.pi, np.pi, lambda psi: 1 + 0.5 * np.cos(psi)))
@@ -102,7 +49,7 @@ def test_uniform_area_on_the_torus_by_a_random_walk(dtype):
 
 
 def test_haar_on_the_rotations(dtype):
-    sampler = ConstrainedHMC(stiefel(3), Partial(_linear, np.zeros(9)), 0.35, num_steps=3)
+    sampler = ConstrainedHMC(stiefel(3), Partial(linear, np.zeros(9)), 0.35, num_steps=3)
     draws, _ = final(sampler, np.eye(3).ravel(), 40, dtype)
     rotations = draws.reshape(-1, 3, 3)
     np.testing.assert_allclose(np.linalg.det(rotations), 1, atol=1e-4)
@@ -114,7 +61,7 @@ def test_haar_on_the_rotations(dtype):
 
 def test_bingham_on_the_sphere(dtype):
     weights = np.array([3.0, -2.0, 0.0])  # the density is exp(3 x² - 2 y²)
-    sampler = ConstrainedHMC(sphere(1.0), Partial(_quadratic, -np.diag(weights)), 0.5, num_steps=2)
+    sampler = ConstrainedHMC(sphere(1.0), Partial(quadratic, -np.diag(weights)), 0.5, num_steps=2)
     half = np.array([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]])  # both poles: two modes far apart mix slowly
     draws, _ = final(sampler, np.repeat(half, CHAINS // 2, axis=0), 60, dtype)
 
@@ -133,7 +80,7 @@ def _bingham_second(y):
 
 
 def test_uniform_frames_of_two_vectors_in_five_dimensions(dtype):
-    sampler = ConstrainedHMC(stiefel(2), Partial(_linear, np.zeros(10)), 0.3, num_steps=3)
+    sampler = ConstrainedHMC(stiefel(2), Partial(linear, np.zeros(10)), 0.3, num_steps=3)
     draws, _ = final(sampler, np.eye(5)[:, :2].ravel(), 40, dtype)
     frames = draws.reshape(-1, 5, 2)
     assert follows(frames[:, 3, 1], law_on(-1, 1, lambda t: 1 - t**2))
@@ -142,7 +89,7 @@ def test_uniform_frames_of_two_vectors_in_five_dimensions(dtype):
 
 
 def test_von_mises_on_a_circle_in_space_of_codimension_two(dtype):
-    sampler = ConstrainedHMC(circle_in_space(1.5), Partial(_linear, np.array([0.0, 1.0, 5.0])), 0.8)
+    sampler = ConstrainedHMC(circle_in_space(1.5), Partial(linear, np.array([0.0, 1.0, 5.0])), 0.8)
     draws, _ = final(sampler, [0.0, 1.5, 0.0], 60, dtype)
     assert follows(angle_of(draws[:, [1, 0]] * [-1, 1]), scipy.stats.vonmises(1.5).cdf)
 
@@ -152,12 +99,12 @@ AXES = np.array([1.5, 0.75])
 
 def ellipse_draws(measure, dtype=jnp.float32):
     sampler = ConstrainedHMC(
-        Partial(_ellipse, AXES), Partial(_quadratic, 0.5 * np.eye(2)), 0.3, num_steps=4, measure=measure
+        Partial(ellipse, AXES), Partial(quadratic, 0.5 * np.eye(2)), 0.3, num_steps=4, measure=measure
     )
     return angle_of(final(sampler, [0.0, 0.75], 80, dtype)[0], AXES)
 
 
-def test_a_normal_law_conditioned_on_an_ellipse_under_the_ambient_target(dtype):
+def test_a_normal_law_conditioned_on_anellipse_under_the_ambient_target(dtype):
     # With x = (1.5 cos t, 0.75 sin t), arc length over |∇F| is constant in t: only the normal density is left.
     weight = lambda t: np.exp(-0.5 * (AXES[0] ** 2 * np.cos(t) ** 2 + AXES[1] ** 2 * np.sin(t) ** 2))
     assert follows(ellipse_draws("ambient", dtype), law_on(-np.pi, np.pi, weight))
@@ -177,7 +124,7 @@ def test_the_same_density_by_arc_length_under_the_hausdorff_target():
 
 def test_half_a_circle_by_bounds():
     low, high = np.array([-2.0, 0.0]), np.array([2.0, 2.0])
-    sampler = ConstrainedHMC(sphere(1.0), Partial(_linear, np.array([-1.0, 0.0])), 0.5, box=Box(low, high))
+    sampler = ConstrainedHMC(sphere(1.0), Partial(linear, np.array([-1.0, 0.0])), 0.5, box=Box(low, high))
     draws, shares = final(sampler, [0.0, 1.0], 150)
     assert shares[Reason.OUT_OF_BOUNDS] > 0.05
     assert follows(angle_of(draws), law_on(0, np.pi, lambda t: np.exp(np.cos(t))))
@@ -188,7 +135,7 @@ def test_half_a_circle_by_bounds():
 
 def z_of_mean_cosine(reverse_tolerance):
     """Standard errors by which the mean of cos ψ misses ¼ on the torus R = 1, r = ½, with 20,000 chains at h = 0.5."""
-    sampler = ConstrainedHMC(torus(1.0, 0.5), Partial(_linear, np.zeros(3)), 0.5, reverse_tolerance=reverse_tolerance)
+    sampler = ConstrainedHMC(torus(1.0, 0.5), Partial(linear, np.zeros(3)), 0.5, reverse_tolerance=reverse_tolerance)
     angles = np.random.default_rng(0).uniform(-np.pi, np.pi, size=(2, 20_000))
     draws, shares = final(sampler, torus_point(*angles, 1.0, 0.5), 100, chains=20_000)
     cosine = (np.hypot(draws[:, 0], draws[:, 1]) - 1) / 0.5
@@ -207,7 +154,7 @@ def test_long_steps_on_the_torus_keep_the_law_only_if_those_that_cannot_be_undon
 
 def test_a_wrong_measure_would_be_noticed():
     """Uniform in the angle is not uniform in area, and 2,000 chains tell."""
-    sampler = ConstrainedHMC(torus(1.0, 0.5), Partial(_linear, np.zeros(3)), 0.4, use_gradient=False)
+    sampler = ConstrainedHMC(torus(1.0, 0.5), Partial(linear, np.zeros(3)), 0.4, use_gradient=False)
     draws, _ = final(sampler, torus_point(0.0, np.pi, 1.0, 0.5), 250)
     assert not follows(np.arctan2(draws[:, 2], np.hypot(draws[:, 0], draws[:, 1]) - 1), UNIFORM_ANGLE)
 

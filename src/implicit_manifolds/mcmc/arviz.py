@@ -36,7 +36,7 @@ def to_arviz(chains: Chains, like: Any = None):
 
     draws = np.moveaxis(np.asarray(chains.positions), 0, 1)
     labels = {"chain": np.arange(draws.shape[0]), "draw": np.arange(draws.shape[1])}
-    stats = {NAMES.get(name, name): (("chain", "draw"), value.T) for name, value in chains.statistics.items()}
+    stats = {NAMES.get(name, name): _statistic(name, value) for name, value in chains.statistics.items()}
     if "reason" in stats:
         stats["diverging"] = (("chain", "draw"), chains.statistics["reason"].T == Reason.NON_FINITE)
     return xarray.DataTree.from_dict(
@@ -45,6 +45,12 @@ def to_arviz(chains: Chains, like: Any = None):
             "sample_stats": xarray.Dataset(stats, labels),
         }
     )
+
+
+def _statistic(name: str, value: np.ndarray):
+    """Dimensions and values of one number a draw, or of several."""
+    further = tuple(f"{name}_dim_{axis}" for axis in range(value.ndim - 2))
+    return ("chain", "draw", *further), np.moveaxis(value, 0, 1)
 
 
 def _variables(draws: np.ndarray, like: Any) -> dict[str, Any]:

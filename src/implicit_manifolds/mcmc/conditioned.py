@@ -236,7 +236,9 @@ def _full_rank(at: Linearization) -> Bool[Array, ""]:
 def _why_none(tried: _Start) -> str:
     none = f"none of {len(tried.arrived):,} prior draws led to a start"
     if not tried.regular.any():
-        return f"{none}, since nowhere does each output vary on its own; leave out those that follow from others or never vary"
+        return (
+            f"{none}, since nowhere does each output vary on its own; leave out what follows from others or is constant"
+        )
     if not tried.arrived.any():
         near = np.min(tried.distance, initial=np.inf, where=np.isfinite(tried.distance))
         return (

@@ -5,11 +5,10 @@ from typing import Any
 import jax.numpy as jnp
 from jax.tree_util import Partial, all_leaves
 
-from .._types import Residual, Vector
 from ..choices import Choices
 
 
-def _at_least_one(mdf, x: Vector) -> Residual:
+def _at_least_one(mdf, x):
     return jnp.atleast_1d(mdf(x))
 
 

@@ -72,6 +72,8 @@ def summary(chains: Chains) -> Summary:
     axes: dict[str, Any] = {"chain_axis": 0, "draw_axis": 1}
     reasons = getattr(chains.info, "reason", None)
     acceptance = getattr(chains.info, "acceptance_probability", None)
+    if acceptance is not None:
+        acceptance = acceptance.reshape(len(acceptance), -1).mean(axis=1)
     mdf = getattr(chains.sampler, "mdf", None)
     return Summary(
         array_stats.rhat(draws, method="rank", **axes),

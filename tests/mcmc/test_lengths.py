@@ -1,0 +1,90 @@
+"""Lengths of trajectories that take turns, and their tuning."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.stats
+from jax.tree_util import Partial
+
+from implicit_manifolds.manifold.analytic import sphere
+from implicit_manifolds.mcmc import ConstrainedHMC, run, summary, warm_up
+from implicit_manifolds.mcmc.constrained_hmc import _count
+from tests.mcmc.laws import angle_of, final, follows, linear
+
+
+def _flat(x):
+    return jnp.zeros((), x.dtype)
+
+
+def test_lengths_take_turns_evenly_and_alike_in_all_chains():
+    sampler = ConstrainedHMC(sphere(1.0), Partial(_flat), max_steps=5.0)
+    state = sampler.init(jnp.array([1.0, 0.0]))
+    counts = [int(_count(sampler, state._replace(turn=jnp.asarray(turn)))) for turn in range(64)]
+    assert np.bincount(counts).tolist()[1:] == [13, 13, 12, 13, 13]
+    starts = jnp.asarray(np.eye(2), jnp.float32)
+    chains = run(0, sampler, starts, 7)
+    assert chains.state.turn.tolist() == [7, 7]
+
+
+def test_von_mises_by_turns(dtype):
+    sampler = ConstrainedHMC(sphere(1.0), Partial(linear, np.array([-2.0, 0.0])), 0.4, max_steps=4.5)
+    draws, _ = final(sampler, [-1.0, 0.0], 40, dtype)
+    assert follows(angle_of(draws), scipy.stats.vonmises(2.0).cdf)
+
+
+def _stretched(spread, x):
+    return 0.5 * jnp.sum((x[1:] / spread) ** 2)
+
+
+def _plane(x):
+    return x[:1]
+
+
+def test_long_trajectories_are_found_where_scales_differ_and_short_ones_where_they_do_not():
+    spread = jnp.array([1.0, 1.0, 12.0])
+    starts = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32) * [0.0, 1.0, 1.0, 12.0]
+    starts = jnp.asarray(starts, jnp.float32)
+    sampler = ConstrainedHMC(_plane, Partial(_stretched, spread), max_steps=3.0)
+    tuned = warm_up(0, sampler, starts, 300, metric="identity").sampler
+    assert 12 < float(tuned.max_steps * tuned.step_size) < 60  # turning points lie at 12 π / 2
+    assert summary(run(1, tuned, starts, 60)).r_hat.max() < 1.03
+    scaled = warm_up(0, sampler, starts, 300).sampler
+    assert scaled.scale is not None
+    assert float(scaled.max_steps) < float(tuned.max_steps) / 3
+
+
+def test_half_a_turn_misleads_no_length():
+    """Of trajectories of half a turn all linear features alternate and look best; the square never changes."""
+    starts = np.random.default_rng(0).normal(size=(300, 4))
+    starts = (starts / np.linalg.norm(starts, axis=1, keepdims=True)).astype(np.float32)
+    tuned = warm_up(0, ConstrainedHMC(sphere(1.0), Partial(_flat), max_steps=2.0), starts, 200).sampler
+    chains = run(1, tuned, starts, 100)
+    squares = chains._replace(positions=chains.positions**2)
+    assert summary(squares).ess_bulk.min() > 0.2 * chains.positions[..., 0].size
+
+
+def test_a_resonant_number_of_steps_is_cured_by_turns():
+    """Steps of a third of the period bring a normal law back to where it was in three: two thirds of turns do not."""
+    starts = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
+    starts[:, 0] = 0
+    normal = ConstrainedHMC(_plane, Partial(_stretched, jnp.ones(2)), 2 * np.sin(np.pi / 6), num_steps=6)
+    assert summary(run(0, normal, starts, 100)).r_hat[1:].min() > 1.1  # six steps of a sixth of the period
+    assert summary(run(0, replace(normal, max_steps=6.0), starts, 100)).r_hat[1:].max() < 1.03
+
+
+def test_new_lengths_compile_nothing():
+    traces = []
+
+    def counted(x):
+        traces.append(1)
+        return jnp.zeros((), x.dtype)
+
+    step = jax.jit(lambda sampler, key, state: sampler.step(key, state))
+    sampler = ConstrainedHMC(sphere(1.0), Partial(counted), max_steps=3.0)
+    state = sampler.init(jnp.array([1.0, 0.0]))
+    step(sampler, jax.random.key(0), state)
+    seen = len(traces)
+    step(replace(sampler, max_steps=9.0), jax.random.key(0), state)
+    assert len(traces) == seen

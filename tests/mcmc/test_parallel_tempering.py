@@ -1,0 +1,68 @@
+"""Chains that exchange temperatures: modes get their shares."""
+
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+
+from implicit_manifolds.manifold.analytic import sphere
+from implicit_manifolds.mcmc import ConstrainedHMC, ParallelTempering, run, to_arviz
+from tests.mcmc.laws import angle_of, final, follows, law_on
+
+
+def _two_modes(x):
+    return -6 * (2 * x[0] ** 2 - 1) - 0.5 * x[0]
+
+
+LAW = law_on(-np.pi, np.pi, lambda t: np.exp(6 * np.cos(2 * t) + 0.5 * np.cos(t)))
+LADDER = np.array([1.0, 0.5, 0.2, 0.05, 0.0])
+
+
+def tempered(cls=ParallelTempering, **choices):
+    cold = ConstrainedHMC(sphere(1.0), Partial(_two_modes), num_steps=3)
+    return cls(cold, jnp.asarray(LADDER), jnp.asarray([0.25, 0.35, 0.5, 0.6, 0.7]), **choices)
+
+
+def _tilted(x):
+    return -0.7 * x[1]
+
+
+def test_modes_get_their_shares_from_one_of_them(dtype):
+    draws, _ = final(tempered(), [-1.0, 0.0], 150, dtype)
+    assert follows(angle_of(draws), LAW)
+
+
+def test_a_reference_takes_the_place_of_the_uniform_law():
+    draws, _ = final(tempered(reference=Partial(_tilted)), [-1.0, 0.0], 150)
+    assert follows(angle_of(draws), LAW)
+
+
+def test_a_chain_by_itself_stays_in_its_mode():
+    draws, _ = final(tempered().sampler, [-1.0, 0.0], 150)
+    assert (draws[:, 0] < 0).mean() > 0.9
+
+
+class _Unweighted(ParallelTempering):
+    """Swaps by a coin."""
+
+    def _swaps(self, key, states, betas, parity):
+        order, probability = super()._swaps(key, states, 0 * betas, parity)
+        return order, probability
+
+
+def test_swaps_that_ask_no_energy_would_be_noticed():
+    import dataclasses
+
+    import jax
+
+    broken = jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True, eq=False)(_Unweighted))
+    draws, _ = final(tempered(broken), [-1.0, 0.0], 150)
+    assert not follows(angle_of(draws), LAW)
+
+
+def test_warm_up_tunes_a_step_size_for_each_temperature_and_statistics_have_them():
+    sampler = ParallelTempering(ConstrainedHMC(sphere(1.0), _two_modes, num_steps=3), [1.0, 0.3, 0.0])
+    chains = run(0, sampler, np.tile(np.float32([-1.0, 0.0]), (100, 1)), 20, num_warmup=200)
+    step_size = np.asarray(chains.sampler.step_size)
+    assert (np.diff(step_size) > 0).all()
+    assert np.abs(chains.info.acceptance_probability.mean(axis=0) - 0.8).max() < 0.1
+    assert to_arviz(chains)["sample_stats/swap_probability"].shape == (100, 20, 2)
