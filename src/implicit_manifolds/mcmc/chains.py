@@ -12,7 +12,7 @@ from ..manifold.algebra import pull_back
 from ..manifold.multipliers import residual_weights
 from ..manifold.projection import project
 from .outcome import Reason, inside
-from .phase_space import PhasePoint, reverse_floor
+from .phase_space import reverse_floor
 from .reparametrised import reparametrisation
 from .sampler import AdjustedSampler, Sampler
 
@@ -96,7 +96,7 @@ def start_chains(key: RandomKey, sampler: Sampler, positions, mesh: Mesh | None)
 
 
 @jax.jit
-def _start_faults(sampler, states: PhasePoint):
+def _start_faults(sampler, states):
     """At each start, in this order: how far F is from zero in units of what counts as such, F's rounding, the least
     distance that a reversed move can be held to, whether U is finite, and whether M has it.
     """

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from .._devices import gathered, on_host, replicated
 from .._loops import chunk_sizes
-from .._types import Array, Float, Int, Points, Scalar
+from .._types import Array, Float, Int, Points
 from .chains import step_of_all
 from .outcome import Reason
 from .reparametrised import reparametrisation
@@ -101,7 +101,7 @@ def _moments(points: Points, products: bool):
     return jnp.sum(points, axis=0), points.T @ points if products else jnp.sum(points**2, axis=0)
 
 
-def _averaged(averages: Averages, error: Scalar, log_start: Scalar) -> Averages:
+def _averaged(averages: Averages, error: Any, log_start: Any) -> Averages:
     step = averages.step + 1
     rate = 1 / (step + DELAY)
     gap = (1 - rate) * averages.gap + rate * error

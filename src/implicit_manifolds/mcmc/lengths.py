@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 from .._devices import on_host, replicated
 from .._loops import collect
 from .chains import step_of_all
+from .metric import accuracy_of
 
 DRAWS, FEWEST, MOST = 2000, 25, 400
 """Draws of a pilot over all chains, and of each at least and at most."""
@@ -49,7 +50,9 @@ def _worth(key, sampler, states, mesh: Mesh | None):
     count = int(np.clip(DRAWS // chains, FEWEST, MOST))
     states, positions = _pilot(replicated(sampler, mesh), key, states, count, mesh)
     positions = on_host(positions).astype(np.float64)
-    positions = (positions - positions.mean(axis=(0, 1))) / np.maximum(positions.std(axis=(0, 1)), 1e-300)
+    spread = positions.std(axis=(0, 1))
+    varying = spread > accuracy_of(positions.astype(sampler.step_size.dtype))
+    positions = (positions - positions.mean(axis=(0, 1)))[..., varying] / spread[varying]
     times = max(_autocorrelation_time(feature) for feature in (positions, positions**2 - 1))
     steps = 0.5 * (float(sampler.max_steps) + 1)
     return states, 1 / (times * (steps + OVERHEAD))
@@ -59,8 +62,7 @@ def _autocorrelation_time(features: np.ndarray) -> float:
     """Mean over coordinates of (1 + ρ)/(1 - ρ), ρ the correlation of one draw and the next, at least 0."""
     product = np.mean(features[1:] * features[:-1], axis=(0, 1))
     square = np.mean(features**2, axis=(0, 1))
-    varying = square > 0
-    share = np.clip(product[varying] / square[varying], 0, 0.999)
+    share = np.clip(product / square, 0, 0.999)
     return float(np.mean((1 + share) / (1 - share))) if len(share) else 1.0
 
 

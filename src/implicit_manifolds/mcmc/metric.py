@@ -4,6 +4,8 @@ from typing import Literal
 
 import numpy as np
 
+from .._types import relative_tolerance
+
 Metric = Literal["auto", "identity", "diagonal", "dense"]
 
 UNEVEN = 3.0
@@ -12,8 +14,16 @@ CLEARLY = 1.5
 """How much faster the slowest coordinate must move under a scale than without for it to be kept."""
 PRIOR = 5.0
 """Draws' worth of doubt in a covariance, as in Stan: so much of it is taken back towards the diagonal."""
+STILL = 10
+"""What is below this many times the accuracy of a position does not move."""
 LEAST = 1e-10
 """A coordinate's variance over the largest, at least: one that the constraints hold still needs some."""
+
+
+def accuracy_of(positions: np.ndarray) -> float:
+    """Spread below which a coordinate of points (..., n) of one dtype is held by the constraints."""
+    reach = max(1.0, float(np.median(np.linalg.norm(positions, axis=-1))))
+    return STILL * relative_tolerance(positions.dtype) * reach
 
 
 def scale_of(covariance: np.ndarray, draws: int) -> np.ndarray:

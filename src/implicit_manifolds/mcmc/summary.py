@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._loops import over_points
+from .metric import accuracy_of
 from .outcome import Reason
 from .run import Chains
 
@@ -16,8 +17,8 @@ TAILS = 0.05, 0.95
 class Summary(NamedTuple):
     """r_hat, ess_bulk, ess_tail (n,) of each coordinate; shares of steps by cause; largest ‖F‖ of all draws, or None.
 
-    r_hat is rank-normalised and split (Vehtari et al. 2021), NaN for a coordinate that does not vary; effective sizes
-    are of all chains together. acceptance is the mean acceptance probability, lowest_acceptance that of the twentieth
+    r_hat is rank-normalised and split (Vehtari et al. 2021), effective sizes are of all chains together; all are NaN
+    for a coordinate that F holds, which varies by rounding alone. acceptance is the mean acceptance probability, lowest_acceptance that of the twentieth
     of chains (at least one) that have least, both None without a Metropolis step: far below the mean, steps are too
     long where these chains are. non_finite, unmoved: chains that ended not finite, or never moved between draws.
     """
@@ -75,10 +76,11 @@ def summary(chains: Chains) -> Summary:
     if acceptance is not None:
         acceptance = acceptance.reshape(len(acceptance), -1).mean(axis=1)
     mdf = getattr(chains.sampler, "mdf", None)
+    varies = draws.std(axis=(0, 1)) > accuracy_of(np.asarray(chains.positions))
     return Summary(
-        array_stats.rhat(draws, method="rank", **axes),
-        array_stats.ess(draws, method="bulk", **axes),
-        array_stats.ess(draws, method="tail", prob=TAILS, **axes),
+        np.where(varies, array_stats.rhat(draws, method="rank", **axes), np.nan),
+        np.where(varies, array_stats.ess(draws, method="bulk", **axes), np.nan),
+        np.where(varies, array_stats.ess(draws, method="tail", prob=TAILS, **axes), np.nan),
         {} if reasons is None else dict(zip(Reason.__members__, reasons.mean(axis=0).tolist(), strict=True)),
         None if acceptance is None else float(acceptance.mean()),
         None if acceptance is None else float(np.sort(acceptance)[: max(1, len(acceptance) // 20)].mean()),

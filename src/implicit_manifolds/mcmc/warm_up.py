@@ -18,7 +18,7 @@ from ..errors import ChainsStuck
 from .chains import restarted, start_chains
 from .dual_averaging import Averages, adapted, covariance
 from .lengths import tuned_lengths
-from .metric import Metric, is_faster, is_uneven, scale_of
+from .metric import STILL, Metric, accuracy_of, is_faster, is_uneven, scale_of
 from .outcome import Reason
 from .sampler import AdjustedSampler, Sampler
 
@@ -29,8 +29,6 @@ FIRST, LAST = 0.15, 0.3
 """Shares of warm-up before the windows of a metric, and after them, at least."""
 WINDOW = 25
 """Steps of the first window; each that follows is twice as long."""
-STILL = 10
-"""A chain whose root mean square move is below this many times the accuracy of a position stands still."""
 MISSED = 0.2
 """How far below its target an acceptance is told of."""
 
@@ -174,9 +172,7 @@ class _Run:
 
     def is_uneven(self, variances: np.ndarray) -> bool:
         """Whether a diagonal scale could pay."""
-        positions = on_host(self.states.position)
-        reach = max(1.0, float(np.median(np.linalg.norm(positions, axis=1))))
-        return is_uneven(variances, STILL * relative_tolerance(positions.dtype) * reach)
+        return is_uneven(variances, accuracy_of(on_host(self.states.position)))
 
     def restart(self, averages: Averages, count: int, step_size: float, is_last: bool) -> None:
         """Put chains that stood still where others are; at the end raise ChainsStuck where most did."""
