@@ -72,9 +72,16 @@ def mici_system(target: Target, backend: str) -> Any:
 
 
 def run_mici(
-    target: Target,
-    backend: str,
-    num_chains: int,
+    target: Target, backend: str, num_chains: int, num_warmup: int, num_samples: int, seed: int, **choices: Any
+) -> Result:
+    """mici on one of the level sets of `sampler_targets`, with one of its backends."""
+    positions = starts(target, num_chains, seed)
+    return sample_mici(lambda: mici_system(target, backend), positions, num_warmup, num_samples, seed, **choices)
+
+
+def sample_mici(
+    make_system: Callable[[], Any],
+    positions: np.ndarray,
     num_warmup: int,
     num_samples: int,
     seed: int,
@@ -87,17 +94,17 @@ def run_mici(
     import mici
     from mici.states import ChainState
 
+    num_chains = len(positions)
     with ExitStack() as contexts:
         contexts.enter_context(jax.enable_x64(True))
         # mici calls its derivatives point by point, where a GPU's launches would only slow it.
         contexts.enter_context(jax.default_device(jax.local_devices(backend="cpu")[0]))
-        system = mici_system(target, backend)
+        system = make_system()
         integrator = mici.integrators.ConstrainedLeapfrogIntegrator(
             system,
             projection_solver=getattr(mici.solvers, f"solve_projection_onto_manifold_{solver}"),
             projection_solver_kwargs=solver_options,
         )
-        positions = starts(target, num_chains, seed)
         began = time.perf_counter()
         state = ChainState(pos=positions[0], mom=None, dir=1)
         system.constr(state), system.jacob_constr(state.copy()), system.neg_log_dens(state), system.dh1_dpos(state)

@@ -18,9 +18,10 @@ class Summary(NamedTuple):
     """r_hat, ess_bulk, ess_tail (n,) of each coordinate; shares of steps by cause; largest ‖F‖ of all draws, or None.
 
     r_hat is rank-normalised and split (Vehtari et al. 2021), effective sizes are of all chains together; all are NaN
-    for a coordinate that F holds, which varies by rounding alone. acceptance is the mean acceptance probability, lowest_acceptance that of the twentieth
-    of chains (at least one) that have least, both None without a Metropolis step: far below the mean, steps are too
-    long where these chains are. non_finite, unmoved: chains that ended not finite, or never moved between draws.
+    for a coordinate that F holds, which varies by rounding alone. acceptance is the mean acceptance probability,
+    lowest_acceptance that of the twentieth of chains (at least one) that have least, both None without a Metropolis
+    step: far below the mean, steps are too long where these chains are. non_finite, unmoved: chains that ended not
+    finite, or never moved between draws.
     """
 
     r_hat: np.ndarray

@@ -67,7 +67,9 @@ def report(target: Target, found: Score, seconds: float | None) -> str:
         )
     lines.append(f"largest |F|: {found.residual:.1e}")
     if seconds is not None:
-        lines.append(f"{seconds:.1f} CPU s, compilation and warm-up too: {found.least_ess / seconds:.1f} ESS a CPU second")
+        lines.append(
+            f"{seconds:.1f} CPU s, compilation and warm-up too: {found.least_ess / seconds:.1f} ESS a CPU second"
+        )
     return "\n".join(lines)
 
 

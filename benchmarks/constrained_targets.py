@@ -1,0 +1,235 @@
+"""Ours and mici on the public set of constrained targets: effective samples a CPU second, and whether the law is right.
+
+Ours with lengths of trajectories by hand (the best of a few), tuned in warm-up, and dynamic, one chain and a thousand;
+mici dynamic, with derivatives by JAX, in double. Warm-up and compilation are outside the timed part; the process is
+pinned to one processor. Effective samples are the least of the target's quantities. SMC's log Z
+is held against the known one where there is one.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import jax
+import numpy as np
+import tyro
+
+import implicit_manifolds as im
+from benchmarks.sampler_mici import sample_mici
+from implicit_manifolds import mcmc
+from implicit_manifolds._loops import over_points
+from implicit_manifolds.mcmc.phase_space import log_det_sqrt_gram
+from implicit_manifolds.targets import MADE_BY, Target, score
+from implicit_manifolds.volumes.pools import log_integral
+
+LENGTHS = (1, 2, 3, 5, 8, 13)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the benchmark.
+
+    out: JSON file to write. targets: names, all by default. chains: of ours. seconds: about how long each of our timed
+    runs takes. warmup: steps of ours. mici_chains, mici_samples: of mici, one chain after the other. seed: of
+    everything.
+    """
+
+    out: Path = Path("runs/constrained_targets.json")
+    targets: tuple[str, ...] = tuple(MADE_BY)
+    chains: tuple[int, ...] = (1, 1000)
+    seconds: float = 3.0
+    warmup: int = 500
+    mici_chains: int = 4
+    mici_samples: int = 200
+    seed: int = 0
+
+
+def main(options: Options) -> None:
+    """Run every sampler on every target, print the table, write the JSON after each row."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    rows: list[dict] = []
+    print(f"{'target':>20} {'sampler':>8} {'chains':>6} {'steps':>6} {'ESS':>9} {'ESS/step':>8} {'ESS/CPU s':>9} "
+          f"{'x mici':>8} {'R-hat':>6} {'max|z|':>6} {'max|F|':>8} {'refused':>7} {'warm-up s':>9}")  # fmt: skip
+    for name in options.targets:
+        target, mici = MADE_BY[name](), None
+        for sampler, chains, draw in contestants(target, options):
+            try:
+                row = {"target": name, "sampler": sampler, "chains": chains} | draw()
+            except Exception as error:  # a sampler that gives up is a result, too
+                row = {"target": name, "sampler": sampler, "chains": chains, "failed": f"{error!s:.200}"}
+            if sampler == "mici" and "ess_per_cpu_second" in row:
+                mici = row["ess_per_cpu_second"]
+            row["times_mici"] = row.get("ess_per_cpu_second", np.nan) / mici if mici else None
+            rows.append(row)
+            print(line(row), flush=True)
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            options.out.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def line(row: dict) -> str:
+    """One row of the printed table."""
+    start = f"{row['target']:>20} {row['sampler']:>8} {row['chains']:6d} "
+    if "failed" in row:
+        return start + row["failed"]
+    if "log_normalizer" in row:
+        known = "unknown" if row["known"] is None else f"{row['known']:.3f}"
+        return start + f"log Z {row['log_normalizer']:.3f} ± {row['standard_error']:.3f}, known {known}"
+    times = "" if row["times_mici"] is None else f"{row['times_mici']:.1f}"
+    return start + (
+        f"{row['steps_per_draw']:6.1f} {row['ess']:9.0f} {row['ess_per_step']:8.3f} {row['ess_per_cpu_second']:9.1f} "
+        f"{times:>8} {row['r_hat']:6.3f} {row['z']:6.1f} {row['residual']:8.1e} {row['refused']:7.3f} "
+        f"{row['warmup_seconds']:9.1f}"
+    )
+
+
+def contestants(target: Target, options: Options):
+    """(name, chains, draw) of all samplers of a target, mici first."""
+    yield "mici", options.mici_chains, lambda: of_mici(target, options)
+    for chains in options.chains:
+        for kind, pick in (("by hand", by_hand), ("tuned", tuned), ("dynamic", dynamic)):
+            yield kind, chains, lambda chains=chains, pick=pick: ours(target, chains, pick, options)
+    yield "SMC", 2048, lambda: smc(target, options)
+
+
+def choices(target: Target) -> dict[str, Any]:
+    """What all our samplers of a target have in common: a bijection where bounds are half-lines."""
+    box = target.box
+    half_lines = box is not None and bool((np.isfinite(box.low) & ~np.isfinite(box.high)).any())
+    if half_lines:
+        return {"measure": target.measure, "transform": mcmc.biject_to(box)}
+    return {"measure": target.measure, "box": box}
+
+
+def by_hand(target: Target, draw_pilot: Callable) -> Any:
+    """Of fixed lengths the one with most effective samples a second in a pilot."""
+    trials = [mcmc.ConstrainedHMC(target.mdf, target.energy, num_steps=steps, **choices(target)) for steps in LENGTHS]
+    return max((draw_pilot(trial) for trial in trials), key=lambda pilot: pilot[0])[1]
+
+
+def tuned(target: Target, draw_pilot: Callable) -> Any:
+    """Lengths that take turns up to one that warm-up finds."""
+    return draw_pilot(mcmc.ConstrainedHMC(target.mdf, target.energy, max_steps=4.0, **choices(target)))[1]
+
+
+def dynamic(target: Target, draw_pilot: Callable) -> Any:
+    """No-U-turn trajectories."""
+    return draw_pilot(mcmc.ConstrainedNUTS(target.mdf, target.energy, **choices(target)))[1]
+
+
+def ours(target: Target, chains: int, pick: Callable, options: Options) -> dict:
+    """Pick by pilots, then draw for about as long as asked."""
+    positions = np.asarray(target.starts(jax.random.key(options.seed), chains), np.float32)
+    began, speeds = time.perf_counter(), {}
+
+    def draw_pilot(sampler):
+        warm = mcmc.warm_up(jax.random.key(options.seed), sampler, positions, options.warmup)
+        count = 2000 if chains == 1 else 100
+        pilot, wall, cpu = timed(warm, jax.random.key(options.seed + 1), count)
+        speeds[id(warm)] = count / wall
+        found = score(target, np.swapaxes(pilot.positions, 0, 1))
+        # A length of half a turn or a period looks good by the coordinates alone; R-hat of the quantities tells.
+        return found.least_ess / cpu / (1.0 if chains == 1 else max(1.0, found.largest_r_hat) ** 20), warm
+
+    warm = pick(target, draw_pilot)
+    seconds = time.perf_counter() - began
+    count = int(np.clip(options.seconds * speeds[id(warm)], 100, 100_000))
+    drawn, _, cpu = timed(warm, jax.random.key(options.seed + 2), count)
+    steps = steps_of(drawn)
+    found = score(target, np.swapaxes(drawn.positions, 0, 1))
+    return measured(found, count * chains, steps, cpu, seconds) | {
+        "refused": 1 - float(drawn.info.reason[:, 0].mean()),
+        "step_size": float(drawn.sampler.step_size),
+        "scaled": drawn.sampler.scale is not None,
+        "restarted": len(warm.restarted),
+    }
+
+
+def steps_of(drawn) -> float:
+    """Mean leapfrog steps of a draw."""
+    if hasattr(drawn.info, "num_steps"):
+        return float(drawn.info.num_steps.mean())
+    if drawn.sampler.max_steps is not None:
+        return 0.5 * (1 + float(drawn.sampler.max_steps))
+    return drawn.sampler.num_steps
+
+
+def timed(warm, key, count: int):
+    """Chains of a second run from where warm-up ended, its wall seconds and its CPU seconds."""
+    positions = warm.state.position
+    mcmc.run(jax.random.fold_in(key, 1), warm.sampler, positions, 10, chunk_size=min(count, 1000))
+    wall, cpu = time.perf_counter(), time.process_time()
+    chains = mcmc.run(key, warm.sampler, positions, count, chunk_size=min(count, 1000))
+    return chains, time.perf_counter() - wall, time.process_time() - cpu
+
+
+def measured(found, draws: int, steps: float, cpu: float, warmup_seconds: float) -> dict:
+    """Figures of one row."""
+    return {
+        "ess": found.least_ess,
+        "draws": draws,
+        "steps_per_draw": steps,
+        "ess_per_step": found.least_ess / (draws * steps),
+        "ess_per_cpu_second": found.least_ess / cpu,
+        "cpu_seconds": cpu,
+        "r_hat": found.largest_r_hat,
+        "z": found.largest_z,
+        "residual": found.residual,
+        "warmup_seconds": warmup_seconds,
+    }
+
+
+def of_mici(target: Target, options: Options) -> dict:
+    """mici from the same starts; a domain that its density does not bound is left to chance."""
+
+    def system():
+        from mici.systems import DenseConstrainedEuclideanMetricSystem
+
+        energy, mdf = target.energy, target.mdf
+        return DenseConstrainedEuclideanMetricSystem(
+            lambda x: energy(x), lambda x: mdf(x), dens_wrt_hausdorff=target.measure == "hausdorff", backend="jax"
+        )
+
+    positions = target.starts(jax.random.key(options.seed), options.mici_chains)
+    result = sample_mici(system, positions, 200, options.mici_samples, options.seed)
+    draws = result.draws[np.isfinite(result.draws).all(axis=(1, 2))]
+    steps = result.settings["steps_per_draw"]
+    with jax.enable_x64(True):
+        found = score(target, draws)
+    count = draws.shape[0] * draws.shape[1]
+    refused = result.failures / count
+    return measured(found, count, steps, result.cpu_seconds, result.warmup_seconds) | {"refused": refused}
+
+
+def smc(target: Target, options: Options) -> dict:
+    """log Z by SMC from the uniform law, or from the ambient measure of M, drawn by importance from charts."""
+    if target.box is not None and not np.isfinite(np.concatenate(target.box)).all():
+        raise ValueError("no SMC: M has an edge, and charts do not cover it")
+    key = jax.random.key(options.seed)
+    anchors = target.starts(key, 200).astype(np.float32)
+    margin = np.ptp(anchors, axis=0).max()
+    box = target.box or im.Box(anchors.min(axis=0) - margin, anchors.max(axis=0) + margin)
+    pool = im.draw_pool(key, im.cover(key, im.Manifold(target.mdf, box, anchors)), 50_000)
+    logs = np.zeros(len(pool.points))
+    if target.measure == "ambient":
+        logs -= over_points(log_det_sqrt_gram, target.mdf, pool.points)
+    base = log_integral(pool, logs)
+    shares = pool.weights * np.exp(logs - logs.max())
+    chosen = np.random.default_rng(options.seed).choice(len(shares), 2048, p=shares / shares.sum())
+    sampler = mcmc.ConstrainedHMC(target.mdf, target.energy, measure=target.measure, num_steps=3, box=target.box)
+    found = mcmc.tempered_smc(key, sampler, np.asarray(pool.points)[chosen])
+    return {
+        "log_normalizer": found.log_normalizer + base.value,
+        "standard_error": float(np.hypot(found.standard_error, base.standard_error)),
+        "known": target.log_normalizer,
+        "temperatures": len(found.inverse_temperatures),
+    }
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
