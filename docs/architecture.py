@@ -38,6 +38,7 @@ ROOMS: dict[str, tuple[int, str]] = {
     "ebim": (6, "the model as a value and its verbs; one file for each way to train it; disk"),
     "baselines": (7, "autoencoders, flows and ambient models with the verbs of an EBIM, one method a file"),
     "datasets": (7, "data, known laws"),
+    "targets": (5, "a public set of laws on level sets, and what scores draws of them"),
     "metrics": (7, "transport, Fréchet, MMD, detection"),
     "plot": (7, "figures of a model"),
     "report": (8, "one page about a fitted model"),

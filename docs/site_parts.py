@@ -10,7 +10,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx_gallery.scrapers import figure_rst
 
-MODULES = ("", ".functional", ".manifold", ".mcmc", ".baselines", ".plot")
+MODULES = ("", ".functional", ".manifold", ".mcmc", ".targets", ".baselines", ".plot")
 """Where public names are, after the package's own."""
 _SHOWN: dict[str, set[int]] = {}
 

@@ -11,7 +11,7 @@ import pytest
 from jax.tree_util import Partial
 
 import implicit_manifolds as im
-from implicit_manifolds import baselines, functional, manifold, mcmc
+from implicit_manifolds import baselines, functional, manifold, mcmc, targets
 from implicit_manifolds.ebim.model import ChainScales
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.scaling import Scaling
@@ -25,7 +25,7 @@ def exported(room, prefix=""):
     return {prefix + name: value for name, value in found.items()}
 
 
-ROOMS = {"functional.": functional, "manifold.": manifold, "mcmc.": mcmc, "baselines.": baselines}
+ROOMS = {"functional.": functional, "manifold.": manifold, "mcmc.": mcmc, "targets.": targets, "baselines.": baselines}
 EXPORTED = exported(im)
 for prefix, room in ROOMS.items():
     EXPORTED |= exported(room, prefix)

@@ -4,6 +4,7 @@ from . import baselines as baselines
 from . import functional as functional
 from . import manifold as manifold
 from . import mcmc as mcmc
+from . import targets as targets
 from .box import Box as Box
 from .certificate.parts import describe as describe
 from .certificate.topology import topology as topology

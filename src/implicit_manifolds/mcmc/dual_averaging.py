@@ -68,7 +68,6 @@ def adapted(key, sampler, states, num_steps: int, target: float, centre, product
 @partial(jax.jit, static_argnames=("products", "mesh"))
 def _adapt(sampler, key, log_start, target, centre, states, averages, count, half, products, mesh):
     step_all, chains = step_of_all(mesh), averages.moved.shape[0]
-    change = reparametrisation(sampler)
 
     def body(_, carry):
         states, averages = carry
@@ -85,9 +84,7 @@ def _adapt(sampler, key, log_start, target, centre, states, averages, count, hal
             reasons=averages.reasons + late * jax.nn.one_hot(info.reason, len(Reason)),
         )
         if centre is not None:
-            inner = moved.linearization.position
-            points = inner if change is None else jax.vmap(change.scaled)(inner)
-            new = _moments(gathered(points, mesh) - centre, products)
+            new = _moments(gathered(_before_scale(sampler, moved), mesh) - centre, products)
             moments = jax.tree.map(lambda total, value: total + late * value, averages.moments, new)
             averages = averages._replace(moments=moments)
         error = target - jnp.mean(gathered(acceptance, mesh), axis=0)
@@ -95,6 +92,16 @@ def _adapt(sampler, key, log_start, target, centre, states, averages, count, hal
         return moved, _averaged(averages, error, log_start)
 
     return jax.lax.fori_loop(0, count, body, (states, averages))
+
+
+def before_scale(sampler, states) -> np.ndarray:
+    """Points y of all chains, which the scale makes of z, (chains, n) in double on the host."""
+    return on_host(_before_scale(sampler, states)).astype(np.float64)
+
+
+def _before_scale(sampler, states):
+    inner, change = states.linearization.position, reparametrisation(sampler)
+    return inner if change is None else jax.vmap(change.scaled)(inner)
 
 
 def _moments(points: Points, products: bool):

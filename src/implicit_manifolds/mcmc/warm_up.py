@@ -16,7 +16,7 @@ from .._types import Array, Float, RandomKey, relative_tolerance
 from ..choices import check_choice
 from ..errors import ChainsStuck
 from .chains import restarted, start_chains
-from .dual_averaging import Averages, adapted, covariance
+from .dual_averaging import Averages, adapted, before_scale, covariance
 from .lengths import tuned_lengths
 from .metric import STILL, Metric, accuracy_of, is_faster, is_uneven, scale_of
 from .outcome import Reason
@@ -106,13 +106,15 @@ class _Run:
     def __init__(self, key, sampler, states, target, mesh, bar):
         self.key, self.sampler, self.states = key, sampler, states
         self.target, self.mesh, self.bar = target, mesh, bar
+        self.adapts = self.products = False
         self.stages, self.restarted, self.causes = 0, np.zeros(0, int), np.zeros(len(Reason))
 
     def through(self, num_steps: int, metric: Metric) -> WarmUp:
         """All stages."""
-        adapts = metric != "identity" and num_steps >= ENOUGH and hasattr(self.sampler, "scale")
-        first, windows, last = _stages(num_steps) if adapts else (0, [], num_steps)
-        if adapts:
+        self.adapts = metric != "identity" and num_steps >= ENOUGH and hasattr(self.sampler, "scale")
+        self.products = metric == "dense"
+        first, windows, last = _stages(num_steps) if self.adapts else (0, [], num_steps)
+        if self.adapts:
             self.find_metric(first, windows, metric)
         if getattr(self.sampler, "max_steps", None) is not None:
             half = last // 2
@@ -128,15 +130,13 @@ class _Run:
 
     def find_metric(self, first: int, windows: list[int], metric: Metric) -> None:
         """Windows of the metric; "auto" goes back to none where steps do not carry farther with it."""
-        plain, products = self.sampler, metric == "dense"
-        averages = self.stage(first, moments=True, products=products)
-        plain = replace(plain, step_size=self.sampler.step_size)
+        averages, plain = self.stage(first), self.sampler
         for count, next_count in zip([first, *windows], [*windows, 0], strict=True):
             found = covariance(averages, count)
             if metric != "auto" or self.is_uneven(found):
                 self.rescale(scale_of(found, len(averages.moved) * (count - count // 2)))
             if next_count:
-                averages = self.stage(next_count, moments=True, products=products)
+                averages = self.stage(next_count)
         if metric != "auto" or self.sampler.scale is plain.scale:
             return
         averages = self.stage(WINDOW)
@@ -144,13 +144,15 @@ class _Run:
             self.sampler = plain
             self.begin_again(self.states.position)
 
-    def stage(self, count: int, moments: bool = False, products: bool = False, is_last: bool = False) -> Averages:
-        """Tune the step size for `count` steps, and put chains that stood still where others are."""
-        centre = None
-        if moments:
-            centre = np.zeros(self.states.position.shape[1])
+    def stage(self, count: int, is_last: bool = False) -> Averages:
+        """Tune the step size for `count` steps, and put chains that stood still where others are.
+
+        Where a metric is looked for, moments are summed in every stage, needed or not: without them is another program.
+        """
+        centre = before_scale(self.sampler, self.states).mean(axis=0) if self.adapts else None
+        key, sampler, states = self.next_key(), self.sampler, self.states
         self.states, averages = adapted(
-            self.next_key(), self.sampler, self.states, count, self.target, centre, products, self.mesh, self.bar
+            key, sampler, states, count, self.target, centre, self.products, self.mesh, self.bar
         )
         step_size = np.exp(averages.log_average)
         self.sampler = replace(self.sampler, step_size=jnp.asarray(step_size, self.states.position.dtype))

@@ -23,8 +23,8 @@ def main(
 
     Args:
         name: of the target; without one all are listed.
-        draws: a .npy file (chains, draws, n), or `module:function`, a function of a `Target` and a random key that returns
-            such an array, which is then timed.
+        draws: a .npy file (chains, draws, n), or `module:function`, a function of a `Target` and a random key that
+            returns such an array, which is then timed.
         seed: of the key.
     """
     try:
@@ -62,8 +62,8 @@ def report(target: Target, found: Score, seconds: float | None) -> str:
     lines += [f"{'quantity':<24} {'known':>10} {'draws':>10} {'z':>6} {'ESS':>9} {'R-hat':>7}"]
     for name, quantity in target.quantities.items():
         lines.append(
-            f"{name:<24} {quantity.mean:>10.4g} {found.mean[name]:>10.4g} {found.z[name]:>6.1f} {found.ess[name]:>9.0f} "
-            f"{found.r_hat[name]:>7.3f}"
+            f"{name:<24} {quantity.mean:>10.4g} {found.mean[name]:>10.4g} {found.z[name]:>6.1f} "
+            f"{found.ess[name]:>9.0f} {found.r_hat[name]:>7.3f}"
         )
     lines.append(f"largest |F|: {found.residual:.1e}")
     if seconds is not None:

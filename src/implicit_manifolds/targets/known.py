@@ -7,7 +7,7 @@ from scipy.special import gammaln, iv
 
 from .._random import host_generator
 from ..box import Box
-from ..manifold.analytic import sphere, stiefel, torus, torus_point
+from ..manifold.analytic import sphere, stiefel, torus
 from .target import Quantity, Target
 
 
@@ -91,7 +91,9 @@ def _tube_cosine(x):
 
 
 def _starts_on_torus(key, count):
-    return np.asarray(torus_point(*host_generator(key).uniform(-np.pi, np.pi, (2, count)), 1.0, 0.5))
+    ring, tube = host_generator(key).uniform(-np.pi, np.pi, (2, count))
+    from_axis = 1 + 0.5 * np.cos(tube)
+    return np.column_stack([from_axis * np.cos(ring), from_axis * np.sin(ring), 0.5 * np.sin(tube)])
 
 
 def haar_rotations() -> Target:

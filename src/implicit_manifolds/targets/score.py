@@ -59,7 +59,7 @@ def score(target: Target, draws: Float[np.ndarray, "chains draws n"]) -> Score:
 
     if draws.ndim != 3 or draws.shape[2] != target.dimension or draws.shape[1] < 4:
         raise InputError(
-            f"draws have the shape {draws.shape}; give (chains, draws, {target.dimension}) with at least 4 draws a chain"
+            f"draws have the shape {draws.shape}; give (chains, draws, {target.dimension}), at least 4 of each chain"
         )
     if not np.isfinite(draws).all():
         raise InputError("some draws are not finite; leave out the chains that broke down, and count them")
