@@ -8,6 +8,7 @@ is held against the known one where there is one.
 
 import json
 import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,8 +37,8 @@ class Options:
     """Options of the benchmark.
 
     out: JSON file to write. targets: names, all by default. chains: of ours. seconds: about how long each of our timed
-    runs takes. warmup: steps of ours. mici_chains, mici_samples: of mici, one chain after the other. seed: of
-    everything.
+    runs takes. warmup: steps of ours. mici_chains, mici_samples: of mici, one chain after the other; mici_seconds:
+    after which it is given up, warm-up and all. seed: of everything.
     """
 
     out: Path = Path("runs/constrained_targets.json")
@@ -47,6 +48,7 @@ class Options:
     warmup: int = 500
     mici_chains: int = 4
     mici_samples: int = 200
+    mici_seconds: int = 300
     seed: int = 0
 
 
@@ -100,8 +102,7 @@ def contestants(target: Target, options: Options):
 def choices(target: Target) -> dict[str, Any]:
     """What all our samplers of a target have in common: a bijection where bounds are half-lines."""
     box = target.box
-    half_lines = box is not None and bool((np.isfinite(box.low) & ~np.isfinite(box.high)).any())
-    if half_lines:
+    if box is not None and (np.isfinite(box.low) & ~np.isfinite(box.high)).any():
         return {"measure": target.measure, "transform": mcmc.biject_to(box)}
     return {"measure": target.measure, "box": box}
 
@@ -195,8 +196,16 @@ def of_mici(target: Target, options: Options) -> dict:
             lambda x: energy(x), lambda x: mdf(x), dens_wrt_hausdorff=target.measure == "hausdorff", backend="jax"
         )
 
+    def give_up(signal_number, frame):
+        raise TimeoutError(f"more than {options.mici_seconds} s")
+
     positions = target.starts(jax.random.key(options.seed), options.mici_chains)
-    result = sample_mici(system, positions, 200, options.mici_samples, options.seed)
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(options.mici_seconds)
+    try:
+        result = sample_mici(system, positions, 200, options.mici_samples, options.seed)
+    finally:
+        signal.alarm(0)
     draws = result.draws[np.isfinite(result.draws).all(axis=(1, 2))]
     steps = result.settings["steps_per_draw"]
     with jax.enable_x64(True):

@@ -1,5 +1,7 @@
 """Steps of many chains at once, inside jit, on one device or spread over many."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -150,7 +152,7 @@ def _spread_states(key, sampler, positions, mesh):
     return initial_states(replicated(sampler, mesh), spread, replicated(key, mesh))
 
 
-def restarted(key: RandomKey, sampler: Sampler, positions, mesh: Mesh | None):
+def restarted(key: RandomKey, sampler: Any, positions, mesh: Mesh | None):
     """States of chains that go on from `positions` (chains, n), where chains have been, with another sampler.
 
     In other coordinates F counts as zero at another accuracy, and a step back to a point off M fails: so they are

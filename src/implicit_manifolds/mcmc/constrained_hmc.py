@@ -147,7 +147,7 @@ def _count(sampler: ConstrainedHMC, start: PhasePoint) -> Any:
     if sampler.max_steps is None:
         return sampler.num_steps
     dtype = start.momentum.dtype
-    share, digit, rest = jnp.zeros((), dtype), 0.5, start.turn
+    share, digit, rest = jnp.zeros((), dtype), 0.5, jnp.asarray(start.turn)
     for _ in range(TURNS):
         share, digit, rest = share + digit * (rest % 2), digit / 2, rest // 2
     return 1 + jnp.floor(share * jnp.asarray(sampler.max_steps, dtype)).astype(jnp.int32)

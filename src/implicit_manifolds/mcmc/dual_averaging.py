@@ -53,9 +53,8 @@ def adapted(key, sampler, states, num_steps: int, target: float, centre, product
         jnp.zeros((), jnp.int32), zero, jnp.log(first), jnp.log(first), each, each, jnp.zeros((chains, len(Reason))),
         None if centre is None else _moments(jnp.zeros((1, len(centre)), dtype), products),
     )  # fmt: skip
-    target = jnp.asarray(target, dtype)
     centre = None if centre is None else jnp.asarray(centre, dtype)
-    fixed = replicated((sampler, key, jnp.log(10 * first), target, centre), mesh)
+    fixed = replicated((sampler, key, jnp.log(10 * first), jnp.asarray(target, dtype), centre), mesh)
     averages = replicated(averages, mesh)
     for _, count in chunk_sizes(0, num_steps, CHUNK):
         states, averages = _adapt(*fixed, states, averages, count, num_steps // 2, products, mesh)

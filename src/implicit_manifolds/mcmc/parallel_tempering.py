@@ -129,10 +129,10 @@ class ParallelTempering:
 
     def init(self, position: Vector, key: RandomKey | None = None) -> TemperedState:
         """All chains at `position` (n,), which should lie on M, with momenta of their own, or none without a key."""
-        count = len(self.inverse_temperatures)
-        keys = None if key is None else jax.random.split(key, count)
+        betas, step_sizes = self._of(position.dtype)
+        keys = None if key is None else jax.random.split(key, len(betas))
         start = lambda beta, step_size, key: self.at(beta, step_size).init(position, key)
-        states = jax.vmap(start, (0, 0, None if key is None else 0))(*self._of(position.dtype), keys)
+        states = jax.vmap(start, (0, 0, None if key is None else 0))(betas, step_sizes, keys)
         return _apart(states, jnp.zeros((), jnp.int32))
 
     def step(self, key: RandomKey, state: TemperedState) -> tuple[TemperedState, TemperedInfo]:

@@ -205,7 +205,8 @@ class _Run:
 def _stages(num_steps: int) -> tuple[int, list[int], int]:
     """Steps before the windows, of each window, and after them."""
     first, rest = int(FIRST * num_steps), int((1 - FIRST - LAST) * num_steps)
-    windows, size = [], WINDOW
+    windows: list[int] = []
+    size = WINDOW
     while sum(windows) + size <= rest:
         windows.append(size)
         size *= 2

@@ -29,7 +29,7 @@ def main(
     """
     try:
         if not name:
-            print("\n".join(f"{key:<22} {made.__doc__.splitlines()[0]}" for key, made in MADE_BY.items()))
+            print("\n".join(f"{key:<22} {(made.__doc__ or '').splitlines()[0]}" for key, made in MADE_BY.items()))
             return 0
         print(report(*scored(name, draws, seed)))
     except InputError as error:

@@ -21,15 +21,14 @@ from .target import Quantity, Target
 
 FOUR_BAR = np.array([0.8, 2.2, 1.8, 2.0])  # dm; the crank of 0.8 dm turns all the way
 SIX_BAR = np.array([2.0, 0.5, 2.0, 0.5, 0.4, 2.0])  # dm; three long bars, so two parts, mirror images of each other
-SIX_RODS = np.array([1.0, 1.2, 0.9, 1.1, 1.3, 1.5])  # dm
-STIFFNESS = 2.0
-"""1/dm², of the task: a joint is to be at its goal, E = ½ κ ‖x - goal‖²."""
-FOUR_BAR_GOAL, SIX_BAR_GOAL, REACH = np.array([1.2, 0.2]), np.array([1.3, 0.1]), 0.8  # dm
+SIX_RODS, REACH = np.array([1.0, 1.2, 0.9, 1.1, 1.3, 1.5]), 0.8  # dm
+STIFFNESS = 2.0  # 1/dm², of the task: a joint is to be at its goal, E = ½ κ ‖x - goal‖²
+FOUR_BAR_GOAL, SIX_BAR_GOAL = np.array([1.2, 0.2]), np.array([1.3, 0.1])  # dm
 SIX_BAR_MEANS = {
-    "left part": (0.0, 1.0, 1.0),
-    "x of joint 2": (0.0, 1.0, 1.0),
-    "y of joint 2": (0.0, 1.0, 1.0),
-    "gap": (0.0, 1.0, 1.0),
+    "left part": (0.36991, 0.4828, 0.00032),
+    "x of joint 2": (1.21228, 0.4300, 0.00023),
+    "y of joint 2": (0.36065, 1.3131, 0.00078),
+    "gap": (2.20333, 0.4339, 0.00029),
 }
 """Mean, deviation, standard error; `python -m implicit_manifolds.targets.linkages` prints them."""
 
@@ -58,14 +57,13 @@ def betti(lengths) -> tuple[int, ...]:
     """
     lengths, total = np.asarray(lengths, float), float(np.sum(lengths))
     longest, rest = lengths.max(), np.delete(lengths, lengths.argmax())
-    sums = [np.array([longest + sum(some) for some in combinations(rest, k)]) for k in range(len(rest))]
+    sums = [longest + np.array([sum(some) for some in combinations(rest, k)]) for k in range(len(rest))]
     if any(np.isclose(2 * some, total).any() for some in sums):
-        raise ValueError("some bars are as long as the others together: the chain can be straight, where it is singular")
+        raise ValueError(
+            "some bars are as long as the others together: the chain can be straight, where it is singular"
+        )
     short = [int((2 * some < total).sum()) for some in sums][: len(lengths) - 2]
     return tuple(a + b for a, b in zip(short, reversed(short), strict=True))
-
-
-# Random configurations in the plane -----------------------------------------------------------------
 
 
 def proposals(random: np.random.Generator, lengths: np.ndarray, tries: int) -> np.ndarray:
@@ -75,18 +73,16 @@ def proposals(random: np.random.Generator, lengths: np.ndarray, tries: int) -> n
     """
     pairs = np.array(list(combinations(range(len(lengths) - 1), 2)))
     pair = pairs[random.integers(0, len(pairs), tries)]
-    angles, row = random.uniform(-np.pi, np.pi, (tries, len(lengths) - 1)), np.arange(tries)
+    angles, row, (i, j) = random.uniform(-np.pi, np.pi, (tries, len(lengths) - 1)), np.arange(tries), pair.T
     ends = lengths[:-1] * np.exp(1j * angles)
-    gap = lengths[-1] - ends.sum(axis=1) + ends[row, pair[:, 0]] + ends[row, pair[:, 1]]
-    angles[row, pair[:, 0]], angles[row, pair[:, 1]], closes = _closed_by(
-        gap, *lengths[pair].T, random.choice([-1, 1], tries)
-    )
+    gap, side = lengths[-1] - ends.sum(axis=1) + ends[row, i] + ends[row, j], random.choice([-1, 1], tries)
+    angles[row, i], angles[row, j], closes = _closed_by(gap, lengths[pair], side)
     return angles[closes]
 
 
-def _closed_by(gap, first, second, side):
-    """Angles of two bars that together reach over `gap`, a complex number, and whether they can."""
-    reach = np.abs(gap)
+def _closed_by(gap, two, side):
+    """Angles of bars of lengths `two` (..., 2) that reach over `gap`, a complex number, and whether they can."""
+    reach, first, second = np.abs(gap), two[..., 0], two[..., 1]
     cosine = (reach**2 + first**2 - second**2) / (2 * reach * first)
     closes = np.abs(cosine) < 1
     angle = np.angle(gap) + side * np.arccos(np.where(closes, cosine, 0))
@@ -96,8 +92,8 @@ def _closed_by(gap, first, second, side):
 def volume_per_angle(lengths: np.ndarray, angles: np.ndarray) -> np.ndarray:
     """V (count,): volume of free joints' places per unit of all angles but i and j is V / (lᵢ lⱼ |sin(θᵢ - θⱼ)|).
 
-    V² = det G det(D G⁻¹ Dᵀ), D the derivative of the chain's end, and G = Σ Jᵀ J over the joints of an open chain; along
-    closed ones its end, which is counted too, does not move.
+    V² = det G det(D G⁻¹ Dᵀ), D the derivative of the chain's end, G = Σ Jᵀ J over the joints of the open chain; its end
+    is counted too, since it does not move along closed ones.
     """
     bar = lengths[:-1]
     after = len(bar) - np.maximum.outer(np.arange(len(bar)), np.arange(len(bar)))
@@ -130,9 +126,6 @@ def _planar_starts(lengths, key, count):
     return configurations(lengths, found[:count])
 
 
-# Targets --------------------------------------------------------------------------------------------
-
-
 def near(stiffness, goal, joint, x):
     """½ κ ‖xⱼ - goal‖² of one joint; `goal` of the plane."""
     off = x.reshape(-1, 2)[joint - 1] - jnp.asarray(goal, x.dtype)
@@ -142,8 +135,7 @@ def near(stiffness, goal, joint, x):
 def turns_left(first, second, lengths, x):
     """Whether bar `second` points to the left of bar `first`, 1 or 0: of two long bars, no motion changes it."""
     turns = jnp.diff(joints(lengths, x), axis=0)
-    left = turns[first, 0] * turns[second, 1] > turns[first, 1] * turns[second, 0]
-    return left.astype(x.dtype)
+    return (turns[first, 0] * turns[second, 1] > turns[first, 1] * turns[second, 0]).astype(x.dtype)
 
 
 def _coordinate(index, x):
@@ -160,25 +152,29 @@ def four_bar() -> Target:
 
     Density exp(-E) by length in the coordinates of both free joints: trapezoidal sums over the crank's angle are exact.
     """
-    crank = np.repeat(np.linspace(-np.pi, np.pi, 2000, endpoint=False), 2)
     side = np.tile([-1, 1], 2000)
-    coupler, rocker, _ = _closed_by(FOUR_BAR[3] - FOUR_BAR[0] * np.exp(1j * crank), *FOUR_BAR[1:3], side)
-    angles = np.stack([crank, coupler, rocker], axis=1)
-    x = configurations(FOUR_BAR, angles)
-    length = volume_per_angle(FOUR_BAR, angles) / (FOUR_BAR[1] * FOUR_BAR[2] * np.abs(np.sin(coupler - rocker)))
-    share = length * np.exp(-0.5 * STIFFNESS * ((x[:, 2:] - FOUR_BAR_GOAL) ** 2).sum(axis=1))
-    total, share = 2 * np.pi * share.sum() / 2000, share / share.sum()
+    x, density = four_bar_law(np.repeat(np.linspace(-np.pi, np.pi, 2000, endpoint=False), 2), side)
     values = {
-        "left part": (Partial(turns_left, 1, 2, FOUR_BAR), (np.sin(rocker - coupler) > 0).astype(float)),
-        "x of the crank's end": (Partial(_coordinate, 0), x[:, 0]),
+        "left part": (Partial(turns_left, 1, 2, FOUR_BAR), (side < 0).astype(float)),
         "y of the crank's end": (Partial(_coordinate, 1), x[:, 1]),
         "x of the rocker's end": (Partial(_coordinate, 2), x[:, 2]),
     }
+    share = density / density.sum()
     return Target(
         "four_bar", 4, bars(FOUR_BAR), Partial(near, STIFFNESS, FOUR_BAR_GOAL, 2), "hausdorff",
         Partial(_planar_starts, FOUR_BAR), {name: _weighed(*value, share) for name, value in values.items()},
-        four_bar.__doc__ or "", None, float(np.log(total)),
+        four_bar.__doc__ or "", None, float(np.log(2 * np.pi * density.sum() / 2000)),
     )  # fmt: skip
+
+
+def four_bar_law(crank, side):
+    """Points (count, 4) and exp(-E) by the crank's angle, where the coupler is to the left (1) or right (-1)."""
+    two = FOUR_BAR[1:3]
+    coupler, rocker, _ = _closed_by(FOUR_BAR[3] - FOUR_BAR[0] * np.exp(1j * crank), two, side)
+    angles = np.stack([crank, coupler, rocker], axis=1)
+    x = configurations(FOUR_BAR, angles)
+    length = volume_per_angle(FOUR_BAR, angles) / (two.prod() * np.abs(np.sin(coupler - rocker)))
+    return x, length * np.exp(-0.5 * STIFFNESS * ((x[:, 2:] - FOUR_BAR_GOAL) ** 2).sum(axis=1))
 
 
 def planar_polygon() -> Target:
@@ -186,14 +182,10 @@ def planar_polygon() -> Target:
 
     Density exp(-E) by volume in the coordinates of four free joints; the draws are importance sampling's, independent.
     """
-    functions = {
-        "left part": Partial(turns_left, 0, 2, SIX_BAR),
-        "x of joint 2": Partial(_coordinate, 2),
-        "y of joint 2": Partial(_coordinate, 3),
-        "gap": Partial(_gap),
-    }
+    functions = [Partial(turns_left, 0, 2, SIX_BAR), Partial(_coordinate, 2), Partial(_coordinate, 3), Partial(_gap)]
     quantities = {
-        name: Quantity(function, *SIX_BAR_MEANS[name], "importance sampling") for name, function in functions.items()
+        name: Quantity(function, *known, "importance sampling")
+        for (name, known), function in zip(SIX_BAR_MEANS.items(), functions, strict=True)
     }
     return Target(
         "planar_polygon", 8, bars(SIX_BAR), Partial(near, STIFFNESS, SIX_BAR_GOAL, 2), "hausdorff",
@@ -217,33 +209,25 @@ def _print_six_bar_means(rounds: int = 80, tries: int = 250_000) -> None:
         kept.append(np.stack([weights(SIX_BAR, angles) * pull, *values], axis=1))
     weight, *values = np.concatenate(kept).T
     share = weight / weight.sum()
-    print(f"# {len(weight)} draws, worth {1 / (share**2).sum():.0f}; log of the integral "
-          f"{np.log(weight.sum() / rounds / tries):.4f}")  # fmt: skip
+    print(f"# {len(weight)} draws, worth {1 / (share**2).sum():.0f}")
     for name, value in zip(SIX_BAR_MEANS, values, strict=True):
         mean = (share * value).sum()
         deviation = np.sqrt((share * (value - mean) ** 2).sum())
         print(f'    "{name}": ({mean:.5f}, {deviation:.4f}, {np.sqrt((share**2 * (value - mean) ** 2).sum()):.5f}),')
 
 
-# A loop in space ------------------------------------------------------------------------------------
+def _diagonal(joint, x):
+    return jnp.linalg.norm(x.reshape(-1, 3)[joint - 1])
 
 
 def _off_reach(stiffness, reach, x):
-    return 0.5 * stiffness * (_opening(x) - reach) ** 2
-
-
-def _opening(x):
-    return jnp.linalg.norm(x.reshape(-1, 3)[2])
-
-
-def _diagonal(joint, x):
-    return jnp.linalg.norm(x.reshape(-1, 3)[joint - 1])
+    return 0.5 * stiffness * (_diagonal(3, x) - reach) ** 2
 
 
 def _fold(x):
     """Cosine of the dihedral angle about the middle diagonal, between joints 2 and 4."""
     place = x.reshape(-1, 3)
-    left, right = jnp.cross(place[2], place[1]), jnp.cross(place[2], place[3])
+    left, right = jnp.cross(place[2], place[1::2])
     return left @ right / (jnp.linalg.norm(left) * jnp.linalg.norm(right))
 
 
@@ -254,9 +238,9 @@ def spatial_loop() -> Target:
     """
     middle, ends, share = diagonals()
     quantities = {
-        "diagonal 2": _uniform_between(2, *ends[0], share),
+        "diagonal 2": _uniform_between(2, ends[0], share),
         "diagonal 3": _weighed(Partial(_diagonal, 3), middle, share),
-        "diagonal 4": _uniform_between(4, *ends[1], share),
+        "diagonal 4": _uniform_between(4, ends[1], share),
         "fold": Quantity(Partial(_fold), 0.0, float(np.sqrt(0.5)), 0.0, "a uniform angle"),
     }
     return Target(
@@ -279,28 +263,24 @@ def diagonals(cells: int = 100_000):
     return middle, ends, share / share.sum()
 
 
-def _uniform_between(joint, low, high, share):
+def _uniform_between(joint, interval, share):
+    low, high = interval
     mean, square = (share * (low + high) / 2).sum(), (share * (low**2 + low * high + high**2) / 3).sum()
     return Quantity(Partial(_diagonal, joint), float(mean), float(np.sqrt(square - mean**2)), 0.0, "quadrature")
 
 
 def _spatial_starts(key, count):
     """Diagonals uniform in their polytope and all dihedral angles uniform: the law but for the task."""
-    random, lengths = host_generator(key), SIX_RODS
-    low_high = np.array([[0.0, lengths[:2].sum()], [0.0, lengths[:3].sum()], [0.0, lengths[4:].sum()]]).T
-    kept = np.zeros((0, 3))
+    random, rods, kept = host_generator(key), SIX_RODS, np.zeros((0, 5))
     while len(kept) < count:
-        second, third, fourth = sides = random.uniform(*low_high, (64 * count, 3)).T
-        triangles = np.stack([
-            [lengths[0] + 0 * second, lengths[1] + 0 * second, second], [second, lengths[2] + 0 * second, third],
-            [third, lengths[3] + 0 * second, fourth], [fourth, lengths[4] + 0 * second, lengths[5] + 0 * second],
-        ])  # fmt: skip
-        closes = (2 * triangles.max(axis=1) < triangles.sum(axis=1)).all(axis=0)
-        kept = np.concatenate([kept, sides[:, closes].T])
-    second, third, fourth = kept[:count].T
-    x = [np.broadcast_to(np.array([lengths[5], 0.0, 0.0]), (count, 3))]
-    for from_origin, from_last in ((fourth, lengths[4]), (third, lengths[3]), (second, lengths[2]), (lengths[0], lengths[1])):
-        x.append(_corner(random, x[-1], from_origin, from_last))
+        sides = random.uniform(0, rods.sum() / 2, (128 * count, 5))  # from the first joint to all others
+        sides[:, 0], sides[:, -1] = rods[0], rods[-1]
+        left, right = sides[:, :-1], sides[:, 1:]
+        closes = (np.abs(left - right) < rods[1:-1]) & (rods[1:-1] < left + right)
+        kept = np.concatenate([kept, sides[closes.all(axis=1)]])
+    x = [np.broadcast_to(np.array([rods[-1], 0.0, 0.0]), (count, 3))]
+    for joint in (3, 2, 1, 0):
+        x.append(_corner(random, x[-1], kept[:count, joint], rods[joint + 1]))
     return np.stack(x[:0:-1], axis=1).reshape(count, -1)
 
 

@@ -64,14 +64,16 @@ def score(target: Target, draws: Float[np.ndarray, "chains draws n"]) -> Score:
     if not np.isfinite(draws).all():
         raise InputError("some draws are not finite; leave out the chains that broke down, and count them")
     flat = draws.reshape(-1, target.dimension)
-    found: tuple[dict[str, float], ...] = ({}, {}, {}, {})
+    mean: dict[str, float] = {}
+    z: dict[str, float] = {}
+    sizes: dict[str, float] = {}
+    r_hats: dict[str, float] = {}
     for name, quantity in target.quantities.items():
         values = over_points(value, quantity.function, flat).astype(np.float64).reshape(draws.shape[:2])
         ess = float(array_stats.ess(values, method="bulk", chain_axis=0, draw_axis=1))
         error = np.hypot(quantity.deviation / np.sqrt(ess), quantity.standard_error)
         r_hat = float(array_stats.rhat(values, method="rank", chain_axis=0, draw_axis=1)) if len(values) > 1 else np.nan
-        numbers = (values.mean(), (values.mean() - quantity.mean) / error, ess, r_hat)
-        for kept, number in zip(found, numbers, strict=True):
-            kept[name] = float(number)
+        mean[name], z[name] = float(values.mean()), float((values.mean() - quantity.mean) / error)
+        sizes[name], r_hats[name] = ess, r_hat
     residual = np.linalg.norm(over_points(value, target.mdf, flat), axis=1).max()
-    return Score(*found, float(residual))
+    return Score(mean, z, sizes, r_hats, float(residual))
