@@ -104,7 +104,7 @@ def ellipse_draws(measure, dtype=jnp.float32):
     return angle_of(final(sampler, [0.0, 0.75], 80, dtype)[0], AXES)
 
 
-def test_a_normal_law_conditioned_on_anellipse_under_the_ambient_target(dtype):
+def test_a_normal_law_conditioned_on_an_ellipse_under_the_ambient_target(dtype):
     # With x = (1.5 cos t, 0.75 sin t), arc length over |∇F| is constant in t: only the normal density is left.
     weight = lambda t: np.exp(-0.5 * (AXES[0] ** 2 * np.cos(t) ** 2 + AXES[1] ** 2 * np.sin(t) ** 2))
     assert follows(ellipse_draws("ambient", dtype), law_on(-np.pi, np.pi, weight))

@@ -39,6 +39,7 @@ def test_uniform_area_on_the_torus_with_steps_that_often_fail(dtype):
     assert follows(angle_of(draws), UNIFORM_ANGLE)
 
 
+@pytest.mark.slow
 def test_haar_on_the_rotations(dtype):
     draws, _ = final(ConstrainedNUTS(stiefel(3), Partial(linear, np.zeros(9)), 0.35), np.eye(3).ravel(), 20, dtype)
     turn = np.arccos(np.clip((draws[:, [0, 4, 8]].sum(axis=1) - 1) / 2, -1, 1))

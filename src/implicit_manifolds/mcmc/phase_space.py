@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from .._types import MDF, Array, Bool, Float, Int, RandomKey, Scalar, Vector
 from ..manifold.multipliers import MultiplierSolution, residual_weights
 from ..manifold.tangent import Linearization, linearize, tangent_projection
+from ..manifold.triangular import half_log_det_gram
 from .outcome import inside
 from .reparametrised import inner_mdf, reparametrisation
 
@@ -39,8 +40,7 @@ class PhasePoint(NamedTuple):
 
 def log_det_sqrt_gram(mdf: MDF, position: Vector) -> Scalar:
     """½ log det G(x), G = J Jᵀ: the density of Hausdorff measure over that of x conditioned on F(x) = 0."""
-    factor = jnp.asarray(linearize(mdf, position, dense=True).gram_factor)
-    return jnp.sum(jnp.log(jnp.diag(factor)))
+    return half_log_det_gram(jnp.asarray(linearize(mdf, position, dense=True).jacobian))
 
 
 def potential(sampler: Any, position: Vector) -> Scalar:

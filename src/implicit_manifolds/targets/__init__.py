@@ -1,28 +1,27 @@
 """A public set of laws on level sets, for any sampler to be measured by: F, an energy, starts, and known means."""
 
-from .known import dirichlet_simplex, haar_rotations, long_ellipsoid, uniform_torus, von_mises_fisher
-from .linkages import four_bar, planar_polygon, spatial_loop
-from .molecules import alanine_dipeptide, butane
+from . import factors, known, lifted, linkages, molecules, surfaces
 from .score import Score as Score
 from .score import score as score
-from .surfaces import dumbbell_and_sphere
 from .target import Quantity as Quantity
 from .target import Target as Target
 
 MADE_BY = {
     made.__name__: made
     for made in (
-        uniform_torus,
-        von_mises_fisher,
-        haar_rotations,
-        long_ellipsoid,
-        dirichlet_simplex,
-        dumbbell_and_sphere,
-        butane,
-        alanine_dipeptide,
-        four_bar,
-        planar_polygon,
-        spatial_loop,
+        known.uniform_torus,
+        known.von_mises_fisher,
+        known.haar_rotations,
+        known.long_ellipsoid,
+        known.dirichlet_simplex,
+        surfaces.dumbbell_and_sphere,
+        molecules.butane,
+        molecules.alanine_dipeptide,
+        linkages.four_bar,
+        linkages.planar_polygon,
+        linkages.spatial_loop,
+        factors.orthonormal_factors,
+        lifted.fitzhugh_nagumo,
     )
 }
 """Names of all targets, and what makes each."""

@@ -1,6 +1,6 @@
 """A FitzHugh–Nagumo neuron driven by noise, seen without noise: its parameters and its path, lifted to a manifold.
 
-dx = (x - x³ - z)/ε dt, dz = (γx - z + β) dt + σ dB, of which x is seen at 20 times. Inputs u (n,) are standard normal:
+dx = (x - x³ - z)/ε dt, dz = (γx - z + β) dt + σ dB, of which x is seen at 40 times. Inputs u (n,) are standard normal:
 four parameters, the initial state, and an increment of noise for each step of the scheme. What was seen says F(u) = 0,
 and the posterior of u is its prior conditioned on that (Graham & Storkey 2017; Graham, Thiery & Beskos 2022).
 """
