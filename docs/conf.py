@@ -49,7 +49,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"\.py$",
     "ignore_pattern": r"__init__|several_machines",
     "image_scrapers": ("site_parts.scrape",),
-    "reset_modules": (),
+    "reset_modules": ("site_parts.in_single_precision",),
     "within_subsection_order": "FileNameSortKey",
     "show_memory": False,
     "min_reported_time": 3600,

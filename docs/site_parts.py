@@ -4,6 +4,7 @@ import importlib
 import re
 from typing import Any
 
+import jax
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from sphinx.application import Sphinx
@@ -27,6 +28,11 @@ def scrape(block, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> s
             figure.savefig(paths[-1], dpi=150)
             plt.close(figure)
     return figure_rst(paths, gallery_conf["src_dir"])
+
+
+def in_single_precision(gallery_conf: dict[str, Any], example: str) -> None:
+    """Undo what an example in double has set: the next one may run in the same process."""
+    jax.config.update("jax_enable_x64", False)
 
 
 def plain_docstring(app, what: str, name: str, thing, options, lines: list[str]) -> None:

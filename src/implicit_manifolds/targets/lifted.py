@@ -94,7 +94,7 @@ class SeenExactly:
     """F(u) = seen(u) - y, an MDF that always forms its Jacobian and leaves the factor of J Jᵀ to LAPACK.
 
     By itself the library forms no Jacobian of more than 32 constraints, and up to 32 it writes the factor out number by
-    number: with 20 constraints the gradient of log det J Jᵀ then takes half a minute to compile.
+    number, which pays for many chains of few constraints; here a Jacobian costs far more than its factor.
     """
 
     observation: Any
