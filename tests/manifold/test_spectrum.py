@@ -26,6 +26,7 @@ def test_eigenvectors_are_orthonormal_in_falling_order_and_give_the_matrix_back(
         assert (jnp.diff(values) <= 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "rank"), [(3, 1), (4, 2), (ROTATED + 1, 3)])
 def test_three_derivatives_of_the_projector_are_finite_differences_where_others_coincide(size, rank, x64):
     random = np.random.default_rng(rank)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import scipy.stats
 from jax.tree_util import Partial
 
@@ -42,6 +43,7 @@ def _plane(x):
     return x[:1]
 
 
+@pytest.mark.slow
 def test_long_trajectories_are_found_where_scales_differ_and_short_ones_where_they_do_not():
     spread = jnp.array([1.0, 1.0, 12.0])
     starts = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32) * [0.0, 1.0, 1.0, 12.0]
@@ -57,6 +59,7 @@ def test_long_trajectories_are_found_where_scales_differ_and_short_ones_where_th
     assert float(scaled.max_steps) < float(tuned.max_steps) / 3
 
 
+@pytest.mark.slow
 def test_half_a_turn_misleads_no_length():
     """Of trajectories of half a turn all linear features alternate and look best; the square never changes."""
     starts = np.random.default_rng(0).normal(size=(300, 4))
@@ -67,6 +70,7 @@ def test_half_a_turn_misleads_no_length():
     assert summary(squares).ess_bulk.min() > 0.2 * chains.positions[..., 0].size
 
 
+@pytest.mark.slow
 def test_a_resonant_number_of_steps_is_cured_by_turns():
     """Steps of a third of the period bring a normal law back to where it was in three: two thirds of turns do not."""
     starts = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)

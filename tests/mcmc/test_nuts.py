@@ -5,6 +5,7 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import scipy.stats
 from jax.tree_util import Partial
 
@@ -20,6 +21,7 @@ def test_von_mises_on_the_circle(dtype):
     assert follows(angle_of(draws), scipy.stats.vonmises(2.0).cdf)
 
 
+@pytest.mark.slow
 def test_von_mises_fisher_in_ten_dimensions(dtype):
     slope = np.zeros(10)
     slope[0] = -10.0
@@ -82,6 +84,7 @@ def _flat(x):
     return jnp.zeros((), x.dtype)
 
 
+@pytest.mark.slow
 def test_a_trajectory_ends_at_half_a_turn_and_not_before():
     """On a great circle the ends move towards each other beyond π; doubling overshoots by less than a factor of 2."""
     sampler = ConstrainedNUTS(sphere(1.0), Partial(_flat), 0.05)

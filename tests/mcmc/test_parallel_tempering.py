@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax.tree_util import Partial
 
 from implicit_manifolds.manifold.analytic import sphere
@@ -31,6 +32,7 @@ def test_modes_get_their_shares_from_one_of_them(dtype):
     assert follows(angle_of(draws), LAW)
 
 
+@pytest.mark.slow
 def test_a_reference_takes_the_place_of_the_uniform_law():
     draws, _ = final(tempered(reference=Partial(_tilted)), [-1.0, 0.0], 150)
     assert follows(angle_of(draws), LAW)
@@ -59,6 +61,7 @@ def test_swaps_that_ask_no_energy_would_be_noticed():
     assert not follows(angle_of(draws), LAW)
 
 
+@pytest.mark.slow
 def test_warm_up_tunes_a_step_size_for_each_temperature_and_statistics_have_them():
     sampler = ParallelTempering(ConstrainedHMC(sphere(1.0), _two_modes, num_steps=3), [1.0, 0.3, 0.0])
     chains = run(0, sampler, np.tile(np.float32([-1.0, 0.0]), (100, 1)), 20, num_warmup=200)

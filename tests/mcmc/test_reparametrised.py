@@ -71,6 +71,7 @@ def test_dirichlet_of_one_half_to_the_edges_of_the_simplex(dtype):
     assert all(follows(draws[:, i], scipy.stats.beta(0.5, 1.0).cdf) for i in range(3))
 
 
+@pytest.mark.slow
 def test_without_its_coordinates_chains_miss_the_edges_and_a_summary_tells():
     sampler = ConstrainedHMC(_share, _dirichlet, 0.2, box=Box(np.zeros(3), np.ones(3)))
     spread = np.random.default_rng(0).dirichlet(np.ones(3), 100).astype(np.float32)
@@ -83,6 +84,7 @@ def test_without_its_coordinates_chains_miss_the_edges_and_a_summary_tells():
     assert told.lowest_acceptance > told.acceptance / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [ConstrainedHMC, ConstrainedNUTS])
 def test_half_a_circle_in_the_coordinates_of_a_box(kind):
     bounds = Box(np.array([-2.0, 0.0]), np.array([2.0, 2.0]))
@@ -142,6 +144,7 @@ def test_an_ellipsoid_of_semi_axes_1000_10_and_a_tenth_mixes(same_start):
     assert all(follows(draws[:, i], scipy.stats.uniform(-1, 2).cdf) for i in range(3))
 
 
+@pytest.mark.slow
 def test_a_metric_is_taken_only_where_it_pays_and_as_it_is_asked_for():
     starts = np.random.default_rng(0).normal(size=(50, 3))
     starts = (starts / np.linalg.norm(starts, axis=1, keepdims=True)).astype(np.float32)

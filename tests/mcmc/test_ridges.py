@@ -76,6 +76,7 @@ def _off_sphere(x):
     return x - above / jnp.linalg.norm(above)
 
 
+@pytest.mark.slow
 def test_chains_stay_on_the_half_of_a_sphere_where_the_field_has_a_ridge_and_fill_it_evenly():
     ridge = Ridge(Partial(_off_sphere), 1, reach=0.1)
     starts = jnp.tile(jnp.array([0.0, 0.0, 1.0]), (2000, 1))
