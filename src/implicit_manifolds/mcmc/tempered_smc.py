@@ -6,7 +6,7 @@ the particles of the one before, without their weights (where a half was asked f
 choice of temperatures, resampling and a loop are left, a dozen lines.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,10 +17,11 @@ from jax.scipy.special import erfinv, logsumexp
 from jax.tree_util import Partial
 
 from .._random import check_key
-from .._types import Array, Energy, Float, Int, RandomKey, Scalar, Vector, callable_pytree, select
+from .._types import Array, Energy, Float, Int, RandomKey, Scalar, callable_pytree, select
 from ..errors import InputError
 from .chains import start_chains
 from .outcome import Reason
+from .parallel_tempering import TemperedEnergy
 from .sampler import AdjustedSampler
 
 FEWEST = 16
@@ -171,19 +172,6 @@ class _Temperature(NamedTuple):
     lowest: Any
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True, eq=False)
-class _Tempered:
-    """(1-β) reference + β E."""
-
-    reference: Energy
-    energy: Energy
-    power: Any
-
-    def __call__(self, x: Vector) -> Scalar:
-        return (1 - self.power) * self.reference(x) + self.power * self.energy(x)
-
-
 def _zero(x):
     return jnp.zeros((), x.dtype)
 
@@ -207,7 +195,7 @@ def _next(
     log_means = logsumexp(log_weights, axis=1) - jnp.log(log_weights.shape[1])
     chosen = jax.vmap(_systematic)(jax.random.split(resample_key, groups), log_weights)
     chosen = (chosen + log_weights.shape[1] * jnp.arange(groups)[:, None]).ravel()
-    tempered = replace(sampler, energy=_Tempered(reference, sampler.energy, raised))
+    tempered = replace(sampler, energy=TemperedEnergy(sampler.energy, reference, raised))
     trials = jnp.where(power > 0, TRIALS, FIRST_TRIALS)
     moved, step_size, shares = _moved(move_key, tempered, particles.positions[chosen], step_size, trials, settings)
     particles = _Particles(moved, _gaps(sampler, reference, moved), particles.roots[chosen])
