@@ -1,12 +1,12 @@
 # make demo: learn the two-circle mixture and draw it.   make test: the tests but the slowest.   make test-all: all.
-# make docs: the site under build/site, whose examples are run.   make wheel: a wheel under dist.
+# make docs: the site under build/site, whose examples are run; docs-all: the costly ones too.   make wheel: a wheel under dist.
 # All need only make and a Python of 3.11 or later, which PYTHON names.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 DOCS_READY := .venv/docs-ready
 
-.PHONY: demo test test-all lint docs wheel lock clean
+.PHONY: demo test test-all lint docs docs-all wheel lock clean
 
 demo: $(READY)
 	$(BIN)/python -m experiments.paper.fig4_two_circles --out runs/demo --replace
@@ -25,6 +25,9 @@ lint: $(READY)
 docs: $(DOCS_READY)
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
 	@echo "build/site/index.html"
+
+docs-all:
+	GALLERY=all $(MAKE) docs
 
 wheel: $(READY)
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
