@@ -43,7 +43,7 @@ autodoc_default_options = {"members": True, "imported-members": True, "undoc-mem
 python_maximum_signature_line_length = 90
 toc_object_entries_show_parents = "hide"
 
-COSTLY = (
+COSTLY = "closed_chains|fitzhugh_nagumo|molecule|orthonormal_factors"  # minutes of compilation
     "closed_chains|fitzhugh_nagumo|molecule|orthonormal_factors"  # minutes of compilation: `make docs-all` runs them
 )
 sphinx_gallery_conf = {
