@@ -44,8 +44,6 @@ python_maximum_signature_line_length = 90
 toc_object_entries_show_parents = "hide"
 
 COSTLY = "closed_chains|fitzhugh_nagumo|molecule|orthonormal_factors"  # minutes of compilation
-    "closed_chains|fitzhugh_nagumo|molecule|orthonormal_factors"  # minutes of compilation: `make docs-all` runs them
-)
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
