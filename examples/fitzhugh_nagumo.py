@@ -61,10 +61,7 @@ for name, value in values.items():
 assert found.largest_residual < 1e-8
 
 # %%
-# Measured once on a shared slow core: eight chains took 24 ms of CPU a step together, and the least effective size of
-# the seven quantities grew by about 48 a second of CPU. mici 0.4.1 with its JAX backend (trajectories that end by
-# themselves, steps of 0.25, two chains of 100 draws from where ours had been, 95 s of CPU, no failures) found the same
-# means within two standard errors, at about 4 a second. It runs one chain after the other; here all are one program.
+# `python -m benchmarks.constrained_targets --targets fitzhugh_nagumo` compares with mici, one chain after the other.
 
 # %%
 # Parameters: prior, posterior and truth.

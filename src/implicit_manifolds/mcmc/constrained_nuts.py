@@ -86,8 +86,8 @@ class ConstrainedNUTS(Target):
     2^max_depth - 1 steps.
 
     All else as for `ConstrainedHMC`. Lengths fit the place where a chain stands and need no tuning; under `vmap` all
-    chains wait for the longest trajectory: with many chains `ConstrainedHMC(max_steps=...)`, tuned by `warm_up`, is
-    faster where one length does for all places.
+    chains wait for the longest trajectory: with many chains `ConstrainedHMC(max_steps=...)`, tuned by `warm_up`, may
+    be faster where one length does for all places.
 
     >>> sampler = mcmc.ConstrainedNUTS(circle.mdf, lambda x: -2 * x[0], step_size=0.5)
     >>> chains = mcmc.run(jax.random.key(0), sampler, circle.anchors, 50)

@@ -67,9 +67,9 @@ def run(
     """Run every chain from its start until each has `num_samples` samples.
 
     Chunks and meshes change no draw. With several processes (`jax.distributed`) each calls `run` alike and gets all
-    results. Memory is num_samples x chains x n.
+    results. Memory is num_samples x chains x n, and a dozen numbers more for each draw's statistics.
     Raises ValueError for starts that no chain could leave (off M or beyond its end, of infinite energy) and for a
-    tolerance that the dtype cannot reach, `ChainsStuck` where warm-up leaves a chain standing still.
+    tolerance that the dtype cannot reach, `ChainsStuck` where warm-up leaves most chains standing still.
 
     Arguments:
         key: a `jax.random` key, or an integer seed.

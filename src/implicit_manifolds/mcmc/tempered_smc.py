@@ -1,9 +1,9 @@
 """Sequential Monte Carlo on {F = 0}: from draws of one law to another, and the ratio of their normalising constants.
 
 Ours: BlackJAX 1.7.1 takes a constrained kernel and adds up log Z, but `adaptive_tempered_smc` chooses a temperature by
-the particles of the one before, without their weights (where a half was asked for, in a narrow deep well on a sphere,
-27 % were left), one weight that is not finite makes all so, and one run says nothing of the error of log Z. Without its
-choice of temperatures, resampling and a loop are left, a dozen lines.
+the particles of the one before, without their weights, so that fewer are left than were asked for; one weight that is
+not finite makes all so, and one run says nothing of the error of log Z. Without its choice of temperatures, resampling
+and a loop are left, a dozen lines.
 """
 
 from dataclasses import replace
