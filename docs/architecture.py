@@ -11,6 +11,7 @@ PACKAGE = DOCS.parent / "src" / "implicit_manifolds"
 ROOMS: dict[str, tuple[int, str]] = {
     "_types": (0, "array types, tolerances"),
     "errors": (0, "what is raised, each in a sentence that says what to do"),
+    "_pytree": (0, "dataclasses as pytrees whose classes are told apart"),
     "_random": (1, "randomness on the host"),
     "_loops": (1, "while loops safe under vmap, jitted chunks, one function over many points"),
     "_devices": (0, "arrays on a mesh of devices"),

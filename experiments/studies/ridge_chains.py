@@ -14,6 +14,7 @@ from experiments.laws.more_shapes import TURN, klein_point
 from experiments.laws.shapes import torus_points
 from implicit_manifolds import EBIM, Box
 from implicit_manifolds._loops import over_points
+from implicit_manifolds._pytree import pytree
 from implicit_manifolds._types import MDF
 from implicit_manifolds.manifold import Ridge, gradient_of, project
 from implicit_manifolds.manifold.tangent import linearized
@@ -147,7 +148,7 @@ def _kolmogorov(drawn: np.ndarray, values: np.ndarray, mass: np.ndarray) -> floa
     return float(kstest(drawn, lambda x: np.interp(x, values[order], middle)).statistic)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class WithoutTurning(Ridge):
     """A ridge whose Jacobian leaves out how its frame turns."""

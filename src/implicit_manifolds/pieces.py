@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.cluster.hierarchy import linkage, to_tree
 from scipy.spatial import KDTree
 
+from ._pytree import pytree
 from ._types import Array, Bool, Float, Int, Vector
 from .box import Box
 from .scaling import Scaling, standardization
@@ -22,7 +22,7 @@ BESIDE = 5.0
 """Distance between parts that are moved beside each other, each of unit root mean square."""
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class Pieces:
     """x = shift + scale · (y - place), y = whole.restore(z), by the part of space that x and z are in.

@@ -3,10 +3,10 @@
 import math
 from dataclasses import dataclass, replace
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._pytree import pytree
 from ._types import Array, Float, Vector
 from .box import Box, box_around
 
@@ -14,7 +14,7 @@ CONSTANT = 1e-9
 """A column that varies by less, in units of that which varies most, is constant and keeps that one's scale."""
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class Scaling:
     """x = shift + scale · z: shift (n,), and scale () or (n,), in the units of the data, z without unit."""

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 
+from implicit_manifolds._pytree import pytree
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.mcmc import ConstrainedHMC, ParallelTempering, run, to_arviz
 from tests.mcmc.laws import angle_of, final, follows, law_on
@@ -54,9 +55,7 @@ class _Unweighted(ParallelTempering):
 def test_swaps_that_ask_no_energy_would_be_noticed():
     import dataclasses
 
-    import jax
-
-    broken = jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True, eq=False)(_Unweighted))
+    broken = pytree(dataclasses.dataclass(frozen=True, eq=False)(_Unweighted))
     draws, _ = final(tempered(broken), [-1.0, 0.0], 150)
     assert not follows(angle_of(draws), LAW)
 

@@ -10,6 +10,7 @@ import scipy.stats
 from jax.tree_util import Partial
 
 from implicit_manifolds import Box
+from implicit_manifolds._pytree import pytree
 from implicit_manifolds.manifold import Ridge, gradient_of, project
 from implicit_manifolds.manifold.tangent import linearize, linearized
 from implicit_manifolds.mcmc import ConstrainedHMC, ConstrainedLangevin, Reason, run
@@ -31,7 +32,7 @@ def _first(x):
     return x[0]
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class WithoutTurning(Ridge):
     """A ridge whose Jacobian leaves out how its frame turns."""

@@ -8,6 +8,7 @@ import pytest
 from jax.tree_util import Partial
 from scipy import stats
 
+from implicit_manifolds._pytree import pytree
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.mcmc.constrained_hmc import ConstrainedHMC
 from implicit_manifolds.mcmc.constrained_langevin import ConstrainedLangevin
@@ -26,7 +27,7 @@ class WalkInfo(NamedTuple):
     even: Any
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Walk:
     """A random walk that counts its steps and reports the first coordinate; `noise` 0 makes it a march by `drift`."""

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from implicit_manifolds._pytree import pytree
 from implicit_manifolds.errors import TrainingDiverged
 from implicit_manifolds.training import loop
 from implicit_manifolds.training.loop import adam, initial_state, train
@@ -21,7 +22,7 @@ from implicit_manifolds.training.objective import Objective
 DATA = jnp.asarray(np.random.default_rng(0).normal(size=(60, 2)), jnp.float32) + jnp.array([1.0, -2.0])
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class MeanObjective(Objective):
     """Least squares to the data's mean; its memory counts updates, and the term 'late' breaks at `breaks_at`."""
@@ -58,7 +59,7 @@ def test_training_reaches_the_least_squares_solution_and_records_every_round():
 
 
 def test_each_round_visits_every_point_once():
-    @jax.tree_util.register_dataclass
+    @pytree
     @dataclass(frozen=True)
     class Visits(MeanObjective):
         def loss(self, key, model, batch, negatives):

@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 
 from .._loops import over_points
+from .._pytree import pytree
 from .._random import derived_keys
 from .._types import Array, Float, RandomKey, Scalar, Vector
 from ..networks.images import ImageDecoder, ImageEncoder
@@ -71,7 +72,7 @@ def perceptrons(
     return encoder, MLP([latent, *reversed(hidden), dimension], rngs=nnx.Rngs(decoder_key))
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class Identity:
     """No manifold: every point is its own code."""
@@ -87,7 +88,7 @@ class Identity:
         return z
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class Rescaled:
     """An autoencoder with codes (z - shift)/scale in place of z: shift (m,), scale ()."""

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._pytree import pytree
 from .._types import Array, Energy, Float, RandomKey, Scalar
 from ..box import Box
 from ..ebim.kernels import KernelEnergy, kernel_source
@@ -29,7 +30,7 @@ class Latent(Protocol):
         ...
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class StandardNormal:
     """N(0, I) in m dimensions."""
@@ -45,7 +46,7 @@ class StandardNormal:
         return jax.random.normal(key, (count, self.dimension))
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class FlowLatent:
     """The law of h(z), z ~ N(0, I), h a flow of R^m that may depend on a context."""
@@ -68,7 +69,7 @@ def _pushed(flow, base, context):
     return jax.vmap(lambda z: flow.forward(z, context)[0])(base)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class EnergyLatent:
     """exp(-E)/Z in a box of R^m, and nothing outside.

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._loops import over_points
+from .._pytree import pytree
 from .._types import Array, Float, RandomKey
 from ..ebim.verbs import Densities, NearestPoints
 from ..points import check_points, check_training_points
@@ -20,7 +21,7 @@ from .autoencoders import Autoencoder, Inflated, log_change, log_volume
 from .latents import Latent
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class Pushforward:
     """A density of codes pushed through a decoder, in standardised units.

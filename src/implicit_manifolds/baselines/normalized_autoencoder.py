@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 from jax.tree_util import Partial
 
+from .._pytree import pytree
 from .._random import derived_keys, host_generator
 from .._types import Array, Float, RandomKey, Scalar, Vector
 from ..box import Box, box_around, uniform_in_box
@@ -67,7 +68,7 @@ class BoundedAutoencoder(nnx.Module):
         return self.decoder(z)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class ReconstructionEnergy:
     """‖x - g(e(x))‖² / temperature of one point (n,)."""
@@ -80,7 +81,7 @@ class ReconstructionEnergy:
         return jnp.sum((x - self.autoencoder.decode(self.autoencoder.encode(x))) ** 2) / self.temperature
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class NormalizedObjective(Objective):
     """Contrastive divergence whose chains start on the decoder's image, found by a chain of codes.

@@ -12,6 +12,7 @@ import numpy as np
 from flax import nnx
 
 from .._loops import over_points
+from .._pytree import pytree
 from .._random import derived_keys
 from .._types import Array, Float, RandomKey, Scalar, Vector
 from ..errors import InputError
@@ -59,7 +60,7 @@ class Tilt(nnx.Module):
         return of_points @ of_contexts.T * of_points.shape[1] ** -0.5
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class TiltObjective(Objective):
     """Maximum likelihood of D: mean D(x, θ) + log Z(θ), Z from `pool_batch` rows of pool (P, n), drawn from p."""
@@ -80,7 +81,7 @@ class TiltObjective(Objective):
         return loss, {"tilt": tilts, "relative_nll": loss}
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class ConditionalEBIM:
     """p(x | θ) = p(x) exp(-D(x, θ)) / Z(θ), by volume of the learned manifold.

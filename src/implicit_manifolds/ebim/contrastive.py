@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from .._pytree import pytree
 from .._random import derived_keys, host_generator
 from .._types import MDF, Array, Energy, Float, RandomKey
 from ..box import Box
@@ -74,7 +75,7 @@ def contrastive_loss(
 SOLVERS = {"quasi-newton": quasi_newton, "scaled-chord": scaled_chord, "gradient-descent": gradient_descent}
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class ContrastiveObjective(Objective):
     """Step 2: contrastive divergence with F frozen, negatives from constrained Langevin chains on M.

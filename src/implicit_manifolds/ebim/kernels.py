@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._loops import over_points, value
+from .._pytree import pytree
 from .._random import host_generator
 from .._types import Array, Float, Int, RandomKey, Scalar, Vector
 from ..box import Box
@@ -26,7 +27,7 @@ MOST_PAIRS = 10**8
 """Of points of M and centres, from which masses are estimated."""
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class KernelEnergy:
     """-log of a mixture of normal kernels at points of an m-dimensional M, each with its own widths: (n,) to ().

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._pytree import pytree
 from .._random import derived_keys
 from .._types import Array, Energy, Float, RandomKey
 from ..networks.mixtures import EnergyMixture
@@ -85,7 +86,7 @@ class LikelihoodMemory(NamedTuple):
     best: Best
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class LikelihoodObjective(Objective):
     """Maximum likelihood of stacked energies against pools redrawn between chunks.

@@ -13,6 +13,7 @@ from jax.tree_util import Partial
 from scipy.spatial import KDTree
 
 from .._loops import in_blocks
+from .._pytree import pytree
 from .._random import derived_keys, host_generator
 from .._types import MDF, Array, Float, RandomKey, Vector
 from ..box import Box, uniform_in_box
@@ -62,7 +63,7 @@ def _mdf_norm(kind, mdf: MDF, x: Vector):
     return residual_norm(mdf(x), kind)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class ManifoldObjective(Objective):
     """Step 1: the MDF loss, with negatives from ambient Langevin chains on ‖F‖ inside the box.

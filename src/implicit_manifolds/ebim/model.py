@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import jax
-
+from .._pytree import pytree
 from .._types import Energy, Scalar
 from ..pieces import Pieces
 from ..scaling import Scaling
@@ -19,7 +18,7 @@ class ChainScales(NamedTuple):
     drift_scale: float | Scalar | None = None
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class EBIM:
     """A learned manifold {F = 0} and the energy of a density exp(-E)/Z on it, in standardised units.

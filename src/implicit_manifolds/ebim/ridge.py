@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._loops import over_points
+from .._pytree import pytree
 from .._random import derived_keys, host_generator
 from .._types import MDF, Array, Float, Int, Number, RandomKey, Scalar, Vector
 from ..box import Box
@@ -87,7 +88,7 @@ class RidgeMemory(NamedTuple):
     step: Int[Array, ""]
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class RidgeObjective(Objective):
     """The field fitted to data whose normals are known, and held to displacements elsewhere.

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._pytree import pytree
 from .._random import derived_keys, host_generator
 from .._types import MDF, Array, Energy, Float, Int, RandomKey
 from ..manifold.tangent import framed, linearize, pseudo_inverse_times, tangent_projection
@@ -74,7 +75,7 @@ def score_matching_loss(
     return terms["square"] - terms["divergence"], terms
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class ScoreMatchingObjective(Objective):
     """Tangential score matching of stacked energies on M, no pool needed; early stopping as in `LikelihoodObjective`.

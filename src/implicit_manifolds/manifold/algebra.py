@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
+from .._pytree import pytree
 from .._types import MDF, Array, Float, Residual, Vector
 from .constant_rank import FramedIntersection, FramedPullBack
 from .tangent import FramedMDF
@@ -61,7 +61,7 @@ def _union(mdfs, x: Vector) -> Residual:
     return jnp.prod(jnp.stack(factors), axis=0)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class Affine:
     """X -> shift + scale · x, scale () or (n,), shift (n,)."""
@@ -74,7 +74,7 @@ class Affine:
         return jnp.asarray(self.shift) + jnp.asarray(self.scale) * x
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class PullBack:
     """X -> F(T(x)), T an invertible change of variables."""

@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import block_diag
 
+from .._pytree import pytree
 from .._types import MDF, Residual, Vector
 from .tangent import FramedMDF, Linearization, codimension_of, linearize, linearized
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class FramedIntersection:
     """X -> concat(F₁(x), F₂(x), ...), where some F_i have constant rank: its rank is the sum of theirs."""
@@ -42,7 +43,7 @@ class FramedIntersection:
         return x
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class FramedPullBack:
     """X -> F(T(x)) of an F of constant rank, T an invertible change of variables; its domain is that of F."""

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 
 from .._loops import bounded_while
+from .._pytree import pytree
 from .._types import Array, Energy, Float, Scalar, Vector, callable_pytree
 from .spectrum import descending_eigh, leading_projector
 from .tangent import Linearization, linearized
@@ -19,7 +20,7 @@ DAMPING = 0.7
 ridges that are no part of M."""
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class Ridge:
     """M = {x: P F = 0, λ_k - max(λ_{k+1}, 0) ≥ gap, ‖F‖ ≤ reach}, P the projector on k leading eigenvectors of DF.

@@ -8,10 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .._pytree import pytree
 from .._types import Scalar, Vector, callable_pytree
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class AdaptedEnergy:
     """sign · function(position), the position put together from a point (n,) by `structure` and `shapes` of leaves."""

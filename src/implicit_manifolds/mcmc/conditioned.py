@@ -17,6 +17,7 @@ import numpy as np
 from jax.tree_util import Partial, all_leaves
 
 from .._loops import BLOCK, over_points
+from .._pytree import pytree
 from .._types import MDF, Array, Bool, Energy, Float, Int, RandomKey, Residual, Scalar, Vector, callable_pytree
 from ..errors import InputError
 from ..manifold.projection import project
@@ -31,7 +32,7 @@ RANK = 4.0
 it. G = J Jᵀ has the square of it for a pivot, with an error of some ε."""
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class StandardNormal:
     """Independent standard normal inputs, `size` of them."""
@@ -63,7 +64,7 @@ def standard_normal(size: int) -> StandardNormal:
     return StandardNormal(size)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class _Opaque:
     """A distribution that is no pytree: static, so another one compiles anew."""
@@ -81,7 +82,7 @@ class _Opaque:
         return self.distribution.log_prob(u)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Conditioned:
     """What `conditioned` returns: F = g - y and E = -log prior for a sampler of measure "ambient", and the prior.

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._pytree import pytree
 from .._types import MDF, Array, Energy, Int, RandomKey, Scalar, Vector, select
 from ..box import Box
 from ..manifold.multipliers import MultiplierSolver, quasi_newton
@@ -40,7 +41,7 @@ class ConstrainedHMCInfo(NamedTuple):
     jump_probability: Scalar
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class ConstrainedHMC(Target):
     """`num_steps` RATTLE steps of H = U + ½‖p‖², each checked to be reversible, and one Metropolis decision.

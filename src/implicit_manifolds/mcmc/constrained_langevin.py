@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._pytree import pytree
 from .._types import MDF, Array, Energy, Float, RandomKey, Vector, select
 from ..box import Box
 from ..manifold.multipliers import MultiplierSolver, quasi_newton
@@ -30,7 +31,7 @@ class ConstrainedLangevinState(NamedTuple):
         return self.linearization.position
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class ConstrainedLangevin(Target):
     """x' = x + ε P r - (α/2) clip(∇E, ±c) - (α/2) J(x)ᵀλ, r ~ N(0, I), λ such that F(x') = 0.

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .._loops import bounded_while
+from .._pytree import pytree
 from .._types import MDF, Array, Bool, Energy, Float, Int, RandomKey, Scalar, Vector, select
 from ..box import Box
 from ..manifold.multipliers import MultiplierSolver, quasi_newton
@@ -73,7 +74,7 @@ class _Trajectory(NamedTuple):
     reason: Int[Array, ""]
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class ConstrainedNUTS(Target):
     """Multinomial no-U-turn trajectories of RATTLE steps, each checked to be reversible.

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
+from .._pytree import pytree
 from .._types import MDF, Energy, RandomKey, Vector, select
 from ..box import Box
 from ..manifold.multipliers import MultiplierSolver, quasi_newton
@@ -14,7 +14,7 @@ from .phase_space import Measure, PhasePoint, geodesic_step, initial_point, on_m
 from .plain import Target
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class GeodesicLangevin(Target):
     """Half a kick, half a drift, friction and noise, half a drift, half a kick; the law is off by O(h²).

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._pytree import pytree
 from .._types import Energy, RandomKey, Scalar, Vector
 from .plain import Target
 
@@ -22,7 +23,7 @@ class LangevinInfo(NamedTuple):
     gradient_norm: Scalar
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class Langevin(Target):
     """x ← x - (α/2) clip(∇E(x), ±c) + ε ξ, ξ ~ N(0, I) (Ross et al. 2023, §3.1).

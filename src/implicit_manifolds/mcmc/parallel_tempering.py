@@ -6,11 +6,12 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .._pytree import pytree
 from .._types import Array, Float, Int, RandomKey, Scalar, Vector, callable_pytree
 from .phase_space import PhasePoint, phase_point
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class TemperedEnergy:
     """(1 - β) R(x) + β E(x); R None is zero."""
@@ -62,7 +63,7 @@ class TemperedInfo(NamedTuple):
     reason: Int[Array, ""]
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class ParallelTempering:
     """A step of `sampler` at each of several temperatures, then swaps of neighbours, even and odd pairs by turns.

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 
+from .._pytree import pytree
 from .._types import MDF, Scalar, Vector
 from ..box import Box
 from ..manifold.algebra import pull_back
@@ -38,7 +39,7 @@ class Bijection(Protocol):
         ...
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class BoxBijection:
     """R^n onto the interior of a box: exp for half a line, a logistic curve for an interval, else the identity."""
@@ -94,7 +95,7 @@ def biject_to(box: Box) -> BoxBijection:
     return BoxBijection(box.low, box.high)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class Reparametrisation:
     """Z -> φ(L z); φ None is the identity, L () or (n,) or lower triangular (n, n), None for the identity."""

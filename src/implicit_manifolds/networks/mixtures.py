@@ -6,10 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .._pytree import pytree
 from .._types import Array, Energy, Float, Int, Scalar, Vector
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class EnergyMixture:
     """-log of a weighted sum of densities exp(-E_j)/Z_j: one point (n,) to ().
@@ -30,7 +31,7 @@ class EnergyMixture:
         return -jax.nn.logsumexp(self.log_weights - energies)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class PiecewiseMixture:
     """A mixture whose weights differ between the connected parts of M: one point (n,) to ().

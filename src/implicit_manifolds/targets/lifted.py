@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
+from .._pytree import pytree
 from .._types import Array, Float, RandomKey, Residual, Scalar, Vector
 from ..manifold.projection import project
 from ..manifold.tangent import Linearization
@@ -88,7 +89,7 @@ def seen(u: Vector) -> Float[Array, " k"]:
     return path(u)[STEPS - 1 :: STEPS, 0]
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class SeenExactly:
     """F(u) = seen(u) - y, an MDF that always forms its Jacobian and leaves the factor of J Jᵀ to LAPACK.

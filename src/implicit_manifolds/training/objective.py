@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .._pytree import pytree
 from .._random import derived_keys
 from .._types import RandomKey, Scalar
 
@@ -36,7 +37,7 @@ class Objective:
         return memory
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class LossObjective(Objective):
     """A loss of model and data alone: function(key, model, batch) gives it with its terms; a callable pytree."""
@@ -48,7 +49,7 @@ class LossObjective(Objective):
         return self.function(key, model, batch)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, eq=False)
 class RestartsObjective(Objective):
     """Several models trained side by side for one objective, each with its own memory and chains.
