@@ -30,19 +30,22 @@ from implicit_manifolds.targets import MADE_BY, Target, score
 from implicit_manifolds.volumes.pools import log_integral
 
 LENGTHS = (1, 2, 3, 5, 8, 13)
+SAMPLERS = ("mici", "by hand", "tuned", "dynamic", "SMC")
 
 
 @dataclass(frozen=True)
 class Options:
     """Options of the benchmark.
 
-    out: JSON file to write. targets: names, all by default. chains: of ours. seconds: about how long each of our timed
-    runs takes. warmup: steps of ours. mici_chains, mici_samples: of mici, one chain after the other; mici_seconds:
-    after which it is given up, warm-up and all. seed: of everything.
+    out: JSON file to write; rows in it that are not run again stay. targets: names, all by default. samplers: of
+    "mici", "by hand", "tuned", "dynamic" and "SMC", all by default. chains: of ours. seconds: about how long each of
+    our timed runs takes. warmup: steps of ours. mici_chains, mici_samples: of mici, one chain after the other;
+    mici_seconds: after which it is given up, warm-up and all. seed: of everything.
     """
 
     out: Path = Path("runs/constrained_targets.json")
     targets: tuple[str, ...] = tuple(MADE_BY)
+    samplers: tuple[str, ...] = SAMPLERS
     chains: tuple[int, ...] = (1, 1000)
     seconds: float = 3.0
     warmup: int = 500
@@ -55,26 +58,33 @@ class Options:
 def main(options: Options) -> None:
     """Run every sampler on every target, print the table, write the JSON after each row."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    rows: list[dict] = []
+    rows = json.loads(options.out.read_text()) if options.out.exists() else []
     print(f"{'target':>20} {'sampler':>8} {'chains':>6} {'steps':>6} {'ESS':>9} {'ESS/step':>8} {'ESS/CPU s':>9} "
           f"{'x mici':>8} {'R-hat':>6} {'max|z|':>6} {'max|F|':>8} {'refused':>7} {'warm-up s':>9}")  # fmt: skip
     for name in options.targets:
-        target, mici = MADE_BY[name](), None
+        target = MADE_BY[name]()
         for sampler, chains, draw in contestants(target, options):
+            if sampler not in options.samplers:
+                continue
+            row = {"target": name, "sampler": sampler, "chains": chains}
+            rows = [other for other in rows if any(other[key] != row[key] for key in row)]
             try:
-                row = {"target": name, "sampler": sampler, "chains": chains} | draw()
+                row |= draw()
             except Exception as error:  # a sampler that gives up is a result, too
-                row = {"target": name, "sampler": sampler, "chains": chains, "failed": f"{error!s:.200}"}
-            if sampler == "mici" and "ess_per_cpu_second" in row:
-                mici = row["ess_per_cpu_second"]
-            row["times_mici"] = row.get("ess_per_cpu_second", np.nan) / mici if mici else None
+                row |= {"failed": f"{error!s:.200}"}
             rows.append(row)
-            print(line(row), flush=True)
+            print(line(row, speed_of_mici(rows, name)), flush=True)
             options.out.parent.mkdir(parents=True, exist_ok=True)
             options.out.write_text(json.dumps(rows, indent=1) + "\n")
 
 
-def line(row: dict) -> str:
+def speed_of_mici(rows: list[dict], target: str) -> float | None:
+    """Its effective samples a CPU second, where it ran."""
+    speeds = [row.get("ess_per_cpu_second") for row in rows if row["target"] == target and row["sampler"] == "mici"]
+    return speeds[0] if speeds else None
+
+
+def line(row: dict, mici: float | None) -> str:
     """One row of the printed table."""
     start = f"{row['target']:>20} {row['sampler']:>8} {row['chains']:6d} "
     if "failed" in row:
@@ -82,7 +92,7 @@ def line(row: dict) -> str:
     if "log_normalizer" in row:
         known = "unknown" if row["known"] is None else f"{row['known']:.3f}"
         return start + f"log Z {row['log_normalizer']:.3f} ± {row['standard_error']:.3f}, known {known}"
-    times = "" if row["times_mici"] is None else f"{row['times_mici']:.1f}"
+    times = f"{row['ess_per_cpu_second'] / mici:.1f}" if mici else ""
     return start + (
         f"{row['steps_per_draw']:6.1f} {row['ess']:9.0f} {row['ess_per_step']:8.3f} {row['ess_per_cpu_second']:9.1f} "
         f"{times:>8} {row['r_hat']:6.3f} {row['z']:6.1f} {row['residual']:8.1e} {row['refused']:7.3f} "

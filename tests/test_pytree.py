@@ -25,7 +25,8 @@ class Parabola(Line):
 def test_trees_are_rebuilt_and_their_leaves_named():
     line = Line(2.0, (3.0, 4.0), "b")
     leaves, structure = jax.tree.flatten(line)
-    assert leaves == [2.0, 3.0, 4.0] and jax.tree.unflatten(structure, leaves) == line
+    assert leaves == [2.0, 3.0, 4.0]
+    assert jax.tree.unflatten(structure, leaves) == line
     assert [jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(line)] == [
         ".slope",
         ".offset[0]",

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from .._loops import bounded_while
 from .._pytree import pytree
-from .._types import MDF, Array, Bool, Energy, Float, Int, RandomKey, Scalar, Vector, select
+from .._types import MDF, Array, Bool, Energy, Int, RandomKey, Scalar, Vector, select
 from ..box import Box
 from ..manifold.multipliers import MultiplierSolver, quasi_newton
 from ..manifold.tangent import linearize
@@ -17,6 +17,7 @@ from .outcome import Reason
 from .phase_space import Measure, PhasePoint, initial_point, on_manifold, phase_point, tangent_normal
 from .plain import Target
 from .reparametrised import Bijection, inner_mdf
+from .u_turn import Subtrees, across_turned, has_turned, none_open, with_leaf
 
 DIVERGENT = 1000.0
 """An energy error beyond which a trajectory is given up, as in Stan."""
@@ -51,18 +52,19 @@ class _Draw(NamedTuple):
     total: Vector
 
 
-class _Trajectory(NamedTuple):
+class Trajectory(NamedTuple):
     """A tree and the subtree that is being grown at its end `here`; momenta of both ends point outwards.
 
-    firsts, sums (depth, n): momenta of the first leaves of the subtree's open subtrees, and sums up to them.
+    key: of its steps. before: H at its start. subtrees: of the subtree, those that are open.
     """
 
+    key: RandomKey
+    before: Scalar
     here: PhasePoint
     there: PhasePoint
     tree: _Draw
     subtree: _Draw
-    firsts: Float[Array, "depth n"]
-    sums: Float[Array, "depth n"]
+    subtrees: Subtrees
     leaf: Int[Array, ""]
     depth: Int[Array, ""]
     going: Bool[Array, ""]
@@ -81,14 +83,14 @@ class ConstrainedNUTS(Target):
 
     A trajectory is doubled, forwards or backwards at random, until its ends turn towards each other: until
     p·(Σp - ½(p_first + p_last)) ≤ 0 at either end, the sum over tangent momenta as they stand in space (Betancourt
-    2017, A.4.2, with the ends at half weight). The draw is progressive, biased to the new half (ibid., A.3.2). A half
-    with a step that cannot be made or undone, leaves M, or errs by more than 1000 in energy is left out, and the
-    trajectory ends: the rest would have been built from any of its states, so the law is exact. At most
-    2^max_depth - 1 steps.
+    2017, A.4.2, with the ends at half weight); or until either half does with the nearest state of the other. The draw
+    is progressive, biased to the new half (ibid., A.3.2). A half with a step that cannot be made or undone, leaves M,
+    or errs by more than 1000 in energy is left out, and the trajectory ends: the rest would have been built from any of
+    its states, so the law is exact. At most 2^max_depth - 1 steps.
 
-    All else as for `ConstrainedHMC`. Lengths fit the place where a chain stands and need no tuning; under `vmap` all
-    chains wait for the longest trajectory: with many chains `ConstrainedHMC(max_steps=...)`, tuned by `warm_up`, may
-    be faster where one length does for all places.
+    All else as for `ConstrainedHMC`. Lengths fit the place where a chain stands and need no tuning. In `run` no chain
+    waits for another's trajectory; where `step` is mapped over chains, in warm-up and in tempering, all wait for the
+    longest.
 
     >>> sampler = mcmc.ConstrainedNUTS(circle.mdf, lambda x: -2 * x[0], step_size=0.5)
     >>> chains = mcmc.run(jax.random.key(0), sampler, circle.anchors, 50)
@@ -117,15 +119,25 @@ class ConstrainedNUTS(Target):
 
     def step(self, key: RandomKey, state: PhasePoint) -> tuple[PhasePoint, ConstrainedNUTSInfo]:
         """One trajectory of one chain, and a draw from it."""
+        path, _ = bounded_while(lambda path: path.going, self.extend, self.begin(key, state), 2**self.max_depth - 1)
+        return self.finish(state, path)
+
+    def begin(self, key: RandomKey, state: PhasePoint) -> Trajectory:
+        """A trajectory that has not left `state`, with momenta of its own."""
         momentum_key, key = jax.random.split(key)
         start = state._replace(momentum=tangent_normal(momentum_key, inner_mdf(self), state.linearization))
-        before = hamiltonian(start)
-        body = lambda path: _longer(self, jax.random.fold_in(key, path.steps), before, path)
-        path, _ = bounded_while(lambda path: path.going, body, _begun(self, start), 2**self.max_depth - 1)
+        return _begun(self, key, start)
+
+    def extend(self, path: Trajectory) -> Trajectory:
+        """One step more, and where it completes a subtree, that subtree joined to the tree."""
+        return _longer(self, path)
+
+    def finish(self, state: PhasePoint, path: Trajectory) -> tuple[PhasePoint, ConstrainedNUTSInfo]:
+        """The draw of a trajectory that has ended and began at `state`."""
         # Drawn states are kept without what goes with them: one evaluation more, and no copies at every step.
         moved = path.tree.error != 0
         at = linearize(inner_mdf(self), path.tree.position)
-        end = select(moved, phase_point(self, at, jnp.zeros_like(start.momentum)), state)
+        end = select(moved, phase_point(self, at, jnp.zeros_like(state.momentum)), state)
         acceptance = path.acceptance / jnp.maximum(path.steps, 1)
         return end, ConstrainedNUTSInfo(
             acceptance,
@@ -138,15 +150,29 @@ class ConstrainedNUTS(Target):
         )
 
 
-def _begun(sampler: ConstrainedNUTS, start: PhasePoint) -> _Trajectory:
+def _begun(sampler: ConstrainedNUTS, key: RandomKey, start: PhasePoint) -> Trajectory:
     zero, none = jnp.zeros((), start.momentum.dtype), jnp.zeros((), jnp.int32)
-    rows = jnp.zeros((sampler.max_depth, len(start.momentum)), start.momentum.dtype)
     tree = _Draw(start.linearization.position, zero, zero, start.momentum)
     there = start._replace(momentum=-start.momentum)
     going = jnp.all(jnp.isfinite(start.momentum)) & jnp.isfinite(start.potential)
     reason = jnp.where(going, Reason.ACCEPTED, Reason.NON_FINITE).astype(jnp.int32)
-    return _Trajectory(
-        start, there, tree, _nothing(tree), rows, rows, none, none, going, none, zero, zero, none, zero, reason
+    return Trajectory(
+        key,
+        hamiltonian(start),
+        start,
+        there,
+        tree,
+        _nothing(tree),
+        none_open(sampler.max_depth, start.momentum),
+        none,
+        none,
+        going,
+        none,
+        zero,
+        zero,
+        none,
+        zero,
+        reason,
     )
 
 
@@ -155,20 +181,18 @@ def _nothing(draw: _Draw) -> _Draw:
     return draw._replace(log_weight=jnp.full_like(draw.log_weight, -jnp.inf), total=jnp.zeros_like(draw.total))
 
 
-def _longer(sampler: ConstrainedNUTS, key: RandomKey, before: Scalar, path: _Trajectory) -> _Trajectory:
-    """One step more, and where it completes a subtree, that subtree joined to the tree."""
+def _longer(sampler: ConstrainedNUTS, path: Trajectory) -> Trajectory:
     leap = leapfrog(sampler, path.here, ~path.going)
-    error = hamiltonian(leap.point) - before
+    error = hamiltonian(leap.point) - path.before
     reason = _why_not(sampler, leap, error)
     made = reason == Reason.ACCEPTED
-    uniforms = jax.random.uniform(key, (3,), before.dtype)
+    uniforms = jax.random.uniform(jax.random.fold_in(path.key, path.steps), (3,), error.dtype)
     subtree = _with_leaf(path.subtree, leap.point, error, made, uniforms[0])
-    firsts, sums, turned = _open_subtrees(path, leap.point.momentum, subtree.total)
+    subtrees, turned = with_leaf(path.subtrees, path.leaf, path.here.momentum, leap.point.momentum, subtree.total)
     path = path._replace(
         here=leap.point,
         subtree=subtree,
-        firsts=firsts,
-        sums=sums,
+        subtrees=subtrees,
         leaf=path.leaf + 1,
         going=made & ~turned,
         steps=path.steps + 1,
@@ -206,36 +230,18 @@ def _with_leaf(subtree: _Draw, leaf: PhasePoint, error: Scalar, made: Any, unifo
     )
 
 
-def _open_subtrees(path: _Trajectory, momentum: Vector, total: Vector):
-    """First momenta and sums of the subtrees that are open, and whether one that this leaf closes has turned.
-
-    Leaf i closes those of 2, 4, ... leaves that end there; the first leaf of each is kept in the row that its binary
-    digits name (the iterative tree of Phan, Pradhan & Jankowiak 2019), so that log₂ of the leaves is all that is kept.
-    """
-    leaf, rows = path.leaf, jnp.arange(len(path.firsts))
-    last = jax.lax.population_count(leaf >> 1)
-    closed = jax.lax.population_count(leaf ^ (leaf + 1)) - 1  # ones at the end of the leaf's number
-    opens = (leaf % 2 == 0) & (rows == last)
-    firsts = jnp.where(opens[:, None], momentum, path.firsts)
-    sums = jnp.where(opens[:, None], total, path.sums)
-    checked = (rows <= last) & (rows > last - closed)
-    within = total - sums + firsts
-    turned = jax.vmap(lambda first, sum_: _turned(first, momentum, sum_))(firsts, within)
-    return firsts, sums, jnp.any(checked & turned)
-
-
-def _turned(first: Vector, last: Vector, total: Vector) -> Bool[Array, ""]:
-    """Whether the ends of a path move towards each other; both momenta point the way of the path."""
-    along = total - 0.5 * (first + last)
-    return (jnp.vdot(first, along) <= 0) | (jnp.vdot(last, along) <= 0)
-
-
-def _joined(sampler: ConstrainedNUTS, path: _Trajectory, take: Scalar, turn: Scalar) -> _Trajectory:
+def _joined(sampler: ConstrainedNUTS, path: Trajectory, take: Scalar, turn: Scalar) -> Trajectory:
     """The tree with its complete subtree; whether to go on, and from which end."""
     tree, subtree = path.tree, path.subtree
     taken = jnp.log(take) < subtree.log_weight - tree.log_weight
     total = tree.total + subtree.total
-    turned = _turned(-path.there.momentum, path.here.momentum, total)
+    start, last, first, end = (
+        -path.there.momentum,
+        path.subtrees.lasts[:, 0],
+        path.subtrees.firsts[:, 0],
+        path.here.momentum,
+    )
+    turned = has_turned(start, end, total) | across_turned(start, last, first, end, tree.total, subtree.total)
     swap = turn < 0.5
     tree = _Draw(
         jnp.where(taken, subtree.position, tree.position),

@@ -13,6 +13,7 @@ from .._random import key_or_seed
 from .._types import Array, Float, RandomKey
 from .chains import advance, start_chains
 from .sampler import Sampler
+from .unequal import Extendable, draw_unequal
 from .warm_up import warm_up
 
 BEFORE = 2**32 - 1
@@ -43,6 +44,8 @@ class Chains(NamedTuple):
 @partial(jax.jit, static_argnames=("size", "mesh"))
 def _run_chunk(sampler, key, states, first, count, thinning, size, mesh):
     """Up to `size` samples, `thinning` steps apart, numbered from `first` so chunks change no draw."""
+    if isinstance(sampler, Extendable):
+        return draw_unequal(key, sampler, states, first, count, thinning, size, mesh)
 
     def sample(index, states):
         states, totals = advance(jax.random.fold_in(key, index), sampler, states, thinning, mesh)
