@@ -6,6 +6,7 @@ pinned to one processor. Effective samples are the least of the target's quantit
 is held against the known one where there is one.
 """
 
+import gc
 import json
 import os
 import signal
@@ -72,10 +73,17 @@ def main(options: Options) -> None:
                 row |= draw()
             except Exception as error:  # a sampler that gives up is a result, too
                 row |= {"failed": f"{error!s:.200}"}
+            forget()
             rows.append(row)
             print(line(row, speed_of_mici(rows, name)), flush=True)
             options.out.parent.mkdir(parents=True, exist_ok=True)
             options.out.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def forget() -> None:
+    """Drop compiled programs: a process may map 65,530 areas of memory, and a program takes several."""
+    jax.clear_caches()
+    gc.collect()
 
 
 def speed_of_mici(rows: list[dict], target: str) -> float | None:
@@ -231,7 +239,7 @@ def smc(target: Target, options: Options) -> dict:
         raise ValueError("no SMC: M has an edge, and charts do not cover it")
     key = jax.random.key(options.seed)
     anchors = target.starts(key, 200).astype(np.float32)
-    margin = np.ptp(anchors, axis=0).max()
+    margin = 0.1 * np.ptp(anchors, axis=0).max()
     box = target.box or im.Box(anchors.min(axis=0) - margin, anchors.max(axis=0) + margin)
     pool = im.draw_pool(key, im.cover(key, im.Manifold(target.mdf, box, anchors)), 50_000)
     logs = np.zeros(len(pool.points))

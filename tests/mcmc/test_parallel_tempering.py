@@ -68,3 +68,18 @@ def test_warm_up_tunes_a_step_size_for_each_temperature_and_statistics_have_them
     assert (np.diff(step_size) > 0).all()
     assert np.abs(chains.info.acceptance_probability.mean(axis=0) - 0.8).max() < 0.1
     assert to_arviz(chains)["sample_stats/swap_probability"].shape == (100, 20, 2)
+
+
+def test_new_temperatures_and_energies_compile_nothing():
+    traces = []
+
+    def counted(slope, x):
+        traces.append(1)
+        return slope * x[0]
+
+    first = None
+    for slope, coldest in ((1.0, 1.0), (2.0, 0.9)):
+        sampler = ParallelTempering(ConstrainedHMC(sphere(1.0), Partial(counted, slope)), [coldest, 0.5], 0.3)
+        run(0, sampler, np.eye(2, dtype=np.float32), 3)
+        first = first or len(traces)
+    assert len(traces) == first

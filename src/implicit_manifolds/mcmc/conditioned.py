@@ -18,6 +18,7 @@ from jax.tree_util import Partial, all_leaves
 
 from .._loops import BLOCK, over_points
 from .._pytree import pytree
+from .._random import key_or_seed
 from .._types import MDF, Array, Bool, Energy, Float, Int, RandomKey, Residual, Scalar, Vector, callable_pytree
 from ..errors import InputError
 from ..manifold.projection import project
@@ -94,7 +95,7 @@ class Conditioned:
     energy: Energy
     prior: Any
 
-    def starts(self, key: RandomKey, count: int) -> Float[np.ndarray, "count m"]:
+    def starts(self, key: RandomKey | int, count: int) -> Float[np.ndarray, "count m"]:
         """Points of {F = 0} for chains to start at, one prior draw projected to each; not draws from the posterior.
 
         The projection of a prior draw is somewhere on {F = 0}, by no law of use: let chains forget it. Draws that
@@ -103,13 +104,13 @@ class Conditioned:
         Raises InputError where none is found, or the observation is not finite.
 
         Arguments:
-            key: a `jax.random` key.
+            key: a `jax.random` key, or an integer seed.
             count: how many.
 
         Returns:
             (count, m), rows on {F = 0}.
         """
-        return _starts(key, self, count)
+        return _starts(key_or_seed(key), self, count)
 
 
 class _Start(NamedTuple):

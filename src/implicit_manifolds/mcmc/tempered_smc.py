@@ -16,7 +16,7 @@ import numpy as np
 from jax.scipy.special import erfinv, logsumexp
 from jax.tree_util import Partial
 
-from .._random import check_key
+from .._random import key_or_seed
 from .._types import Array, Energy, Float, Int, RandomKey, Scalar, callable_pytree, select
 from ..errors import InputError
 from .chains import start_chains
@@ -58,7 +58,7 @@ class TemperedSMC(NamedTuple):
 
 
 def tempered_smc(
-    key: RandomKey,
+    key: RandomKey | int,
     sampler: Any,
     positions: Float[Array | np.ndarray, "particles n"],
     *,
@@ -86,7 +86,7 @@ def tempered_smc(
     rise; ValueError for starts from which no chain could leave, as `run` does.
 
     Arguments:
-        key: a `jax.random` key.
+        key: a `jax.random` key, or an integer seed.
         sampler: one whose Metropolis step makes its law exact, such as `ConstrainedHMC`, with the energy E.
         positions: independent draws (N, n) on M of exp(-reference), by the sampler's measure.
         reference: their energy, a function of one point; None for zero, draws even by the measure.
@@ -107,7 +107,8 @@ def tempered_smc(
     >>> found.positions.shape, bool(abs(found.log_normalizer - exact) < 4 * found.standard_error)
     ((1024, 2), True)
     """
-    _check(key, sampler, len(positions), num_steps, target_ess, target_acceptance, groups)
+    key = key_or_seed(key)
+    _check(sampler, len(positions), num_steps, target_ess, target_acceptance, groups)
     start_key, key = jax.random.split(key)
     reference = Partial(_zero) if reference is None else callable_pytree(reference)
     fixed = (replace(sampler, step_size=0.0, energy=callable_pytree(sampler.energy)), reference)
@@ -132,8 +133,7 @@ def tempered_smc(
     return TemperedSMC(drawn, total, error, masses, powers, acceptance, step_sizes, refused, dropped, distinct)
 
 
-def _check(key, sampler, count, num_steps, target_ess, target_acceptance, groups) -> None:
-    check_key(key)
+def _check(sampler, count, num_steps, target_ess, target_acceptance, groups) -> None:
     if not isinstance(sampler, AdjustedSampler):
         raise InputError("without a Metropolis step the particles' laws are others; give a ConstrainedHMC")
     if groups < 2 or count % groups or count // groups < FEWEST:
