@@ -8,6 +8,10 @@ import jax.numpy as jnp
 from .._types import Array, Bool, Float, Int, Vector
 
 
+WRITTEN_OUT = 16
+"""Dimensions up to which sums over them are written out."""
+
+
 class Subtrees(NamedTuple):
     """Subtrees of a growing binary tree of leaves that are open, one a column: (n, depth), which vectorises better.
 
@@ -51,7 +55,14 @@ def with_leaf(subtrees: Subtrees, leaf: Int[Array, ""], before: Vector, momentum
 def has_turned(first: Any, last: Any, total: Any) -> Bool[Array, "*columns"]:
     """Whether the ends of a path move towards each other; momenta (n, ...) point the way of the path."""
     along = total - 0.5 * (first + last)
-    return (jnp.sum(first * along, axis=0) <= 0) | (jnp.sum(last * along, axis=0) <= 0)
+    return (_dot(first, along) <= 0) | (_dot(last, along) <= 0)
+
+
+def _dot(a: Any, b: Any) -> Float[Array, "*columns"]:
+    """Sums over the first axis, written out where it is short: XLA's reductions there are not vectorised."""
+    if len(b) > WRITTEN_OUT:
+        return jnp.sum(a * b, axis=0)
+    return sum((a[i] * b[i] for i in range(1, len(b))), a[0] * b[0])
 
 
 def across_turned(first: Any, last: Any, next_: Any, end: Any, total: Any, next_total: Any) -> Bool[Array, "*columns"]:
