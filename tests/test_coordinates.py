@@ -77,7 +77,7 @@ def places():
     )
 
 
-@pytest.mark.parametrize("radius", [1.0, 1.05])
+@pytest.mark.parametrize("radius", [pytest.param(1.0, marks=pytest.mark.slow), 1.05])
 def test_a_density_per_steradian_integrates_to_one_though_the_sphere_be_another(places, quick, radius):
     found = coordinates_of(["lon", "lat"], places, lonlat=["lon", "lat"])
     model = im.fit_density(jax.random.key(0), found.embed(places), sphere(radius), config=quick).model

@@ -13,7 +13,14 @@ from implicit_manifolds.errors import DataUnavailable
 @pytest.mark.parametrize(
     ("name", "split", "first", "counts", "mean"),
     [
-        ("mnist", "train", 4, [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949], 0.1307),
+        pytest.param(
+            "mnist",
+            "train",
+            4,
+            [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949],
+            0.1307,
+            marks=pytest.mark.slow,
+        ),
         ("mnist", "test", 2, [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009], 0.1325),
         ("fashion_mnist", "test", 4, [1000] * 10, 0.2868),
     ],

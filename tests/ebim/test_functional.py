@@ -63,7 +63,7 @@ def around(count=40, away=0.3):
     return radius[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
 
 
-@pytest.mark.parametrize("name", SCALINGS)
+@pytest.mark.parametrize("name", ["one scale", "parts", pytest.param("by column", marks=pytest.mark.slow)])
 def test_they_agree_with_the_verbs(name, model):
     model = replace(model, scaling=SCALINGS[name])
     points = model.scaling.restore(around())

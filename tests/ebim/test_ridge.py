@@ -137,7 +137,9 @@ def _sphere_with_drift(x):
     return (size - 1) * unit + 0.05 / 0.2 * along * jnp.exp((1 - share) / 2) * (unit[2] > 0)
 
 
-@pytest.mark.parametrize(("width", "closed"), [(0.3, True), (0.55, False), (1.2, False)])
+@pytest.mark.parametrize(
+    ("width", "closed"), [(0.3, True), (0.55, False), pytest.param(1.2, False, marks=pytest.mark.slow)]
+)
 def test_a_hole_between_points_is_filled_and_what_is_wider_is_an_edge(width, closed):
     normal = np.random.default_rng(2).normal(size=(400, 3))
     sphere = normal / np.linalg.norm(normal, axis=1, keepdims=True)

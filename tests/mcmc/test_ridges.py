@@ -60,7 +60,9 @@ def cdf():
     return lambda x: np.interp(x, points[:, 0], total / total[-1])
 
 
-@pytest.mark.parametrize(("ridge", "exact"), [(Ridge, True), (WithoutTurning, False)])
+@pytest.mark.parametrize(
+    ("ridge", "exact"), [(Ridge, True), pytest.param(WithoutTurning, False, marks=pytest.mark.slow)]
+)
 def test_hmc_has_the_law_on_a_ridge_and_not_where_the_jacobian_leaves_out_the_turning_of_its_frame(ridge, exact, cdf):
     box = Box(jnp.array([-WIDTH, -3.0]), jnp.array([WIDTH, 3.0]))
     known = valley()
