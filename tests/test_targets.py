@@ -7,13 +7,22 @@ import pytest
 from scipy.stats import special_ortho_group
 
 from implicit_manifolds.errors import InputError
-from implicit_manifolds.targets import MADE_BY, score
+from implicit_manifolds.targets import MADE_BY, factors, score
 from implicit_manifolds.targets.__main__ import main
 
 
 @pytest.fixture(scope="module")
 def targets():
     return {name: made() for name, made in MADE_BY.items()}
+
+
+@pytest.mark.parametrize("name", ["haar_rotations", "orthonormal_factors"])
+def test_frames_to_start_at_are_uniform(name, targets):
+    starts = targets[name].starts(jax.random.key(0), 4000)
+    size = 9 if name == "haar_rotations" else factors.FRAME
+    deviation = np.sqrt(np.mean(starts[:, :size] ** 2, axis=0) / 4000)
+    assert (abs(starts[:, :size].mean(axis=0)) < 5 * deviation).all()
+
 
 
 @pytest.mark.parametrize("name", MADE_BY)

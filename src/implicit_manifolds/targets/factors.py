@@ -89,7 +89,8 @@ def _energy(scatter: Any, x: Vector) -> Scalar:
 def _starts(key: RandomKey, count: int) -> Float[np.ndarray, "count n"]:
     """Uniform frames, and scales and noises near 1: all of M, not the law."""
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
-    frames = np.linalg.qr(rng.standard_normal((count, FEATURES, FACTORS)))[0]
+    frames = np.linalg.qr(rng.standard_normal((count, FEATURES, FACTORS)))[0]  # signs of columns by convention
+    frames *= rng.choice([-1.0, 1.0], (count, 1, FACTORS))
     return np.concatenate([frames.reshape(count, -1), 0.3 * rng.standard_normal((count, FACTORS + 1))], axis=1)
 
 

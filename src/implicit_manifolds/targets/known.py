@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 from scipy.special import gammaln, iv
+from scipy.stats import special_ortho_group
 
 from .._random import host_generator
 from ..box import Box
@@ -118,8 +119,8 @@ def _squared_trace(x):
 
 
 def _rotations(key, count):
-    frames, _ = np.linalg.qr(host_generator(key).normal(size=(count, 3, 3)))
-    return (frames * np.linalg.det(frames)[:, None, None]).reshape(count, 9)
+    turns = special_ortho_group.rvs(3, size=count, random_state=host_generator(key))
+    return turns.reshape(count, 9)
 
 
 AXES = np.array([1000.0, 10.0, 0.1])
