@@ -24,7 +24,6 @@ def test_frames_to_start_at_are_uniform(name, targets):
     assert (abs(starts[:, :size].mean(axis=0)) < 5 * deviation).all()
 
 
-
 @pytest.mark.parametrize("name", MADE_BY)
 def test_starts_lie_on_m_where_the_energy_is_finite_and_quantities_can_be_evaluated(name, targets):
     target = targets[name]

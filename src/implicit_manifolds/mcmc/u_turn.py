@@ -7,7 +7,6 @@ import jax.numpy as jnp
 
 from .._types import Array, Bool, Float, Int, Vector
 
-
 WRITTEN_OUT = 16
 """Dimensions up to which sums over them are written out."""
 
