@@ -39,13 +39,18 @@ def mici_of(found: dict, target: str) -> dict:
     return next((of(found, *key) for key in found if key[:2] == (target, "mici")), {})
 
 
+def rounded(value: float) -> str:
+    """To two digits, without an exponent."""
+    return f"{float(f'{value:.2g}'):,.10g}"
+
+
 def speed(row: dict, mici: dict) -> str:
     """Effective samples a CPU second, times mici's, and R-hat where it says that they are none."""
     if not row:
         return "-"
-    text = f"{row['ess_per_cpu_second']:,.3g}"
+    text = rounded(row["ess_per_cpu_second"])
     if mici and row is not mici:
-        text += f" (× {row['ess_per_cpu_second'] / mici['ess_per_cpu_second']:,.2g})"
+        text += f" (× {rounded(row['ess_per_cpu_second'] / mici['ess_per_cpu_second'])})"
     return text if not row["r_hat"] > TRUSTED else f"{text}, R-hat {min(row['r_hat'], 99):.2f}"
 
 

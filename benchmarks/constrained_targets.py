@@ -31,6 +31,7 @@ from implicit_manifolds.targets import MADE_BY, Target, score
 from implicit_manifolds.volumes.pools import log_integral
 
 LENGTHS = (1, 2, 3, 5, 8, 13)
+SEVERAL_PARTS = ("dumbbell_and_sphere", "four_bar", "planar_polygon")
 SAMPLERS = ("mici", "by hand", "tuned", "dynamic", "SMC")
 
 
@@ -125,15 +126,33 @@ def choices(target: Target) -> dict[str, Any]:
     return {"measure": target.measure, "box": box}
 
 
+def jumps(target: Target) -> dict[str, Any]:
+    """An atlas where M has several parts, so that chains cross; no-U-turn chains cannot use it."""
+    return {"atlas": charted(target, jax.random.key(0)).atlas} if target.name in SEVERAL_PARTS else {}
+
+
+def charted(target: Target, key) -> im.Manifold:
+    """M on charts, which spread from the target's starts."""
+    anchors = target.starts(key, 200).astype(np.float32)
+    margin = 0.3 * np.ptp(anchors, axis=0)
+    box = target.box or im.Box(anchors.min(axis=0) - margin, anchors.max(axis=0) + margin)
+    return im.cover(key, im.Manifold(target.mdf, box, anchors))
+
+
+def hmc(target: Target, **lengths: Any) -> mcmc.ConstrainedHMC:
+    """Trajectories of given lengths."""
+    return mcmc.ConstrainedHMC(target.mdf, target.energy, **choices(target), **jumps(target), **lengths)
+
+
 def by_hand(target: Target, draw_pilot: Callable) -> Any:
     """Of fixed lengths the one with most effective samples a second in a pilot."""
-    trials = [mcmc.ConstrainedHMC(target.mdf, target.energy, num_steps=steps, **choices(target)) for steps in LENGTHS]
+    trials = [hmc(target, num_steps=steps) for steps in LENGTHS]
     return max((draw_pilot(trial) for trial in trials), key=lambda pilot: pilot[0])[1]
 
 
 def tuned(target: Target, draw_pilot: Callable) -> Any:
     """Lengths that take turns up to one that warm-up finds."""
-    return draw_pilot(mcmc.ConstrainedHMC(target.mdf, target.energy, max_steps=4.0, **choices(target)))[1]
+    return draw_pilot(hmc(target, max_steps=4.0))[1]
 
 
 def dynamic(target: Target, draw_pilot: Callable) -> Any:
@@ -153,7 +172,8 @@ def ours(target: Target, chains: int, pick: Callable, options: Options) -> dict:
         speeds[id(warm)] = count / wall
         found = score(target, np.swapaxes(pilot.positions, 0, 1))
         # A length of half a turn or a period looks good by the coordinates alone; R-hat of the quantities tells.
-        return found.least_ess / cpu / (1.0 if chains == 1 else max(1.0, found.largest_r_hat) ** 20), warm
+        unmixed = 1.0 if chains == 1 else np.float64(max(1.0, found.largest_r_hat)) ** 20
+        return found.least_ess / cpu / unmixed, warm
 
     warm = pick(target, draw_pilot)
     seconds = time.perf_counter() - began
@@ -238,10 +258,7 @@ def smc(target: Target, options: Options) -> dict:
     if target.box is not None and not np.isfinite(np.concatenate(target.box)).all():
         raise ValueError("no SMC: M has an edge, and charts do not cover it")
     key = jax.random.key(options.seed)
-    anchors = target.starts(key, 200).astype(np.float32)
-    margin = 0.1 * np.ptp(anchors, axis=0).max()
-    box = target.box or im.Box(anchors.min(axis=0) - margin, anchors.max(axis=0) + margin)
-    pool = im.draw_pool(key, im.cover(key, im.Manifold(target.mdf, box, anchors)), 50_000)
+    pool = im.draw_pool(key, charted(target, key), 50_000)
     logs = np.zeros(len(pool.points))
     if target.measure == "ambient":
         logs -= over_points(log_det_sqrt_gram, target.mdf, pool.points)

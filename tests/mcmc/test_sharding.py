@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from examples.several_machines import problem
-from implicit_manifolds.mcmc import run
+from implicit_manifolds.mcmc import ConstrainedNUTS, run
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,12 +20,15 @@ import jax, numpy as np
 jax.config.update("jax_num_cpu_devices", 8)
 from jax.sharding import Mesh
 from examples.several_machines import problem
-from implicit_manifolds.mcmc import run
-for count in (8, 1):
-    mesh = jax.make_mesh((count,), ("chains",), devices=jax.devices()[:count])
-    chains = run(*problem(64), num_samples=50, num_warmup=100, mesh=mesh)
-    assert len(chains.state.position.sharding.device_set) == count
-    np.save(f"{sys.argv[1]}/{count}.npy", chains.positions)
+from implicit_manifolds.mcmc import ConstrainedNUTS, run
+key, sampler, starts = problem(64)
+unequal = ConstrainedNUTS(sampler.mdf, sampler.energy, 0.2, max_depth=5)
+for name, sampler in (("hmc", sampler), ("nuts", unequal)):
+    for count in (8, 1):
+        mesh = jax.make_mesh((count,), ("chains",), devices=jax.devices()[:count])
+        chains = run(key, sampler, starts, num_samples=50, num_warmup=100, mesh=mesh)
+        assert len(chains.state.position.sharding.device_set) == count
+        np.save(f"{sys.argv[1]}/{name}{count}.npy", chains.positions)
 """
 
 
@@ -42,8 +45,12 @@ def alone():
 @pytest.mark.slow
 def test_eight_devices_and_one_give_the_numbers_of_a_run_without_a_mesh(tmp_path, alone):
     launch("-c", EIGHT, str(tmp_path))
+    key, sampler, starts = problem(64)
+    unequal = ConstrainedNUTS(sampler.mdf, sampler.energy, 0.2, max_depth=5)
+    unequal = run(key, unequal, starts, num_samples=50, num_warmup=100).positions
     for count in (8, 1):
-        np.testing.assert_array_equal(np.load(tmp_path / f"{count}.npy"), alone)
+        np.testing.assert_array_equal(np.load(tmp_path / f"hmc{count}.npy"), alone)
+        np.testing.assert_array_equal(np.load(tmp_path / f"nuts{count}.npy"), unequal)
 
 
 @pytest.mark.slow

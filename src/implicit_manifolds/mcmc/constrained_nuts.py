@@ -89,8 +89,8 @@ class ConstrainedNUTS(Target):
     its states, so the law is exact. At most 2^max_depth - 1 steps.
 
     All else as for `ConstrainedHMC`. Lengths fit the place where a chain stands and need no tuning. In `run` no chain
-    waits for another's trajectory; where `step` is mapped over chains, in warm-up and in tempering, all wait for the
-    longest.
+    waits for another's trajectory, and warm-up cuts the longest; where `step` is mapped over chains, as in tempering,
+    all wait for the longest.
 
     >>> sampler = mcmc.ConstrainedNUTS(circle.mdf, lambda x: -2 * x[0], step_size=0.5)
     >>> chains = mcmc.run(jax.random.key(0), sampler, circle.anchors, 50)

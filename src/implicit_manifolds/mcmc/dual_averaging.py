@@ -15,6 +15,7 @@ from .._types import Array, Float, Int, Points
 from .chains import step_of_all
 from .outcome import Reason
 from .reparametrised import reparametrisation
+from .unequal import Extendable, hurried_step_of_all
 
 SHRINKAGE, DELAY, DECAY = 0.05, 10.0, 0.75
 """γ, t₀ and κ of Hoffman & Gelman 2014, §3.2.1."""
@@ -66,7 +67,8 @@ def adapted(key, sampler, states, num_steps: int, target: float, centre, product
 
 @partial(jax.jit, static_argnames=("products", "mesh"))
 def _adapt(sampler, key, log_start, target, centre, states, averages, count, half, products, mesh):
-    step_all, chains = step_of_all(mesh), averages.moved.shape[0]
+    step_all = hurried_step_of_all(mesh) if isinstance(sampler, Extendable) else step_of_all(mesh)
+    chains = averages.moved.shape[0]
 
     def body(_, carry):
         states, averages = carry

@@ -19,6 +19,8 @@ from .sampler import Sampler
 
 WAITING = 1 / 3
 """The share of chains whose trajectories have ended at which they are given new ones: all chains pay for that."""
+LATE = 1 / 20
+"""The share of chains that warm-up does not wait for: it drops its draws, so a trajectory may as well be cut."""
 
 
 @runtime_checkable
@@ -56,6 +58,35 @@ def draw_unequal(key: RandomKey, sampler: Extendable, states, first, count, thin
         )
     lanes = jnp.arange(jax.tree.leaves(states)[0].shape[0])
     return draw(key, sampler, lanes, states, first, count, thinning)
+
+
+def hurried_step_of_all(mesh: Mesh | None):
+    """`(sampler, keys, states) -> (states, Info)` for all chains, where the longest twentieth of trajectories are cut.
+
+    For warm-up alone: cutting is no exact step. Over a mesh all devices count together, so that they cut as one does.
+    """
+    axes = None if mesh is None else mesh.axis_names
+
+    def step(sampler, keys, states):
+        extend = lambda paths: _where(paths.going, jax.vmap(sampler.extend)(paths), paths)
+        total = (lambda value: value) if axes is None else (lambda value: jax.lax.psum(value, axes))
+        chains = total(jnp.asarray(len(keys)))
+
+        def extended(carry):
+            paths = extend(carry[0])
+            return paths, total(jnp.sum(paths.going)) > LATE * chains
+
+        paths, _ = jax.lax.while_loop(
+            lambda carry: carry[1], extended, extended((jax.vmap(sampler.begin)(keys, states), True))
+        )
+        return jax.vmap(sampler.finish)(states, paths)
+
+    if axes is not None:
+        lanes = PartitionSpec(axes)
+        step = jax.shard_map(
+            step, mesh=mesh, in_specs=(PartitionSpec(), lanes, lanes), out_specs=lanes, check_vma=False
+        )
+    return jax.jit(step)
 
 
 def _draw(key, sampler, lanes, states, first, count, thinning, size):
