@@ -13,6 +13,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +41,16 @@ class Options:
     """Options of the benchmark.
 
     out: JSON file to write; rows in it that are not run again stay. targets: names, all by default. samplers: of
-    "mici", "by hand", "tuned", "dynamic" and "SMC", all by default. chains: of ours. seconds: about how long each of
-    our timed runs takes. warmup: steps of ours. mici_chains, mici_samples: of mici, one chain after the other;
-    mici_seconds: after which it is given up, warm-up and all. seed: of everything.
+    "mici", "by hand", "tuned", "dynamic" and "SMC", all by default. chains: of ours. lengths: tried by hand. seconds:
+    about how long each of our timed runs takes. warmup: steps of ours. mici_chains, mici_samples: of mici, one chain
+    after the other; mici_seconds: after which it is given up, warm-up and all. seed: of everything.
     """
 
     out: Path = Path("runs/constrained_targets.json")
     targets: tuple[str, ...] = tuple(MADE_BY)
     samplers: tuple[str, ...] = SAMPLERS
     chains: tuple[int, ...] = (1, 1000)
+    lengths: tuple[int, ...] = LENGTHS
     seconds: float = 3.0
     warmup: int = 500
     mici_chains: int = 4
@@ -113,7 +115,7 @@ def contestants(target: Target, options: Options):
     """(name, chains, draw) of all samplers of a target, mici first."""
     yield "mici", options.mici_chains, lambda: of_mici(target, options)
     for chains in options.chains:
-        for kind, pick in (("by hand", by_hand), ("tuned", tuned), ("dynamic", dynamic)):
+        for kind, pick in (("by hand", partial(by_hand, options.lengths)), ("tuned", tuned), ("dynamic", dynamic)):
             yield kind, chains, lambda chains=chains, pick=pick: ours(target, chains, pick, options)
     yield "SMC", 2048, lambda: smc(target, options)
 
@@ -144,10 +146,10 @@ def hmc(target: Target, **lengths: Any) -> mcmc.ConstrainedHMC:
     return mcmc.ConstrainedHMC(target.mdf, target.energy, **choices(target), **jumps(target), **lengths)
 
 
-def by_hand(target: Target, draw_pilot: Callable) -> Any:
+def by_hand(lengths: tuple[int, ...], target: Target, draw_pilot: Callable) -> Any:
     """Of fixed lengths the one with most effective samples a second in a pilot."""
-    trials = [hmc(target, num_steps=steps) for steps in LENGTHS]
-    return max((draw_pilot(trial) for trial in trials), key=lambda pilot: pilot[0])[1]
+    pilots = (draw_pilot(hmc(target, num_steps=steps)) for steps in lengths)
+    return max(pilots, key=lambda pilot: pilot[0])[1]
 
 
 def tuned(target: Target, draw_pilot: Callable) -> Any:
