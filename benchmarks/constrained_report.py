@@ -93,9 +93,12 @@ def masses(found: dict, targets: list[str]) -> str:
     """log Z by SMC where it is known."""
     lines = table_header("target", "log Z known", "by SMC", "standard error", "off by, in standard errors")
     for target in targets:
-        row = of(found, target, "SMC", 2048)
-        if row and row["known"] is not None:
-            value, error, known = row["log_normalizer"], row["standard_error"], row["known"]
+        row = found.get((target, "SMC", 2048), {})
+        known = MADE_BY[target]().log_normalizer
+        if "failed" in row and known is not None:
+            lines.append(table_row(f"`{target}`", f"{known:.4f}", row["failed"], "", ""))
+        elif row and known is not None:
+            value, error = row["log_normalizer"], row["standard_error"]
             cells = (f"{known:.4f}", f"{value:.4f}", f"{error:.4f}", f"{(value - known) / error:.1f}")
             lines.append(table_row(f"`{target}`", *cells))
     return "\n".join(lines)

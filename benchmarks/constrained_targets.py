@@ -32,6 +32,8 @@ from implicit_manifolds.targets import MADE_BY, Target, score
 from implicit_manifolds.volumes.pools import log_integral
 
 LENGTHS = (1, 2, 3, 5, 8, 13)
+UNCOVERED = 0.005
+"""Share of M on no chart from which on the uniform law is another."""
 SEVERAL_PARTS = ("dumbbell_and_sphere", "four_bar", "planar_polygon")
 SAMPLERS = ("mici", "by hand", "tuned", "dynamic", "SMC")
 
@@ -260,7 +262,10 @@ def smc(target: Target, options: Options) -> dict:
     if target.box is not None and not np.isfinite(np.concatenate(target.box)).all():
         raise ValueError("no SMC: M has an edge, and charts do not cover it")
     key = jax.random.key(options.seed)
-    pool = im.draw_pool(key, charted(target, key), 50_000)
+    manifold = charted(target, key)
+    if manifold.atlas is not None and manifold.atlas.uncovered > UNCOVERED:
+        raise ValueError(f"no uniform law to begin from: charts leave {manifold.atlas.uncovered:.0%} of M out")
+    pool = im.draw_pool(key, manifold, 50_000)
     logs = np.zeros(len(pool.points))
     if target.measure == "ambient":
         logs -= over_points(log_det_sqrt_gram, target.mdf, pool.points)
