@@ -139,7 +139,8 @@ def charted(target: Target, key) -> im.Manifold:
     """M on charts, which spread from the target's starts."""
     anchors = target.starts(key, 200).astype(np.float32)
     margin = 0.3 * np.ptp(anchors, axis=0)
-    box = target.box or im.Box(anchors.min(axis=0) - margin, anchors.max(axis=0) + margin)
+    low, high = anchors.min(axis=0) - margin, anchors.max(axis=0) + margin
+    box = im.Box(low, high) if target.box is None else im.Box(*np.clip(target.box, low, high).astype(np.float32))
     return im.cover(key, im.Manifold(target.mdf, box, anchors))
 
 
@@ -259,8 +260,6 @@ def of_mici(target: Target, options: Options) -> dict:
 
 def smc(target: Target, options: Options) -> dict:
     """log Z by SMC from the uniform law, or from the ambient measure of M, drawn by importance from charts."""
-    if target.box is not None and not np.isfinite(np.concatenate(target.box)).all():
-        raise ValueError("no SMC: M has an edge, and charts do not cover it")
     key = jax.random.key(options.seed)
     manifold = charted(target, key)
     if manifold.atlas is not None and manifold.atlas.uncovered > UNCOVERED:
@@ -272,7 +271,7 @@ def smc(target: Target, options: Options) -> dict:
     base = log_integral(pool, logs)
     shares = pool.weights * np.exp(logs - logs.max())
     chosen = np.random.default_rng(options.seed).choice(len(shares), 2048, p=shares / shares.sum())
-    sampler = mcmc.ConstrainedHMC(target.mdf, target.energy, measure=target.measure, num_steps=3, box=target.box)
+    sampler = mcmc.ConstrainedHMC(target.mdf, target.energy, num_steps=3, **choices(target))
     found = mcmc.tempered_smc(key, sampler, np.asarray(pool.points)[chosen])
     return {
         "log_normalizer": found.log_normalizer + base.value,
