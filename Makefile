@@ -1,5 +1,6 @@
 # make demo: learn the two-circle mixture and draw it.   make test: the tests but the slowest.   make test-all: all.
-# make docs: the site under build/site, whose examples are run; docs-all: the costly ones too.   make wheel: a wheel under dist.
+# make docs: the site under build/site, whose examples are run; docs-all: the costly ones too.   GALLERY=quick
+# make docs: the quick ones alone, as in CI.   make wheel: a wheel under dist.
 # All need only make and a Python of 3.11 or later, which PYTHON names.
 PYTHON ?= python3
 BIN := .venv/bin

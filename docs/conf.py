@@ -44,10 +44,16 @@ python_maximum_signature_line_length = 90
 toc_object_entries_show_parents = "hide"
 
 COSTLY = "closed_chains|fitzhugh_nagumo|molecule|orthonormal_factors"  # minutes of compilation
+QUICK = "images|linkage|out_of_distribution|rotations|torus_posterior"  # less than half a minute
+EXECUTED = {
+    "all": r"\.py$",
+    "usual": rf"^(?!.*({COSTLY})\.py$).*\.py$",
+    "quick": rf"({QUICK})\.py$",
+}[os.environ.get("GALLERY", "usual")]
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
-    "filename_pattern": r"\.py$" if os.environ.get("GALLERY") == "all" else rf"^(?!.*({COSTLY})\.py$).*\.py$",
+    "filename_pattern": EXECUTED,
     "ignore_pattern": r"__init__|several_machines",
     "image_scrapers": ("site_parts.scrape",),
     "reset_modules": ("site_parts.in_single_precision",),
