@@ -15,6 +15,8 @@ OURS = ("by hand", "tuned", "dynamic")
 MANY = 1000
 TRUSTED = 1.05
 """R-hat beyond which effective samples mean nothing."""
+WRONG = 6.0
+"""Standard errors from a known mean beyond which the law was missed: a part of M, most often."""
 
 
 def main(files: Annotated[tuple[Path, ...], tyro.conf.Positional]) -> None:
@@ -51,6 +53,8 @@ def speed(row: dict, mici: dict) -> str:
     text = rounded(row["ess_per_cpu_second"])
     if mici and row is not mici:
         text += f" (× {rounded(row['ess_per_cpu_second'] / mici['ess_per_cpu_second'])})"
+    if row["z"] > WRONG:
+        return f"wrong by {row['z']:.0f} standard errors"
     return text if not row["r_hat"] > TRUSTED else f"{text}, R-hat {min(row['r_hat'], 99):.2f}"
 
 
