@@ -15,6 +15,8 @@ OURS = ("by hand", "tuned", "dynamic")
 MANY = 1000
 TRUSTED = 1.05
 """R-hat beyond which effective samples mean nothing."""
+STANDING = 100.0
+"""R-hat of a quantity that hardly changes along any chain."""
 WRONG = 6.0
 """Standard errors from a known mean beyond which the law was missed: a part of M, most often."""
 
@@ -55,7 +57,9 @@ def speed(row: dict, mici: dict) -> str:
         text += f" (× {rounded(row['ess_per_cpu_second'] / mici['ess_per_cpu_second'])})"
     if row["z"] > WRONG:
         return f"wrong by {row['z']:.0f} standard errors"
-    return text if not row["r_hat"] > TRUSTED else f"{text}, R-hat {min(row['r_hat'], 99):.2f}"
+    if row["r_hat"] > STANDING:
+        return "chains stay in their parts"
+    return text if not row["r_hat"] > TRUSTED else f"{text}, R-hat {row['r_hat']:.2f}"
 
 
 def speeds(found: dict, targets: list[str]) -> str:

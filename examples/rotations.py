@@ -33,7 +33,7 @@ sky, seen = stars @ truth.T, unit(stars + rng.normal(scale=0.1, size=(3, 3)))
 
 information = sky.T @ seen / 0.1**2  # B
 energy = jax.tree_util.Partial(lambda x: -jnp.sum(information * x.reshape(3, 3)))
-sampler = im.mcmc.ConstrainedHMC(stiefel(3), energy, num_steps=3)
+sampler = im.mcmc.ConstrainedHMC(stiefel(3), energy, max_steps=4.0)  # lengths of trajectories are tuned
 starts = np.tile(np.eye(3).ravel(), (100, 1))
 chains = im.mcmc.run(jax.random.key(0), sampler, starts, num_samples=400, num_warmup=300)
 found = im.mcmc.summary(chains)
