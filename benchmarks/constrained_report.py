@@ -53,7 +53,7 @@ def speed(row: dict, mici: dict) -> str:
     if not row:
         return "-"
     text = rounded(row["ess_per_cpu_second"])
-    if mici and row is not mici:
+    if mici and row is not mici and mici["z"] < WRONG and mici["r_hat"] < STANDING:
         text += f" (× {rounded(row['ess_per_cpu_second'] / mici['ess_per_cpu_second'])})"
     if row["z"] > WRONG:
         return f"wrong by {row['z']:.0f} standard errors"
