@@ -10,8 +10,8 @@ def pytree(cls):
     """Register a dataclass as a pytree: its fields are leaves, those with `metadata={"static": True}` are compared.
 
     Not by `jax.tree_util.register_dataclass`: under it (jaxlib 0.10.2) trees of two classes compare equal where their
-    static fields do, only their hashes differ, and about one time in a hundred jit runs what it compiled for the
-    other class.
+    static fields do, only their hashes differ, and where a look-up does not tell by those, jit runs what it compiled
+    for the other class.
     """
     fields = [field for field in dataclasses.fields(cls) if field.init]
     static = tuple(field.name for field in fields if field.metadata.get("static", False))

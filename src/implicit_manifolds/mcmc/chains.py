@@ -63,17 +63,17 @@ def advance(key: RandomKey, sampler: Sampler, states, num_steps: Int[Array, ""] 
 
 def nothing_like(info):
     """Zeros to which infos of these shapes are `added`."""
-    counted = jax.eval_shape(tally, info)
+    counted = jax.eval_shape(_tally, info)
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.result_type(leaf.dtype, jnp.float32)), counted)
 
 
 def added(totals, info):
     """Totals with one more Info; what of it is not finite adds nothing, and reasons are counted."""
     add = lambda total, value: total + jnp.where(jnp.isfinite(value), value, 0)
-    return jax.tree.map(add, totals, tally(info))
+    return jax.tree.map(add, totals, _tally(info))
 
 
-def tally(info):
+def _tally(info):
     """Info with each `reason` as one number a `Reason`, so that sums count them."""
 
     def counted(path, leaf):

@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, PartitionSpec
 
 from .._types import RandomKey, select
-from .chains import tally
+from .chains import added, nothing_like
 from .sampler import Sampler
 
 WAITING = 1 / 3
@@ -68,12 +68,11 @@ def hurried_step_of_all(mesh: Mesh | None):
     axes = None if mesh is None else mesh.axis_names
 
     def step(sampler, keys, states):
-        extend = lambda paths: _where(paths.going, jax.vmap(sampler.extend)(paths), paths)
         total = (lambda value: value) if axes is None else (lambda value: jax.lax.psum(value, axes))
         chains = total(jnp.asarray(len(keys)))
 
         def extended(carry):
-            paths = extend(carry[0])
+            paths = _longer(sampler, carry[0])
             return paths, total(jnp.sum(paths.going)) > LATE * chains
 
         paths, _ = jax.lax.while_loop(
@@ -116,7 +115,7 @@ def _draw(key, sampler, lanes, states, first, count, thinning, size):
         states, paths, drawn, buffer = carry
         left = jnp.sum(drawn < goal)
         most_go = lambda paths: jnp.sum(paths.going) > (1 - WAITING) * left
-        longer = lambda paths: _where(paths.going, jax.vmap(sampler.extend)(paths), paths)
+        longer = partial(_longer, sampler)
         paths = jax.lax.while_loop(most_go, longer, longer(paths))
         return finished((states, paths, drawn, buffer))
 
@@ -135,13 +134,11 @@ def _records(sampler, key, states, size: int):
     """
     seen = lambda state: (state.position, getattr(state, "potential", None))
     one = jax.tree.map(lambda leaf: leaf[0], states)
-    info = jax.eval_shape(lambda: tally(sampler.finish(one, sampler.begin(key, one))[1]))
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.result_type(leaf.dtype, jnp.float32)), info)
+    zeros = nothing_like(jax.eval_shape(lambda: sampler.finish(one, sampler.begin(key, one))[1]))
     (place, to_place), (sums, to_info) = ravel_pytree(seen(one)), ravel_pytree(zeros)
 
     def written(state, info):
-        counted = jax.tree.map(lambda leaf: jnp.where(jnp.isfinite(leaf), leaf, 0).astype(sums.dtype), tally(info))
-        return ravel_pytree(seen(state))[0], ravel_pytree(counted)[0]
+        return ravel_pytree(seen(state))[0], ravel_pytree(added(zeros, info))[0]
 
     def read(places, sums):
         position, potential = jax.vmap(jax.vmap(to_place))(places)
@@ -150,6 +147,11 @@ def _records(sampler, key, states, size: int):
     chains = jax.tree.leaves(states)[0].shape[0]
     buffer = (jnp.zeros((size, chains, place.size), place.dtype), jnp.zeros((size, chains, sums.size), sums.dtype))
     return jax.vmap(written), read, buffer
+
+
+def _longer(sampler, paths):
+    """Trajectories of all chains one step longer, where they have not ended."""
+    return _where(paths.going, jax.vmap(sampler.extend)(paths), paths)
 
 
 def _where(chosen, if_true, if_false):
