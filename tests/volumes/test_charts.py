@@ -18,7 +18,7 @@ from implicit_manifolds.manifold.projection import project
 from implicit_manifolds.manifold.ridge import Ridge
 from implicit_manifolds.volumes.atlas import density_of, draw_pool, neighbour_distance, normals_at
 from implicit_manifolds.volumes.charts import make_atlas
-from implicit_manifolds.volumes.cover import cover, focused
+from implicit_manifolds.volumes.cover import _linked, cover, focused
 from implicit_manifolds.volumes.parts import components
 from implicit_manifolds.volumes.pools import combined, integrate, volume
 
@@ -244,3 +244,15 @@ def test_a_manifold_with_another_function_or_box_has_no_charts_of_the_old_one():
     again = jax.tree.unflatten(structure, leaves)
     assert again.atlas is not None
     assert (again.dimension, again.codimension, again.ambient_dimension) == (1, 1, 2)
+
+
+def test_parts_between_whose_bases_there_are_gaps_are_linked_where_their_charts_overlap():
+    manifold = Manifold(circle_in_space(), box(2.0, 2.0, 2.0))
+    angle = 2 * np.pi * np.arange(8) / 8
+    bases = np.column_stack([np.cos(angle), np.sin(angle), 0 * angle]).astype(np.float32)
+    atlas = make_atlas(jax.random.key(0), manifold.mdf, bases, np.full(8, 1 / 8), np.full(8, 0.5, np.float32))
+    # Bases are 0.71 apart in the tangent, more than a radius; the middle between two is on both discs.
+    assert components(manifold.charted(atlas)).max() == 7
+    linked = _linked(jax.random.key(1), manifold, atlas, lambda key: draw_pool(key, manifold.charted(atlas), 500))
+    assert components(manifold.charted(linked)).max() == 0
+    assert len(linked.bases) <= 24

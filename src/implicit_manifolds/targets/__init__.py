@@ -1,6 +1,6 @@
 """A public set of laws on level sets, for any sampler to be measured by: F, an energy, starts, and known means."""
 
-from . import factors, known, lifted, linkages, molecules, surfaces
+from . import factors, known, lifted, linkages, molecules, revolutes, surfaces
 from .score import Score as Score
 from .score import score as score
 from .target import Quantity as Quantity
@@ -20,6 +20,7 @@ MADE_BY = {
         linkages.four_bar,
         linkages.planar_polygon,
         linkages.spatial_loop,
+        revolutes.seven_revolutes,
         factors.orthonormal_factors,
         lifted.fitzhugh_nagumo,
     )

@@ -4,7 +4,6 @@ y_i = W diag(s) z_i + σ e_i in R^10 with three orthonormal columns W, z_i and e
 y_i is normal of covariance C = W diag(s²) Wᵀ + σ² (Tipping & Bishop 1999; orthonormal W: Nirwan & Bertschinger 2019).
 """
 
-from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -169,18 +168,17 @@ def orthonormal_factors() -> Target:
     )
 
 
-def reference(num_chains: int = 32, num_samples: int = 5000) -> None:
-    """Print the lines of `REFERENCE`, from a long run in float64; a few minutes."""
-    from ..mcmc.constrained_hmc import ConstrainedHMC
+def reference(num_chains: int = 1000, num_samples: int = 1000) -> None:
+    """Print the lines of `REFERENCE`, from a long run in float64; ten minutes."""
+    from ..mcmc.constrained_nuts import ConstrainedNUTS
     from ..mcmc.run import run
+    from ..mcmc.warm_up import warm_up
 
     with jax.enable_x64(True):
         law = orthonormal_factors()
-        sampler = ConstrainedHMC(law.mdf, law.energy, step_size=STEP_SIZE, max_steps=MAX_STEPS)
         starts = law.starts(jax.random.key(0), num_chains)
-        # Where chains start the energy is steep, and no step of the size that suits the law is taken.
-        near = run(jax.random.key(1), replace(sampler, step_size=STEP_SIZE / 3), starts, 200).positions[-1]
-        positions = run(jax.random.key(2), sampler, near, num_samples + 100).positions[100:]
+        warm = warm_up(jax.random.key(1), ConstrainedNUTS(law.mdf, law.energy), starts, 500)
+        positions = run(jax.random.key(2), warm.sampler, warm.state.position, num_samples).positions
         print_known(FUNCTIONS, positions.swapaxes(0, 1))
 
 

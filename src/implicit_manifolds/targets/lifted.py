@@ -217,8 +217,8 @@ def fitzhugh_nagumo() -> Target:
     )
 
 
-def reference(num_chains: int = 8, num_samples: int = 1300) -> None:
-    """Print the lines of `REFERENCE`, from a long run in float64; ten minutes."""
+def reference(num_chains: int = 8, num_samples: int = 22_000) -> None:
+    """Print the lines of `REFERENCE`, from a long run in float64; an hour."""
     from ..mcmc.constrained_hmc import ConstrainedHMC
     from ..mcmc.run import run
     from .factors import print_known

@@ -6,13 +6,13 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from .._random import derived_keys, host_generator
-from .._types import Array, Bool, Float, RandomKey
-from .atlas import charts_of, density_of, draw_pool, normals_at
+from .._types import Array, Bool, Float, Int, RandomKey
+from .atlas import charts_of, density_of, disc_density, draw_pool, normals_at, overlaps
 from .charts import even_atlas, make_atlas
 from .growth import ends, grown, thinned
 from .lines import pool_of_size
 from .manifold import Atlas, Manifold
-from .parts import components, part_of
+from .parts import components, leads_to, part_of
 from .pools import Pool, even_points
 
 FEWEST, USUAL, MOST = 512, 2048, 8192
@@ -47,7 +47,7 @@ def cover(key: RandomKey, manifold: Manifold, seen: Float[np.ndarray | Array, "p
     ((512, 2), True)
     """
     size = min(FEWEST * 2 ** (manifold.dimension - 1), USUAL)
-    random, grow_key, pool_key, even_key, repair_key = host_generator(key), *derived_keys(key, 4)
+    random, grow_key, pool_key, even_key, repair_key, link_key = host_generator(key), *derived_keys(key, 5)
     seen = manifold.anchors if seen is None else seen
     known = np.zeros((0, manifold.ambient_dimension)) if seen is None else np.asarray(seen)
     beyond = 0.0
@@ -61,6 +61,7 @@ def cover(key: RandomKey, manifold: Manifold, seen: Float[np.ndarray | Array, "p
         draw = lambda one_key: draw_pool(one_key, wide, 10 * size)
     atlas = even_atlas(even_key, manifold.mdf, even_points(random, draw(pool_key), size))
     atlas = _repaired(repair_key, manifold, atlas, draw, known)
+    atlas = _linked(link_key, manifold, atlas, draw)
     if not manifold.signed:
         atlas = _connected(manifold.charted(atlas), known)
     return manifold.charted(atlas._replace(uncovered=max(float(atlas.uncovered), beyond)))
@@ -111,6 +112,45 @@ def _repaired(
         atlas = make_atlas(repair_key, manifold.mdf, bases, shares / shares.sum(), radii)
         share = float(np.median(atlas.probabilities / atlas.radii**manifold.dimension))
     return atlas
+
+
+def _linked(key: RandomKey, manifold: Manifold, atlas: Atlas, draw: Callable[[RandomKey], Pool]) -> Atlas:
+    """An atlas with charts at some points that charts of two parts hold: a gap between bases had parted M there."""
+    random = host_generator(key)
+    for link_key in derived_keys(key, REPAIRS):
+        points, width = _between_parts(manifold.charted(atlas), draw(link_key).points)
+        if not len(points):
+            break
+        chosen = thinned(random, points, width)
+        radii = np.concatenate([atlas.radii, width[chosen]])
+        shares = np.concatenate([atlas.probabilities, np.full(len(chosen), np.median(atlas.probabilities))])
+        bases = np.concatenate([atlas.bases, points[chosen]])
+        made = make_atlas(link_key, manifold.mdf, bases, shares / shares.sum(), radii)
+        atlas = made._replace(uncovered=atlas.uncovered)
+    return atlas
+
+
+def _between_parts(manifold: Manifold, points: Float[np.ndarray, "c n"]):
+    """Of points on M those that charts of several parts hold (p, n), and radii of the narrowest of these (p,)."""
+    atlas, part, normals = charts_of(manifold), components(manifold), normals_at(manifold.mdf, points)
+    held = [np.zeros((2, 0), int)]
+    for point, chart in overlaps(atlas, points):
+        inside = disc_density(atlas, chart, points[point], normals[point])[1]
+        held.append(np.stack([point[inside], chart[inside]]))
+    point, chart = np.concatenate(held, axis=1)
+    several = _several(part[chart], point, len(points))
+    point, chart = point[several[point]], chart[several[point]]
+    true = leads_to(manifold, chart, points[point])
+    point, chart, width = point[true], chart[true], np.full(len(points), np.inf)
+    several = _several(part[chart], point, len(points))
+    np.minimum.at(width, point, atlas.radii[chart])
+    return points[several], width[several]
+
+
+def _several(values: Int[np.ndarray, " p"], rows: Int[np.ndarray, " p"], count: int) -> Bool[np.ndarray, " c"]:
+    """Which of `count` rows have more than one value."""
+    pairs = np.unique(np.stack([rows, values]), axis=1)
+    return np.bincount(pairs[0], minlength=count) > 1
 
 
 def _connected(manifold: Manifold, known: Float[np.ndarray, "c n"]) -> Atlas:

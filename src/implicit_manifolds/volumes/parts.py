@@ -10,8 +10,10 @@ from ..manifold.tangent import FramedMDF
 from .atlas import charts_of, lift, neighbours, tangential
 from .manifold import Atlas, Manifold
 
-BETWEEN = 0.25, 0.5, 0.75
-"""Shares of the way from one base to another at which M is looked for."""
+BETWEEN = 0.25, 0.5, 0.75, 1.0
+"""Shares of the way from a base to a point at which M is looked for."""
+SAME = 1e-3
+"""Distance between a point and where a chart leads, in its radii, up to which these are one."""
 ROUNDS = 20
 
 
@@ -33,7 +35,7 @@ def components(manifold: Manifold) -> Int[np.ndarray, " b"]:
         ).tocoo()
         if not isinstance(manifold.mdf, FramedMDF):
             break
-        broken = ~_on_the_way(manifold, tree.row, tree.col)
+        broken = ~leads_to(manifold, tree.col, atlas.bases[tree.row])
         if not broken.any():
             break
         gone = np.stack([tree.row, tree.col])[:, broken]
@@ -53,15 +55,16 @@ def _named(pairs, size: int):
     return pairs.min(axis=0) * size + pairs.max(axis=0)
 
 
-def _on_the_way(
-    manifold: Manifold, base: Int[np.ndarray, " p"], chart: Int[np.ndarray, " p"]
+def leads_to(
+    manifold: Manifold, chart: Int[np.ndarray, " p"], points: Float[np.ndarray, "p n"]
 ) -> Bool[np.ndarray, " p"]:
-    """Whether M, in its box and domain, is found all along the way to bases from those of charts that hold them."""
+    """Whether M, in its box and domain, is found all along the way to points on it from the bases of given charts."""
     atlas, box = charts_of(manifold), manifold.box.on_host()
     start = atlas.bases[chart]
-    step = tangential(atlas.normals[chart], atlas.bases[base] - start)
-    found = np.ones(len(base), bool)
+    step = tangential(atlas.normals[chart], points - start)
+    found = np.ones(len(points), bool)
     for share in BETWEEN:
-        points, _, converged, within = lift(manifold.mdf, start, (start + share * step).astype(start.dtype))
-        found &= converged & within & box.contains(points)
-    return found
+        on_way, _, converged, within = lift(manifold.mdf, start, (start + share * step).astype(start.dtype))
+        found &= converged & within & box.contains(on_way)
+    # A sheet beside M may pass for it on the way to a point; the chart must arrive.
+    return found & (np.linalg.norm(on_way - points, axis=1) < SAME * atlas.radii[chart])
