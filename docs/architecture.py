@@ -113,8 +113,9 @@ def lines_of(room: str) -> tuple[int, int]:
 def table() -> str:
     """Markdown: each room, what it is, how large it is, and what it imports from."""
     rows = ["| floor | room | what it is | files, lines | imports from |", "|---|---|---|---|---|"]
+    imports = arrows()
     for room, (floor, what) in ROOMS.items():
-        sources = ", ".join(source for source in ROOMS if source in arrows()[room] and not source.startswith("_"))
+        sources = ", ".join(source for source in ROOMS if source in imports[room] and not source.startswith("_"))
         rows.append("| {} | `{}` | {} | {}, {} | {} |".format(floor, room, what, *lines_of(room), sources))
     return "\n".join(rows)
 

@@ -3,7 +3,8 @@
 
 Bars joined to a closed chain can often be assembled in two ways, mirror images that no motion turns into each other;
 one must take a joint apart. Whether that is so is known from the lengths alone. Here charts find it from the equations
-of the bars, chains jump from one assembly to the other, and a loop of rods in space folds as the exact law says.
+of the bars, chains jump from one assembly to the other, and loops of rods and of hinged links in space fold as exact
+laws say.
 """
 
 import time
@@ -14,7 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import implicit_manifolds as im
-from implicit_manifolds.targets import linkages
+from implicit_manifolds.targets import linkages, revolutes
 from implicit_manifolds.targets.score import score
 
 # %%
@@ -136,5 +137,51 @@ space.set(xlabel="x (dm)", ylabel="y (dm)", zlabel="z (dm)")
 law.hist(lengths[:, 2], 50, density=True, color="C0", alpha=0.4, label="chains")
 law.plot(middle, cells / (middle[1] - middle[0]), color="C0", label="exact")
 law.set(xlabel="middle diagonal (dm)", ylabel="density per dm", xlim=(0, 2.2))
+law.legend(frameon=False)
+plt.show()
+
+# %%
+# Seven links with hinges, as a robot's arm whose hand holds its own foot: six angles, as points of circles, and five
+# equations of closure leave one degree of freedom. The last hinge's pin can be put in either way up, and each assembly
+# has a mirror image. Charts spread from random closings, and of a manifold of so few dimensions they also give
+# independent configurations, whose weights are the lengths they stand for times the task's density. Beside them stands
+# the law by quadrature, along the curves that Newton's method follows.
+
+seven = revolutes.seven_revolutes()
+closings = seven.starts(jax.random.key(0), 200).astype(np.float32)
+hinged = im.cover(jax.random.key(0), im.Manifold(seven.mdf, im.Box(-1.2 * np.ones(12), 1.2 * np.ones(12)), closings))
+seen, curves = im.topology(hinged), revolutes.curves()
+print(f"{len(curves)} curves of lengths", ", ".join(f"{gaps.sum():.2f}" for _, gaps in curves), "are known")
+print(f"  {im.describe(seen)}")
+assert seen.settled
+assert len(seen.components) == len(curves)
+
+pool = im.draw_pool(jax.random.key(1), hinged, 50_000)
+mass = im.volumes.pools.log_integral(pool, -np.asarray(jax.vmap(seven.energy)(pool.points)))
+print(f"log Z {mass.value:.4f} ± {mass.standard_error:.4f}, by quadrature {seven.log_normalizer:.4f}")
+assert abs(mass.value - seven.log_normalizer) < 5 * mass.standard_error
+weights = pool.weights * np.exp(-np.asarray(jax.vmap(seven.energy)(pool.points)))
+weights /= weights.sum()
+for name, (function, mean, deviation, *_) in seven.quantities.items():
+    values = np.asarray(jax.vmap(function)(pool.points))
+    error = np.sqrt((weights**2 * (values - mean) ** 2).sum())
+    print(f"  {name}: {weights @ values:.4f} ± {error:.4f}, by quadrature {mean:.4f}")
+    assert abs(weights @ values - mean) < 5 * error
+
+up, angle = np.asarray(jax.vmap(revolutes.pin)(pool.points)) > 0, np.arctan2(pool.points[:, 1], pool.points[:, 0])
+exact_angle, gaps = np.concatenate([part for part, _ in curves])[:, 0], np.concatenate([gaps for _, gaps in curves])
+exact = revolutes.configurations(np.concatenate([part for part, _ in curves])).astype(np.float32)
+share = gaps * np.exp(-np.asarray(jax.vmap(seven.energy)(exact)) - seven.log_normalizer)
+exact_up, edges = np.asarray(jax.vmap(revolutes.pin)(exact)) > 0, np.linspace(-np.pi, np.pi, 41)
+loops = plt.figure(figsize=(9, 3.8), layout="constrained")
+space, law = loops.add_subplot(1, 2, 1, projection="3d"), loops.add_subplot(1, 2, 2)
+for side, name, color in ((True, "pin up", "C0"), (False, "pin down", "C1")):
+    for one in np.random.default_rng(0).choice(pool.points[up == side], 2, p=weights[up == side] / weights[up == side].sum()):
+        places = [joint.place for joint in revolutes.joints(jnp.asarray(one).reshape(6, 2))]
+        space.plot(*np.array([np.zeros(3), *places, np.zeros(3)]).T, "-o", color=color, markersize=4)
+    law.hist(angle[up == side], edges, weights=weights[up == side], color=color, alpha=0.4, label=name)
+    law.stairs(np.histogram(exact_angle[exact_up == side], edges, weights=share[exact_up == side])[0], edges, color=color)
+space.set(xlabel="x (dm)", ylabel="y (dm)", zlabel="z (dm)")
+law.set(xlabel="angle of the first hinge (radians)", ylabel="share of a cell", title="lines: exact, bars: charts")
 law.legend(frameon=False)
 plt.show()
