@@ -162,7 +162,7 @@ print(f"log Z {mass.value:.4f} ± {mass.standard_error:.4f}, by quadrature {seve
 assert abs(mass.value - seven.log_normalizer) < 5 * mass.standard_error
 weights = pool.weights * np.exp(-np.asarray(jax.vmap(seven.energy)(pool.points)))
 weights /= weights.sum()
-for name, (function, mean, deviation, *_) in seven.quantities.items():
+for name, (function, mean, *_) in seven.quantities.items():
     values = np.asarray(jax.vmap(function)(pool.points))
     error = np.sqrt((weights**2 * (values - mean) ** 2).sum())
     print(f"  {name}: {weights @ values:.4f} ± {error:.4f}, by quadrature {mean:.4f}")
@@ -176,11 +176,15 @@ exact_up, edges = np.asarray(jax.vmap(revolutes.pin)(exact)) > 0, np.linspace(-n
 loops = plt.figure(figsize=(9, 3.8), layout="constrained")
 space, law = loops.add_subplot(1, 2, 1, projection="3d"), loops.add_subplot(1, 2, 2)
 for side, name, color in ((True, "pin up", "C0"), (False, "pin down", "C1")):
-    for one in np.random.default_rng(0).choice(pool.points[up == side], 2, p=weights[up == side] / weights[up == side].sum()):
+    for one in np.random.default_rng(0).choice(
+        pool.points[up == side], 2, p=weights[up == side] / weights[up == side].sum()
+    ):
         places = [joint.place for joint in revolutes.joints(jnp.asarray(one).reshape(6, 2))]
         space.plot(*np.array([np.zeros(3), *places, np.zeros(3)]).T, "-o", color=color, markersize=4)
     law.hist(angle[up == side], edges, weights=weights[up == side], color=color, alpha=0.4, label=name)
-    law.stairs(np.histogram(exact_angle[exact_up == side], edges, weights=share[exact_up == side])[0], edges, color=color)
+    law.stairs(
+        np.histogram(exact_angle[exact_up == side], edges, weights=share[exact_up == side])[0], edges, color=color
+    )
 space.set(xlabel="x (dm)", ylabel="y (dm)", zlabel="z (dm)")
 law.set(xlabel="angle of the first hinge (radians)", ylabel="share of a cell", title="lines: exact, bars: charts")
 law.legend(frameon=False)

@@ -1,9 +1,9 @@
 """A loop of seven revolute joints in space, which moves with one degree of freedom: four closed curves of angles.
 
-Links are given as Denavit and Hartenberg (1955) do, by lengths and twists, with no offsets. The last joint is a pin, put
-through its hole either way up: closing a loop by equations that are independent everywhere cannot tell which, since a
-map of the sphere of its directions to a plane takes every regular value an even number of times. So there are two
-assemblies, and of each a mirror image (all angles with the other sign), because the links have no offsets.
+Links are given as Denavit and Hartenberg (1955) do, by lengths and twists, with no offsets. The last joint is a pin,
+put through its hole either way up: closing a loop by equations that are independent everywhere cannot tell which,
+since a map of the sphere of its directions to a plane takes every regular value an even number of times. So there are
+two assemblies, and of each a mirror image (all angles with the other sign), because the links have no offsets.
 """
 
 from typing import NamedTuple
@@ -47,7 +47,9 @@ def joints(pairs) -> list[Joint]:
     for (cosine, sine), length, twist in zip(pairs, LENGTHS, TWISTS, strict=False):
         link, across = cosine * joint.first + sine * joint.second, cosine * joint.second - sine * joint.first
         c, s = float(np.cos(twist)), float(np.sin(twist))
-        joint = Joint(joint.place + float(length) * link, link, c * across + s * joint.axis, c * joint.axis - s * across)
+        joint = Joint(
+            joint.place + float(length) * link, link, c * across + s * joint.axis, c * joint.axis - s * across
+        )
         found.append(joint)
     return found
 

@@ -35,7 +35,7 @@ def components(manifold: Manifold) -> Int[np.ndarray, " b"]:
         ).tocoo()
         if not isinstance(manifold.mdf, FramedMDF):
             break
-        broken = ~leads_to(manifold, tree.col, atlas.bases[tree.row])
+        broken = ~leads_to(manifold, tree.col, np.asarray(atlas.bases)[tree.row])
         if not broken.any():
             break
         gone = np.stack([tree.row, tree.col])[:, broken]
