@@ -32,6 +32,12 @@ def main(files: Annotated[tuple[Path, ...], tyro.conf.Positional]) -> None:
     replace_between_marks(PAGE, "chains", by_chains(found, targets))
 
 
+def numbers_of(found: dict, target: str) -> list[int]:
+    """Of chains of ours that are shown: one and a thousand where they were run, else what was."""
+    tried = sorted({key[2] for key in found if key[0] == target and key[1] in OURS})
+    return [chains for chains in (1, MANY) if chains in tried] or tried
+
+
 def of(found: dict, target: str, sampler: str, chains: int) -> dict:
     """A row, empty where it was not run or failed."""
     row = found.get((target, sampler, chains), {})
@@ -67,15 +73,16 @@ def speeds(found: dict, targets: list[str]) -> str:
     lines = table_header("target", "mici", "chains", *OURS, "refused", "largest residual")
     for target in targets:
         mici = mici_of(found, target)
-        for chains in (1, MANY):
+        numbers = numbers_of(found, target)
+        for chains in numbers:
             rows = [of(found, target, sampler, chains) for sampler in OURS]
             known = [row for row in rows if row]
             cells = [
                 f"{max(row['refused'] for row in known):.1%}" if known else "-",
                 f"{max(row['residual'] for row in known):.0e}" if known else "-",
             ]
-            of_mici = (speed(mici, mici) if mici else "gave up") if chains == 1 else ""
-            name = f"`{target}`" if chains == 1 else ""
+            of_mici = (speed(mici, mici) if mici else "gave up") if chains == numbers[0] else ""
+            name = f"`{target}`" if chains == numbers[0] else ""
             lines.append(table_row(name, of_mici, str(chains), *(speed(row, mici) for row in rows), *cells))
     return "\n".join(lines)
 
@@ -85,8 +92,8 @@ def steps(found: dict, targets: list[str]) -> str:
     lines = table_header("target", "steps", *(f"ESS a step, {name}" for name in OURS), "dynamic / by hand", "R-hat",
                          "largest deviation")  # fmt: skip
     for target in targets:
-        rows = [of(found, target, sampler, MANY) for sampler in OURS]
-        if not any(rows):
+        rows = [of(found, target, sampler, max(numbers_of(found, target), default=1)) for sampler in OURS]
+        if not any(row.get("chains", 1) > 1 for row in rows):
             continue
         known = [row for row in rows if row]
         ratio = f"{rows[2]['ess_per_step'] / rows[0]['ess_per_step']:.2f}" if rows[0] and rows[2] else "-"

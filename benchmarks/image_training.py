@@ -23,7 +23,7 @@ from experiments.images.networks import constraints, image_energy, load_ebim
 from experiments.images.noise import normal_noise
 from experiments.images.run import ImageOptions, stem
 from experiments.images.scales import SETTINGS, Scale
-from experiments.images.zeros import PIXELS, start_on
+from experiments.images.zeros import start_on
 from implicit_manifolds import Box
 from implicit_manifolds.datasets.images import load_images
 from implicit_manifolds.ebim.manifold import ManifoldObjective
@@ -52,7 +52,7 @@ def measure(options: Options) -> None:
     settings, key = SETTINGS[options.scale], jax.random.key(0)
     images = load_images("mnist")[0]
     learned = load_ebim(IMAGES / stem(ImageOptions("mnist", "ebim", options.scale)), settings)[0]
-    objective = ManifoldObjective(Box(jnp.zeros(PIXELS), jnp.ones(PIXELS)), settings.manifold)
+    objective = ManifoldObjective(Box(jnp.zeros(images.shape[1]), jnp.ones(images.shape[1])), settings.manifold)
     plane = start_as_plane(constraints(key, settings), images)
     found: dict[str, Any] = {"device": jax.devices()[0].device_kind, "scale": options.scale, "energy": {}}
     found["manifold"] = timed(objective, plane, images, settings.manifold, options.updates)

@@ -37,7 +37,7 @@ MISSPELT = {
     "schedule": partial(baselines.FlowConfig, schedule="together"),
     "kind of norm": partial(residual_norm, jax.numpy.ones(2), "L1"),
     "earth": partial(load_earth, "floods"),
-    "images": partial(load_images, "cifar10"),
+    "images": partial(load_images, "cifar100"),
     "part of the images": partial(load_images, "mnist", "validation"),
     "method": partial(sample, jax.random.key(0), None, 1, method="chain"),
 }

@@ -17,7 +17,7 @@ from experiments.images.models import chains, fit_image_model
 from experiments.images.networks import constraints, image_energy
 from experiments.images.noise import normal_noise
 from experiments.images.scales import SETTINGS, Scale, Settings
-from experiments.images.zeros import PIXELS, start_on
+from experiments.images.zeros import start_on
 from implicit_manifolds.datasets.images import load_images
 from implicit_manifolds.ebim.manifold import ManifoldObjective
 from implicit_manifolds.metrics.frechet import frechet_distance
@@ -52,7 +52,7 @@ def _plane(scale: Scale):
 def _manifold_update(scale: Scale, large: bool) -> dict[str, Any]:
     images, plane = _plane(scale)
     config = SETTINGS[scale].manifold
-    objective = ManifoldObjective(im.Box(jnp.zeros(PIXELS), jnp.ones(PIXELS)), config)
+    objective = ManifoldObjective(im.Box(jnp.zeros(images.shape[1]), jnp.ones(images.shape[1])), config)
     return {"ms": round(1e3 * timed(objective, plane, images, config, 20 if large else 3), 2)}
 
 

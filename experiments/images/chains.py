@@ -19,7 +19,7 @@ from experiments.images.models import chains
 from experiments.images.networks import load_ebim
 from experiments.images.noise import COMPONENTS, normal_noise
 from experiments.images.run import ImageOptions, made_by_images, stem
-from experiments.images.scales import SETTINGS, TOLERANCE, Scale
+from experiments.images.scales import TOLERANCE, Scale, settings_of
 from experiments.images.zeros import residuals, start_on
 from implicit_manifolds.datasets.images import ImageData, load_images
 from implicit_manifolds.manifold.paper_multipliers import gradient_descent
@@ -50,7 +50,8 @@ class ChainOptions:
 
 def run_chains(options: ChainOptions) -> list[dict[str, Any]]:
     """A line for each solver and step length, written to a JSON file beside the model's, and the picture."""
-    settings, name = SETTINGS[options.scale], stem(ImageOptions(options.data, "ebim", options.scale, options.seed))
+    settings = settings_of(options.data, options.scale)
+    name = stem(ImageOptions(options.data, "ebim", options.scale, options.seed))
     mdf, energy = load_ebim(options.runs / name, settings)
     noise = normal_noise(load_images(options.data, count=settings.images)[0], COMPONENTS)
     starts, _ = start_on(mdf, noise, jax.random.key(options.seed), options.walkers)

@@ -17,7 +17,7 @@ from experiments.common.command import main
 from experiments.images.lenet import IMAGES
 from experiments.images.networks import load_ebim
 from experiments.images.run import ImageOptions, made_by_images, stem
-from experiments.images.scales import SETTINGS, TOLERANCE, Scale
+from experiments.images.scales import TOLERANCE, Scale, settings_of
 from experiments.images.zeros import BLOCK
 from implicit_manifolds._loops import in_blocks
 from implicit_manifolds.datasets.images import ImageData, load_images
@@ -46,7 +46,7 @@ class OodOptions:
 def run_ood(options: OodOptions) -> dict[str, Any]:
     """The AUC of every score against every kind of image, written to a JSON file beside the model's."""
     name = stem(ImageOptions(options.data, "ebim", options.scale, options.seed))
-    mdf, energy = load_ebim(options.runs / name, SETTINGS[options.scale])
+    mdf, energy = load_ebim(options.runs / name, settings_of(options.data, options.scale))
     images = load_images(options.data, count=options.count)[0]
     typical = scores(mdf, energy, images)
     inside, *others = kinds(options)
@@ -62,7 +62,7 @@ def run_ood(options: OodOptions) -> dict[str, Any]:
 
 
 def kinds(options: OodOptions) -> list[tuple[str, np.ndarray]]:
-    """Named sets of images (count, 784), first those that belong."""
+    """Named sets of images (count, n), first those that belong."""
     other: ImageData = "mnist" if options.data == "fashion_mnist" else "fashion_mnist"
     inside, outside = (load_images(name, "test", options.count)[0] for name in (options.data, other))
     random = np.random.default_rng(options.seed)

@@ -18,7 +18,7 @@ from experiments.common.command import main
 from experiments.common.places import RESULTS
 from experiments.images.lenet_network import LeNet
 from implicit_manifolds._loops import in_blocks
-from implicit_manifolds.datasets.images import ImageData, load_images
+from implicit_manifolds.datasets.images import SHAPES, ImageData, load_images
 from implicit_manifolds.training.checkpoint import flatten, unflatten
 from implicit_manifolds.training.config import TrainingConfig
 from implicit_manifolds.training.loop import train_afresh
@@ -42,7 +42,7 @@ class LeNetOptions(TrainingConfig):
 def train_lenet(options: LeNetOptions) -> float:
     """Train, write lenet-DATA.npz, and return the accuracy on the test images."""
     images, labels = load_images(options.data)
-    network, key = LeNet(rngs=nnx.Rngs(options.seed)), jax.random.key(options.seed)
+    network, key = LeNet(SHAPES[options.data], rngs=nnx.Rngs(options.seed)), jax.random.key(options.seed)
     data, objective = (jnp.asarray(images), jnp.asarray(labels, int)), LossObjective(Partial(_cross_entropy))
     state, _ = train_afresh("lenet", key, network, objective, data, options, progress=True)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -57,16 +57,16 @@ def train_lenet(options: LeNetOptions) -> float:
 def load_lenet(data: ImageData, directory: Path = IMAGES) -> LeNet:
     """The network that `train_lenet` wrote."""
     with np.load(directory / f"lenet-{data}.npz") as arrays:
-        return unflatten(LeNet(rngs=nnx.Rngs(0)), dict(arrays))
+        return unflatten(LeNet(SHAPES[data], rngs=nnx.Rngs(0)), dict(arrays))
 
 
 def lenet_classes(network: LeNet, images: np.ndarray) -> np.ndarray:
-    """The likeliest class of each image (N, 784), (N,), clipped as for `lenet_features`."""
+    """The likeliest class of each image (N, n), (N,), clipped as for `lenet_features`."""
     return in_blocks(lambda rows: _logits(network, rows), _pixels(images), BLOCK).argmax(axis=1)
 
 
 def lenet_features(network: LeNet, images: np.ndarray) -> np.ndarray:
-    """Features (N, 84) of images (N, 784), clipped to [0, 1] as pixels are."""
+    """Features (N, 84) of images (N, n), clipped to [0, 1] as pixels are."""
     return in_blocks(lambda rows: _features(network, rows), _pixels(images), BLOCK)
 
 

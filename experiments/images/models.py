@@ -14,8 +14,8 @@ from jax.tree_util import Partial
 from experiments.images.files import kept
 from experiments.images.networks import constraints, image_energy, pair
 from experiments.images.noise import COMPONENTS, normal_noise, spread
-from experiments.images.scales import LATENT, Settings, code_energy, mean_age
-from experiments.images.zeros import BLOCK, PIXELS, residuals, start_on, zeros_near
+from experiments.images.scales import Settings, code_energy, mean_age
+from experiments.images.zeros import BLOCK, residuals, start_on, zeros_near
 from implicit_manifolds import Box
 from implicit_manifolds._loops import in_blocks
 from implicit_manifolds._random import derived_keys
@@ -52,7 +52,7 @@ KL_WEIGHT = 1e-5
 
 
 class Drawn(NamedTuple):
-    """images (N, 784); report: what the chains that ended in them say of themselves."""
+    """images (N, n); report: what the chains that ended in them say of themselves."""
 
     images: np.ndarray
     report: dict[str, float]
@@ -61,7 +61,7 @@ class Drawn(NamedTuple):
 class ImageModel(NamedTuple):
     """A trained model: draw(key, count, steps) gives fresh samples, ends of chains of so many steps.
 
-    project(images): what its manifold has in place of images (N, 784), zeros that are reached or reconstructions.
+    project(images): what its manifold has in place of images (N, n), zeros that are reached or reconstructions.
     networks: all of it, by name; "mdf" is F, of models that have one. age: mean steps of training's chains, none for a
     model without. projecting: seconds between the trainings.
     """
@@ -84,7 +84,7 @@ class Stages(NamedTuple):
 def fit_image_model(
     name: Model, key, images: np.ndarray, settings: Settings, checkpoints: Path | None = None, progress: bool = False
 ) -> ImageModel:
-    """Train on images (N, 784) in [0, 1].
+    """Train on images (N, n) in [0, 1].
 
     Goes on from `checkpoints`, a directory of this key, data and settings, where there are any; raises InputError where
     it is another's. Models share their manifold there.
@@ -98,9 +98,9 @@ def fit_image_model(
 
 
 def fit_image_manifold(key, images, settings: Settings, options: dict[str, Any], plane: bool = True):
-    """Step 1: F from (784,) to (768,), which starts as a plane unless told otherwise; and its history."""
+    """Step 1: F from (n,) to (n - m,), which starts as a plane unless told otherwise; and its history."""
     network_key, train_key = derived_keys(key, 2)
-    objective = ManifoldObjective(Box(jnp.zeros(PIXELS), jnp.ones(PIXELS)), settings.manifold)
+    objective = ManifoldObjective(_pixel_box(settings), settings.manifold)
     mdf: Any = constraints(network_key, settings)
     mdf = start_as_plane(mdf, np.asarray(images)) if plane else mdf
     state, history = train_afresh("manifold", train_key, mdf, objective, images, settings.manifold, **options)
@@ -154,13 +154,13 @@ def fit_autoencoder_energy(kl_weight: float | None, key, images, settings: Setti
     """A (variational) autoencoder, then an energy of its codes by contrastive divergence."""
     network_key, train_key, energy_key, start_key = derived_keys(key, 4)
     training = replace(settings.autoencoder, kl_weight=kl_weight)
-    outputs = LATENT if kl_weight is None else 2 * LATENT
-    networks = NetworkAutoencoder(*pair(network_key, settings, outputs), LATENT)
+    outputs = settings.latent if kl_weight is None else 2 * settings.latent
+    networks = NetworkAutoencoder(*pair(network_key, settings, outputs), settings.latent)
     options = {name: stages.own[name] for name in ("progress", "checkpoint_dir")}
     networks, history = train_networks(train_key, networks, images, training, **options)
     autoencoder, codes = standardized_codes(networks, images)
     noise = normal_noise(codes, COMPONENTS)
-    config = code_energy(settings, spread(images))
+    config = code_energy(settings, spread(images, settings.latent))
     starts = jnp.asarray(normal_noise(codes)(start_key, config.starts))
     box = box_around(codes, 0.25)
     energy, energy_history = fit_contrastive(energy_key, box, codes, starts, config, **options)
@@ -182,13 +182,13 @@ def fit_normalized(key, images, settings: Settings, stages) -> ImageModel:
     The chains of images, which training has after those of codes, would add noise to all pixels.
     """
     network_key, pretrain_key, train_key = derived_keys(key, 3)
-    networks = BoundedAutoencoder(*pair(network_key, settings, LATENT), LATENT)
+    networks = BoundedAutoencoder(*pair(network_key, settings, settings.latent), settings.latent)
     options = {name: stages.own[name] for name in ("progress", "checkpoint_dir")}
     networks, history = train_networks(pretrain_key, networks, images, settings.autoencoder, **options)
     # Squared errors under exp(-E) have a mean of T/2 in each of the directions off the manifold: as many as the data's.
     error = np.mean(in_blocks(lambda rows: _errors(networks, rows), images, BLOCK))
-    energy = ReconstructionEnergy(networks, 2 * float(error) / (PIXELS - LATENT))
-    config, edges = settings.normalized, Box(jnp.zeros(PIXELS), jnp.ones(PIXELS))
+    energy = ReconstructionEnergy(networks, 2 * float(error) / (settings.pixels - settings.latent))
+    config, edges = settings.normalized, _pixel_box(settings)
     objective = NormalizedObjective(edges, config)
     state, energy_history = train_afresh("energy", train_key, energy, objective, images, config, **options)
     trained = state.model
@@ -206,17 +206,21 @@ def fit_normalized(key, images, settings: Settings, stages) -> ImageModel:
 
 def chains(mdf, starts, settings: Settings) -> ContrastiveObjective:
     """Contrastive training on {F = 0}, whose chains are those of sampling, too."""
-    box = Box(jnp.full(PIXELS, -WIDE), jnp.full(PIXELS, 1 + WIDE))
-    return ContrastiveObjective(mdf, jnp.asarray(starts), box, settings.energy)
+    return ContrastiveObjective(mdf, jnp.asarray(starts), _pixel_box(settings, WIDE), settings.energy)
+
+
+def _pixel_box(settings: Settings, wider: float = 0.0) -> Box:
+    """Where pixels are, and somewhat beyond."""
+    return Box(jnp.full(settings.pixels, -wider), jnp.full(settings.pixels, 1 + wider))
 
 
 def decoded(autoencoder, codes: np.ndarray) -> np.ndarray:
-    """Images (N, 784) of codes (N, m)."""
+    """Images (N, n) of codes (N, m)."""
     return in_blocks(lambda rows: _decoded(autoencoder, rows), codes, BLOCK)
 
 
 def reconstructed(autoencoder, images: np.ndarray) -> np.ndarray:
-    """Images (N, 784) of their own codes."""
+    """Images (N, n) of their own codes."""
     return decoded(autoencoder, codes_of(autoencoder, images))
 
 

@@ -8,15 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from experiments.images.scales import LATENT, Settings
-from experiments.images.zeros import PIXELS
+from experiments.images.scales import Settings
 from implicit_manifolds._random import derived_keys
 from implicit_manifolds.baselines.autoencoders import (
     Network,
     perceptrons,
 )
 from implicit_manifolds.errors import InputError
-from implicit_manifolds.networks.images import ImageDecoder, ImageEncoder, ImageEnergy, UNet
+from implicit_manifolds.networks.images import SIDE, ImageDecoder, ImageEncoder, ImageEnergy, UNet
 from implicit_manifolds.networks.mlp import MLP, EnergyMLP
 from implicit_manifolds.networks.plane import FromPlane
 from implicit_manifolds.networks.standardized import Standardized
@@ -24,18 +23,20 @@ from implicit_manifolds.training.checkpoint import unflatten
 
 
 def constraints(key, settings: Settings) -> MLP | UNet:
-    """The network of 768 constraints at a scale, not trained."""
+    """The network of n - m constraints, 768 of grey images, at a scale, not trained."""
     if settings.hidden is None:
+        _only_grey(settings)
         return UNet(spectral_norm=False, rngs=nnx.Rngs(key))
-    return MLP([PIXELS, *settings.hidden, PIXELS - LATENT], rngs=nnx.Rngs(key))
+    return MLP([settings.pixels, *settings.hidden, settings.pixels - settings.latent], rngs=nnx.Rngs(key))
 
 
 def load_ebim(stem: Path, settings: Settings):
     """F and E of the EBIM whose files begin with `stem`. Raises InputError where there are none, or of another size."""
     key = jax.random.key(0)
-    flat = FromPlane(constraints(key, settings), jnp.zeros((PIXELS, LATENT)), jnp.zeros(PIXELS))
+    centre = jnp.zeros(settings.pixels)
+    flat = FromPlane(constraints(key, settings), jnp.zeros((settings.pixels, settings.latent)), centre)
     loaded = []
-    plain = Standardized(image_energy(key, settings), jnp.zeros(PIXELS), jnp.ones(()))
+    plain = Standardized(image_energy(key, settings), centre, jnp.ones(()))
     for name, network in (("mdf", flat), ("energy", plain)):
         path = stem.parent / f"{stem.name}-{name}.npz"
         if not path.exists():
@@ -48,16 +49,24 @@ def load_ebim(stem: Path, settings: Settings):
     return tuple(loaded)
 
 
+def _only_grey(settings: Settings) -> None:
+    """Raises InputError for images in colour."""
+    if settings.pixels != SIDE**2:
+        raise InputError("the paper's convolutions are of grey images of 28 x 28 so far; take --scale reduced")
+
+
 def image_energy(key, settings: Settings) -> EnergyMLP | ImageEnergy:
     """The energy of images at a scale, not trained."""
     if settings.hidden is None:
         return ImageEnergy(rngs=nnx.Rngs(key))
-    return EnergyMLP([PIXELS, *settings.energy_hidden], rngs=nnx.Rngs(key))
+    return EnergyMLP([settings.pixels, *settings.energy_hidden], rngs=nnx.Rngs(key))
 
 
 def pair(key, settings: Settings, outputs: int) -> tuple[Network, Network]:
     """An encoder with so many outputs, and a decoder, at a scale, not trained."""
-    if settings.hidden is not None:
-        return perceptrons(key, PIXELS, LATENT, settings.hidden, outputs)
+    if settings.hidden is None:
+        _only_grey(settings)
+    else:
+        return perceptrons(key, settings.pixels, settings.latent, settings.hidden, outputs)
     encoder_key, decoder_key = derived_keys(key, 2)
-    return ImageEncoder(outputs, rngs=nnx.Rngs(encoder_key)), ImageDecoder(LATENT, rngs=nnx.Rngs(decoder_key))
+    return ImageEncoder(outputs, rngs=nnx.Rngs(encoder_key)), ImageDecoder(settings.latent, rngs=nnx.Rngs(decoder_key))

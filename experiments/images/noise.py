@@ -3,7 +3,6 @@
 import numpy as np
 from scipy.cluster.vq import kmeans2
 
-from experiments.images.scales import LATENT
 from implicit_manifolds._random import host_generator
 
 COMPONENTS, LEAST = 100, 100
@@ -34,10 +33,10 @@ def normal_noise(points, components: int = 1):
     return noise
 
 
-def spread(images) -> float:
-    """Root mean square of images (N, 784) in their leading directions, as many as codes have."""
+def spread(images, latent: int) -> float:
+    """Root mean square of images (N, n) in their leading directions, as many as codes have."""
     variances = np.linalg.eigvalsh(np.cov(np.asarray(images, np.float64), rowvar=False))
-    return float(np.sqrt(variances[-LATENT:].mean()))
+    return float(np.sqrt(variances[-latent:].mean()))
 
 
 def _root(covariance):

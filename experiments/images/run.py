@@ -21,7 +21,7 @@ from experiments.images.fid import check_weights, fid
 from experiments.images.files import kept, save_whole
 from experiments.images.lenet import IMAGES, lenet_features, load_lenet
 from experiments.images.models import Drawn, ImageModel, Model, fit_image_model
-from experiments.images.scales import LENGTHS, SETTINGS, Scale, Settings
+from experiments.images.scales import LENGTHS, Scale, Settings, settings_of
 from experiments.images.zeros import BLOCK, on_manifold, residuals
 from implicit_manifolds.datasets.images import ImageData, load_images
 from implicit_manifolds.manifold.tangent import linearize, tangent_projection
@@ -71,7 +71,7 @@ def run_images(options: ImageOptions) -> dict[str, Any]:
     claim_file(path, options.replace)
     if options.fid_weights is not None:
         check_weights(options.fid_weights)
-    settings, key = SETTINGS[options.scale], jax.random.key(options.seed)
+    settings, key = settings_of(options.data, options.scale), jax.random.key(options.seed)
     images = load_images(options.data, count=settings.images)[0]
     test = load_images(options.data, "test")[0]
     checkpoints = None
@@ -187,7 +187,7 @@ def judged_manifold(mdf, images, test, drawn, settings: Settings) -> dict[str, A
 
 
 def spectrum(mdf, points: np.ndarray) -> dict[str, float]:
-    """Quantiles of the singular values of J at points (N, 784), by the eigenvalues of J Jᵀ."""
+    """Quantiles of the singular values of J at points (N, n), by the eigenvalues of J Jᵀ."""
     jacobians = [np.asarray(_jacobian(mdf, point), np.float64) for point in points]
     squares = np.concatenate([np.linalg.eigvalsh(jacobian @ jacobian.T) for jacobian in jacobians])
     values = np.sqrt(np.maximum(squares, 0))
@@ -211,13 +211,13 @@ def draw_figures(model: ImageModel, drawn: Drawn, images, test, options: ImageOp
 
 
 def directions(key, mdf, zero: np.ndarray, count: int = 9) -> np.ndarray:
-    """Random unit tangents of {F = 0} at a zero (784,), (count, 784)."""
+    """Random unit tangents of {F = 0} at a zero (n,), (count, n)."""
     found = np.array(_tangents(mdf, jnp.asarray(zero), jax.random.normal(key, (count, zero.size))))
     return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
 def nearest(points: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Index (N,) of the training image nearest to each point (N, 784), and its distance (N,)."""
+    """Index (N,) of the training image nearest to each point (N, n), and its distance (N,)."""
     sizes = (images**2).sum(axis=1)
     blocks = np.array_split(points, -(-len(points) // 500))
     index = np.concatenate([(sizes - 2 * rows @ images.T).argmin(axis=1) for rows in blocks])

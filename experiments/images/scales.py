@@ -1,13 +1,16 @@
 """How large the image experiments are: seconds in CI, minutes on a CPU, or as in the paper."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from implicit_manifolds import EnergyConfig, ManifoldConfig
 from implicit_manifolds.baselines import AutoencoderConfig, NormalizedAutoencoderConfig
+from implicit_manifolds.datasets.images import SHAPES, ImageData
 
 Scale = Literal["smoke", "reduced", "paper"]
-LATENT = 16
+GREY, COLOUR = 16, 32
+"""Dimensions of manifolds and codes: of the paper, and about what Pope et al. (2021) estimate for CIFAR-10, 26."""
 TOLERANCE = 1e-3
 """Of ‖F‖ where points are projected; its gradients are near one, so that it is a thousandth of a pixel's range."""
 CHAIN_TOLERANCE = 1e-2
@@ -21,7 +24,8 @@ class Settings:
     images: how many to train on. hidden: of perceptrons in place of the paper's convolutions, None for those.
     energy_hidden: of the perceptrons of codes, and of images where there are no convolutions. samples: fresh ones, to
     be judged. projected: images whose nearest zero is reported. on_manifold: training images that are projected, for
-    energies on {F = 0} to learn from. trials: fresh samples by which the length of chains is chosen.
+    energies on {F = 0} to learn from. trials: fresh samples by which the length of chains is chosen. pixels, latent:
+    numbers of an image, and of dimensions of the manifold or of a code.
     """
 
     images: int
@@ -35,6 +39,8 @@ class Settings:
     projected: int
     on_manifold: int
     trials: int
+    pixels: int = 784
+    latent: int = GREY
 
 
 LENGTHS = (0, 0.5, 1, 2, 4)
@@ -144,3 +150,9 @@ SETTINGS: dict[Scale, Settings] = {
         trials=2000,
     ),
 }
+
+
+def settings_of(data: ImageData, scale: Scale) -> Settings:
+    """Those of a scale, for a data set's images."""
+    shape = SHAPES[data]
+    return replace(SETTINGS[scale], pixels=math.prod(shape), latent=GREY if shape[2] == 1 else COLOUR)

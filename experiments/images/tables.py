@@ -41,7 +41,7 @@ COLUMNS = {
     "sampling, s": ("sample_seconds", ".0f"),
 }
 SUMMARY = {name: COLUMNS[name] for name in ("Fréchet (LeNet)", "precision", "recall")}
-DATA = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
+DATA: dict[ImageData, str] = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
 GEOMETRY = {
     "distance of train": ("train_distance", ".2f"),
     "of test": ("test_distance", ".2f"),
@@ -66,14 +66,14 @@ def run_missing(scale: Scale = SCALE, seeds: int = SEEDS, runs: Path = IMAGES, c
     A run that diverges stops no others; raises ArithmeticError at the end where there were any.
     """
     diverged = []
-    for seed, data, model in product(range(seeds), get_args(ImageData), get_args(Model)):
+    for seed, data, model in product(range(seeds), DATA, get_args(Model)):
         options = run.ImageOptions(data, model, scale, seed, runs, checkpoints)
         if not (runs / f"{run.stem(options)}.json").exists():
             try:
                 run.run_images(options)
             except ArithmeticError as error:
                 diverged.append(f"{run.stem(options)}: {error}")
-    for seed, data in product(range(seeds), get_args(ImageData)):
+    for seed, data in product(range(seeds), DATA):
         stem = run.stem(run.ImageOptions(data, "ebim", scale, seed))
         if not (runs / f"{stem}.json").exists():
             continue

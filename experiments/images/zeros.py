@@ -12,30 +12,30 @@ from experiments.images.scales import TOLERANCE
 from implicit_manifolds._loops import in_blocks
 from implicit_manifolds.manifold.projection import project
 
-PIXELS = 784
 BLOCK, KEPT = 250, 2500
 """Images in a compiled block, and images whose zeros are kept in one file."""
 
 
 def on_manifold(mdf, points) -> tuple[np.ndarray, np.ndarray]:
-    """Zeros near the points (N, 784), and which of them were reached (N,)."""
+    """Zeros near the points (N, n), and which of them were reached (N,)."""
     found = in_blocks(lambda rows: _projected(mdf, rows), np.asarray(points), BLOCK)
     return found.position, found.converged
 
 
 def start_on(mdf, noise, key, count: int) -> tuple[np.ndarray, float]:
-    """Zeros (count, 784) near noise, drawn until there are enough, and the share of noise that reached none."""
-    found, tried = np.zeros((0, PIXELS), np.float32), 0
+    """Zeros (count, n) near noise, drawn until there are enough, and the share of noise that reached none."""
+    found: list[np.ndarray] = []
     for attempt in range(10):
         zeros, reached = on_manifold(mdf, noise(jax.random.fold_in(key, attempt), count))
-        found, tried = np.concatenate([found, zeros[reached]]), tried + count
-        if len(found) >= count:
-            return found[:count], 1 - len(found) / tried
-    raise ArithmeticError(f"{len(found)} of {tried} starts could be projected onto the manifold; train longer")
+        found.append(zeros[reached])
+        total, tried = sum(map(len, found)), (attempt + 1) * count
+        if total >= count:
+            return np.concatenate(found)[:count], 1 - total / tried
+    raise ArithmeticError(f"{total} of {tried} starts could be projected onto the manifold; train longer")
 
 
 def zeros_near(mdf, points: np.ndarray, directory: Path | None) -> tuple[np.ndarray, float]:
-    """The zeros that are reached from the points (N, 784), and the seconds that took; kept block by block."""
+    """The zeros that are reached from the points (N, n), and the seconds that took; kept block by block."""
     blocks = [
         kept(directory, f"zeros/{first}", partial(_reached, mdf, points[first : first + KEPT]))
         for first in range(0, len(points), KEPT)
@@ -44,7 +44,7 @@ def zeros_near(mdf, points: np.ndarray, directory: Path | None) -> tuple[np.ndar
 
 
 def residuals(mdf, points) -> np.ndarray:
-    """‖F‖ at points (N, 784), (N,)."""
+    """‖F‖ at points (N, n), (N,)."""
     return in_blocks(lambda rows: _residuals(mdf, rows), np.asarray(points), BLOCK)
 
 

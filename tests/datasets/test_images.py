@@ -6,7 +6,7 @@ import pytest
 
 from experiments.images.lenet import load_lenet
 from implicit_manifolds.datasets.download import VARIABLE
-from implicit_manifolds.datasets.images import load_images
+from implicit_manifolds.datasets.images import SHAPES, load_images
 from implicit_manifolds.errors import DataUnavailable
 
 
@@ -23,11 +23,12 @@ from implicit_manifolds.errors import DataUnavailable
         ),
         ("mnist", "test", 2, [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009], 0.1325),
         ("fashion_mnist", "test", 4, [1000] * 10, 0.2868),
+        ("cifar10_jpeg", "test", 9, [200] * 10, 0.4800),
     ],
 )
 def test_images_are_read_with_their_labels(real_data, name, split, first, counts, mean):
     images, labels = load_images(name, split)
-    assert images.shape == (sum(counts), 784)
+    assert images.shape == (sum(counts), np.prod(SHAPES[name]))
     assert images.dtype == np.float32
     assert (images.min(), images.max()) == (0, 1)
     assert images.mean() == pytest.approx(mean, abs=1e-4)

@@ -26,6 +26,9 @@ _PYRO = "https://raw.githubusercontent.com/pyro-ppl/datasets/a32915c2"
 _FFF = "https://raw.githubusercontent.com/vislearn/FFF/02db8ec7/fff/data/raw_data"
 _MESH = "https://raw.githubusercontent.com/haolsun/Riemannian_MeanFlow/45d96bc/rmf/data/mesh"
 REGISTRY = {
+    "cifar10_jpeg/cifar10_jpeg_subset.npz": DataFile(
+        "4e66c571bcc1748fdbb783e2b53096b4e3a45be437ecc73dfe2099860cf8bfc8"
+    ),
     "earth/fire.csv": DataFile(
         "c5c6c9490b1d8c58ba9eb78d9e2f82d1c1e62694ca5cff917c54600d3d83f459", f"{_EARTH}/fire.csv"
     ),
