@@ -16,8 +16,8 @@ def check_choice(name: str, value: Any, choices: Any) -> None:
         raise InputError(f"{name} is {value!r}; it must be one of {listed}")
 
 
-MAY_BE_NONE = ("warmup_steps", "doublings")
-"""Counts that may be zero; all others are at least one."""
+MAY_BE_NONE = ("warmup_steps", "doublings", "seed")
+"""Whole numbers that may be zero; all others are at least one."""
 
 
 def check_number(name: str, value: Any, count: bool) -> None:

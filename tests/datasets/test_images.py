@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.images.lenet import load_lenet
+from experiments.images.lenet import LeNetOptions, load_lenet
 from implicit_manifolds.datasets.download import VARIABLE
 from implicit_manifolds.datasets.images import SHAPES, load_images
 from implicit_manifolds.errors import DataUnavailable
@@ -50,3 +50,7 @@ def test_the_classifiers_that_judge_images_know_those_of_the_test(real_data, nam
     found = jax.jit(jax.vmap(load_lenet(name)))(images).argmax(axis=1)
     # Of 2,000 the standard error is .003 for digits, .008 for garments.
     assert (found == labels).mean() > least - 0.02
+
+
+def test_the_command_that_trains_the_classifiers_takes_its_own_defaults():
+    assert LeNetOptions().seed == 0

@@ -1,4 +1,4 @@
-"""Images as points of R^n: MNIST, Fashion-MNIST, CIFAR-10, by tensorflow-datasets (no TensorFlow) or from JPEG files."""
+"""Images as points of R^n: MNIST, Fashion-MNIST and CIFAR-10, by tensorflow-datasets (no TensorFlow) or from JPEGs."""
 
 import io
 import logging

@@ -138,7 +138,7 @@ REFERENCE: dict[str, tuple[float, float, float]] = {
 }
 """Of each quantity its mean, standard deviation, and the standard error of the mean: what `reference` printed.
 
-48,000 draws of NumPyro in Householder coordinates agreed within 1.2 standard errors with an earlier run, of fewer draws.
+48,000 draws of NumPyro in Householder coordinates agreed within 1.2 standard errors with an earlier, shorter run.
 """
 
 
