@@ -4,6 +4,7 @@ from .algebra import intersection as intersection
 from .algebra import pull_back as pull_back
 from .algebra import translate as translate
 from .algebra import union as union
+from .denoiser import DenoiserManifold as DenoiserManifold
 from .geodesics import Geodesic as Geodesic
 from .geodesics import Transport as Transport
 from .geodesics import exponential_map as exponential_map

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from .._loops import bounded_while
 from .._types import MDF, Array, Bool, Int, Number, Residual, Scalar, Vector, relative_tolerance, select
 from .multipliers import residual_weights
-from .tangent import FramedMDF, Linearization, linearize, pseudo_inverse_times
+from .tangent import FramedMDF, Linearization, linearize, linearize_near, pseudo_inverse_times
 
 INEXACT, INEXACT_MOST = 0.1, 100
 """Share of F that conjugate gradients may leave to the next Gauss-Newton step, which sees another F anyway; and their
@@ -57,7 +57,7 @@ def project(mdf: MDF, point: Vector, tolerance: Number | None = None, max_iterat
         usable = jnp.isfinite(length) & (length > 0)
         taken = jnp.minimum(length, radius)
         step = jnp.where(usable, step * (taken / jnp.where(usable, length, 1)), 0)
-        trial = linearize(mdf, at.position + step)
+        trial = linearize_near(mdf, at, at.position + step)
         better = jnp.linalg.norm(trial.residual) < jnp.linalg.norm(at.residual)
         radius = jnp.where(better, 2 * radius, taken / 2) * usable
         return select(better, trial, at), radius

@@ -9,7 +9,7 @@ comes from conjugate gradients on u -> J(Jᵀu), one vjp and one jvp an iteratio
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +34,9 @@ class Linearization(NamedTuple):
     Of an `MDF` of constant rank (`FramedMDF`): frame U (K, k), which is held fixed around the position; residual,
     jacobian and factor are those of Uᵀ F, an ordinary MDF nearby. within: whether the position is in F's own domain.
     Both are None for any other F.
+
+    tangent: T (n, m), orthonormal, of an F that keeps tangents in place of normals (`DenoiserManifold`); J is then
+    1 - T Tᵀ, residuals are (n,), and jacobian, factor and frame are None.
     """
 
     position: Vector
@@ -43,6 +46,7 @@ class Linearization(NamedTuple):
     gram_factor: Float[Array, "k k"] | None
     frame: Float[Array, "K k"] | None = None
     within: Bool[Array, ""] | None = None
+    tangent: Float[Array, "n m"] | None = None
 
 
 @runtime_checkable
@@ -75,8 +79,16 @@ def _framed(frame, mdf, x):
     return mdf(x) @ frame
 
 
+def _across(tangent, mdf, x):
+    """What of a field is normal to a tangent space that is held fixed."""
+    value = mdf.field(x)
+    return value - tangent @ (tangent.T @ value)
+
+
 def framed(mdf: MDF, at: Linearization) -> MDF:
-    """F where it has as many numbers as constraints, else Uᵀ F with the frame at a point: an MDF around it."""
+    """F where it has as many numbers as constraints, else what it is in the frame at a point: an MDF around it."""
+    if at.tangent is not None:
+        return Partial(_across, at.tangent, mdf)
     return mdf if at.frame is None else Partial(_framed, at.frame, mdf)
 
 
@@ -122,6 +134,11 @@ def linearize(mdf: MDF, position: Vector, *, dense: bool | None = None) -> Linea
     return linearized(position, residual, jacobian)
 
 
+def linearize_near(mdf: Any, at: Linearization, position: Vector) -> Linearization:
+    """F linearised at a point near that of `at`, whose tangents are where the search for those there begins."""
+    return linearize(mdf, position) if at.tangent is None else mdf.linearize(position, at.tangent)
+
+
 def linearized(
     position: Vector,
     residual: Residual,
@@ -141,6 +158,10 @@ def normals_of(at: Linearization) -> Float[Array, "k n"]:
 
 def operators(mdf: MDF, at: Linearization) -> tuple[Callable[[Vector], Residual], Callable[[Residual], Vector]]:
     """The maps v -> J v and u -> Jᵀu; without J at hand both from one evaluation of F, so take them out of loops."""
+    if at.tangent is not None:
+        tangent = at.tangent
+        across = lambda v: v - tangent @ (tangent.T @ v)
+        return across, across
     if at.jacobian is not None:
         return lambda v: at.jacobian @ v, lambda u: u @ at.jacobian
     _, push = jax.linearize(mdf, at.position)
@@ -182,6 +203,8 @@ def gram_solve(mdf: MDF, at: Linearization, b: Residual) -> Residual:
 def _gram_solve(
     at: Linearization, push, pull, b: Residual, tolerance: float | None = None, most: int | None = None
 ) -> Residual:
+    if at.tangent is not None:
+        return b  # J Jᵀ is the identity on normals, and all that is solved for is normal
     if at.gram_factor is not None:
         return upper_solve(at.gram_factor, lower_solve(at.gram_factor, b))
     product = lambda u: push(pull(u))

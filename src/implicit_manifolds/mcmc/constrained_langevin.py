@@ -10,7 +10,7 @@ from .._pytree import pytree
 from .._types import MDF, Array, Energy, Float, RandomKey, Vector, select
 from ..box import Box
 from ..manifold.multipliers import MultiplierSolver, quasi_newton
-from ..manifold.tangent import Linearization, linearize, tangent_projection
+from ..manifold.tangent import Linearization, linearize, linearize_near, tangent_projection
 from .langevin import scaled_drift
 from .outcome import Reason, StepInfo, inside, reason_of
 from .plain import Target
@@ -64,7 +64,10 @@ class ConstrainedLangevin(Target):
 
     def init(self, position: Vector, key: RandomKey | None = None) -> ConstrainedLangevinState:
         """Start a chain at `position` (n,), which should lie on M; the key is not used."""
-        return ConstrainedLangevinState(linearize(self.mdf, position), jax.grad(self.energy)(position))
+        return self._state(linearize(self.mdf, position))
+
+    def _state(self, at: Linearization) -> ConstrainedLangevinState:
+        return ConstrainedLangevinState(at, jax.grad(self.energy)(at.position))
 
     def step(self, key: RandomKey, state: ConstrainedLangevinState) -> tuple[ConstrainedLangevinState, StepInfo]:
         """One step of one chain."""
@@ -75,7 +78,7 @@ class ConstrainedLangevin(Target):
         point = at.position + tangent_projection(self.mdf, at, move, self.tangent_tolerance)
         # Eq. 13: F(point - Jᵀμ) = 0, with μ = (α/2) λ.
         found = self.solver(self.mdf, at, point, self.tolerance, self.max_iterations)
-        proposal = self.init(found.position)
+        proposal = self._state(linearize_near(self.mdf, at, found.position))
         finite = jnp.all(jnp.isfinite(proposal.energy_gradient))
         within = inside(self.box, proposal.position, proposal.linearization.within)
         reason = reason_of(found.converged, finite, within)
