@@ -118,7 +118,10 @@ def _linked(key: RandomKey, manifold: Manifold, atlas: Atlas, draw: Callable[[Ra
     """An atlas with charts at some points that charts of two parts hold: a gap between bases had parted M there."""
     random = host_generator(key)
     for link_key in derived_keys(key, REPAIRS):
-        points, width = _between_parts(manifold.charted(atlas), draw(link_key).points)
+        part = components(manifold.charted(atlas))
+        if not part.any():
+            break
+        points, width = _between_parts(manifold.charted(atlas), part, draw(link_key).points)
         if not len(points):
             break
         chosen = thinned(random, points, width)
@@ -130,9 +133,9 @@ def _linked(key: RandomKey, manifold: Manifold, atlas: Atlas, draw: Callable[[Ra
     return atlas
 
 
-def _between_parts(manifold: Manifold, points: Float[np.ndarray, "c n"]):
+def _between_parts(manifold: Manifold, part: Int[np.ndarray, " b"], points: Float[np.ndarray, "c n"]):
     """Of points on M those that charts of several parts hold (p, n), and radii of the narrowest of these (p,)."""
-    atlas, part, normals = charts_of(manifold), components(manifold), normals_at(manifold.mdf, points)
+    atlas, normals = charts_of(manifold), normals_at(manifold.mdf, points)
     held = [np.zeros((2, 0), int)]
     for point, chart in overlaps(atlas, points):
         inside = disc_density(atlas, chart, points[point], normals[point])[1]
