@@ -18,13 +18,12 @@ from experiments.common.command import main
 from experiments.common.markdown import replace_between_marks, table_header, table_row
 from experiments.common.places import DOCS
 from experiments.images.lenet import IMAGES
-from experiments.images.models import chains
+from experiments.images.models import chains, pixel_box
 from experiments.images.networks import constraints, image_energy, load_ebim
 from experiments.images.noise import normal_noise
 from experiments.images.run import ImageOptions, stem
 from experiments.images.scales import SETTINGS, Scale
 from experiments.images.zeros import start_on
-from implicit_manifolds import Box
 from implicit_manifolds.datasets.images import load_images
 from implicit_manifolds.ebim.manifold import ManifoldObjective
 from implicit_manifolds.networks.plane import start_as_plane
@@ -52,7 +51,7 @@ def measure(options: Options) -> None:
     settings, key = SETTINGS[options.scale], jax.random.key(0)
     images = load_images("mnist")[0]
     learned = load_ebim(IMAGES / stem(ImageOptions("mnist", "ebim", options.scale)), settings)[0]
-    objective = ManifoldObjective(Box(jnp.zeros(images.shape[1]), jnp.ones(images.shape[1])), settings.manifold)
+    objective = ManifoldObjective(pixel_box(settings), settings.manifold)
     plane = start_as_plane(constraints(key, settings), images)
     found: dict[str, Any] = {"device": jax.devices()[0].device_kind, "scale": options.scale, "energy": {}}
     found["manifold"] = timed(objective, plane, images, settings.manifold, options.updates)

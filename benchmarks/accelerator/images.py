@@ -6,14 +6,12 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-import implicit_manifolds as im
 from benchmarks.accelerator.figures import Measurement
 from benchmarks.image_training import timed
 from experiments.images.lenet import lenet_features, load_lenet
-from experiments.images.models import chains, fit_image_model
+from experiments.images.models import chains, fit_image_model, pixel_box
 from experiments.images.networks import constraints, image_energy
 from experiments.images.noise import normal_noise
 from experiments.images.scales import SETTINGS, Scale, Settings
@@ -52,7 +50,7 @@ def _plane(scale: Scale):
 def _manifold_update(scale: Scale, large: bool) -> dict[str, Any]:
     images, plane = _plane(scale)
     config = SETTINGS[scale].manifold
-    objective = ManifoldObjective(im.Box(jnp.zeros(images.shape[1]), jnp.ones(images.shape[1])), config)
+    objective = ManifoldObjective(pixel_box(SETTINGS[scale]), config)
     return {"ms": round(1e3 * timed(objective, plane, images, config, 20 if large else 3), 2)}
 
 

@@ -20,7 +20,8 @@ from experiments.images.run import ImageOptions, made_by_images, stem
 from experiments.images.scales import TOLERANCE, Scale, settings_of
 from experiments.images.zeros import BLOCK
 from implicit_manifolds._loops import in_blocks
-from implicit_manifolds.datasets.images import ImageData, load_images
+from implicit_manifolds.datasets.images import SHAPES, ImageData, load_images
+from implicit_manifolds.errors import InputError
 from implicit_manifolds.manifold.projection import project, sampson_distance
 from implicit_manifolds.manifold.tangent import linearize, tangent_projection
 from implicit_manifolds.mcmc.constrained_langevin import ROUGHLY
@@ -45,6 +46,8 @@ class OodOptions:
 
 def run_ood(options: OodOptions) -> dict[str, Any]:
     """The AUC of every score against every kind of image, written to a JSON file beside the model's."""
+    if SHAPES[options.data][2] > 1:
+        raise InputError("images in colour have nothing to be told from yet; take mnist or fashion_mnist")
     name = stem(ImageOptions(options.data, "ebim", options.scale, options.seed))
     mdf, energy = load_ebim(options.runs / name, settings_of(options.data, options.scale))
     images = load_images(options.data, count=options.count)[0]

@@ -20,6 +20,8 @@ def fid(drawn: np.ndarray, images: np.ndarray, weights: Path) -> float:
     2017). Raises InputError as `check_weights` does.
     """
     check_weights(weights)
+    if images.shape[1] != SIDE**2:
+        raise InputError("fid is of grey images of 28 x 28 so far; leave --fid-weights away")
     import torch
     from torch.utils.data import Subset
     from torch_fidelity import calculate_metrics

@@ -19,7 +19,7 @@ from experiments.common.command import claim_file, main
 from experiments.images.lenet import IMAGES
 from experiments.images.models import fit_image_manifold
 from experiments.images.run import made_by_images, spectrum
-from experiments.images.scales import SETTINGS, Settings
+from experiments.images.scales import Settings, settings_of
 from experiments.images.zeros import on_manifold, residuals
 from implicit_manifolds._loops import bounded_while
 from implicit_manifolds._types import relative_tolerance
@@ -64,7 +64,7 @@ def run_isometry(options: IsometryOptions) -> list[dict[str, Any]]:
     path = options.out / f"{options.data}-isometry-seed{options.seed}.json"
     claim_file(path, options.replace)
     images, test = (load_images(options.data, part)[0] for part in ("train", "test"))
-    settings, lines = SETTINGS["reduced"], []
+    settings, lines = settings_of(options.data, "reduced"), []
     settings = replace(settings, manifold=replace(settings.manifold, num_steps=options.steps))
     for name, (varied, plane) in variants(settings).items():
         key, training = jax.random.key(options.seed), {"progress": True, "checkpoint_dir": None}

@@ -100,7 +100,7 @@ def fit_image_model(
 def fit_image_manifold(key, images, settings: Settings, options: dict[str, Any], plane: bool = True):
     """Step 1: F from (n,) to (n - m,), which starts as a plane unless told otherwise; and its history."""
     network_key, train_key = derived_keys(key, 2)
-    objective = ManifoldObjective(_pixel_box(settings), settings.manifold)
+    objective = ManifoldObjective(pixel_box(settings), settings.manifold)
     mdf: Any = constraints(network_key, settings)
     mdf = start_as_plane(mdf, np.asarray(images)) if plane else mdf
     state, history = train_afresh("manifold", train_key, mdf, objective, images, settings.manifold, **options)
@@ -188,7 +188,7 @@ def fit_normalized(key, images, settings: Settings, stages) -> ImageModel:
     # Squared errors under exp(-E) have a mean of T/2 in each of the directions off the manifold: as many as the data's.
     error = np.mean(in_blocks(lambda rows: _errors(networks, rows), images, BLOCK))
     energy = ReconstructionEnergy(networks, 2 * float(error) / (settings.pixels - settings.latent))
-    config, edges = settings.normalized, _pixel_box(settings)
+    config, edges = settings.normalized, pixel_box(settings)
     objective = NormalizedObjective(edges, config)
     state, energy_history = train_afresh("energy", train_key, energy, objective, images, config, **options)
     trained = state.model
@@ -206,10 +206,10 @@ def fit_normalized(key, images, settings: Settings, stages) -> ImageModel:
 
 def chains(mdf, starts, settings: Settings) -> ContrastiveObjective:
     """Contrastive training on {F = 0}, whose chains are those of sampling, too."""
-    return ContrastiveObjective(mdf, jnp.asarray(starts), _pixel_box(settings, WIDE), settings.energy)
+    return ContrastiveObjective(mdf, jnp.asarray(starts), pixel_box(settings, WIDE), settings.energy)
 
 
-def _pixel_box(settings: Settings, wider: float = 0.0) -> Box:
+def pixel_box(settings: Settings, wider: float = 0.0) -> Box:
     """Where pixels are, and somewhat beyond."""
     return Box(jnp.full(settings.pixels, -wider), jnp.full(settings.pixels, 1 + wider))
 

@@ -15,7 +15,7 @@ from implicit_manifolds.baselines.autoencoders import (
     perceptrons,
 )
 from implicit_manifolds.errors import InputError
-from implicit_manifolds.networks.images import SIDE, ImageDecoder, ImageEncoder, ImageEnergy, UNet
+from implicit_manifolds.networks.images import ImageDecoder, ImageEncoder, ImageEnergy, UNet
 from implicit_manifolds.networks.mlp import MLP, EnergyMLP
 from implicit_manifolds.networks.plane import FromPlane
 from implicit_manifolds.networks.standardized import Standardized
@@ -25,7 +25,6 @@ from implicit_manifolds.training.checkpoint import unflatten
 def constraints(key, settings: Settings) -> MLP | UNet:
     """The network of n - m constraints, 768 of grey images, at a scale, not trained."""
     if settings.hidden is None:
-        _only_grey(settings)
         return UNet(spectral_norm=False, rngs=nnx.Rngs(key))
     return MLP([settings.pixels, *settings.hidden, settings.pixels - settings.latent], rngs=nnx.Rngs(key))
 
@@ -49,12 +48,6 @@ def load_ebim(stem: Path, settings: Settings):
     return tuple(loaded)
 
 
-def _only_grey(settings: Settings) -> None:
-    """Raises InputError for images in colour."""
-    if settings.pixels != SIDE**2:
-        raise InputError("the paper's convolutions are of grey images of 28 x 28 so far; take --scale reduced")
-
-
 def image_energy(key, settings: Settings) -> EnergyMLP | ImageEnergy:
     """The energy of images at a scale, not trained."""
     if settings.hidden is None:
@@ -64,9 +57,7 @@ def image_energy(key, settings: Settings) -> EnergyMLP | ImageEnergy:
 
 def pair(key, settings: Settings, outputs: int) -> tuple[Network, Network]:
     """An encoder with so many outputs, and a decoder, at a scale, not trained."""
-    if settings.hidden is None:
-        _only_grey(settings)
-    else:
+    if settings.hidden is not None:
         return perceptrons(key, settings.pixels, settings.latent, settings.hidden, outputs)
     encoder_key, decoder_key = derived_keys(key, 2)
     return ImageEncoder(outputs, rngs=nnx.Rngs(encoder_key)), ImageDecoder(settings.latent, rngs=nnx.Rngs(decoder_key))

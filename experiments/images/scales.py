@@ -7,6 +7,7 @@ from typing import Literal
 from implicit_manifolds import EnergyConfig, ManifoldConfig
 from implicit_manifolds.baselines import AutoencoderConfig, NormalizedAutoencoderConfig
 from implicit_manifolds.datasets.images import SHAPES, ImageData
+from implicit_manifolds.errors import InputError
 
 Scale = Literal["smoke", "reduced", "paper"]
 GREY, COLOUR = 16, 32
@@ -153,6 +154,8 @@ SETTINGS: dict[Scale, Settings] = {
 
 
 def settings_of(data: ImageData, scale: Scale) -> Settings:
-    """Those of a scale, for a data set's images."""
+    """Those of a scale, for a data set's images. Raises InputError in colour for the paper's networks, of grey ones."""
     shape = SHAPES[data]
+    if SETTINGS[scale].hidden is None and shape[2] > 1:
+        raise InputError("the paper's convolutions are of grey images of 28 x 28 so far; take --scale reduced")
     return replace(SETTINGS[scale], pixels=math.prod(shape), latent=GREY if shape[2] == 1 else COLOUR)

@@ -24,9 +24,9 @@ class DenoiserManifold:
 
     For D(x, σ) = E[x₀ | x₀ + σ z = x], z standard normal, x - D is -σ² ∇ log p_σ (Efron, JASA 106, 2011) and D's
     derivative is the covariance of x₀ given x over σ², near 1 along the data's manifold and near 0 across it. So M is
-    the density ridge of p_σ (Genovese et al. 2014), which lies σ² times half the mean curvature's size inside of a
-    manifold without noise. A denoiser may be a network, or a plain function; of a diffusion model take its posterior
-    mean at one noise level.
+    the density ridge of p_σ (Genovese et al. 2014), which for small σ lies inside of a manifold without noise, of a
+    sphere of dimension m and radius r by about m σ²/2r. A denoiser may be a network, or a plain function; of a
+    diffusion model take its posterior mean at one noise level.
 
     It is an F of constant rank n - m that keeps a basis of the tangent space in place of normals: T comes by subspace
     iteration, a product of D's derivative and its transpose with m + 1 vectors a pass, from a random basis or from that
@@ -64,23 +64,26 @@ class DenoiserManifold:
         """What of x - D(x, σ) is normal to M, (n,)."""
         return self.linearize(x).residual
 
-    def linearize(self, x: Vector, near: Float[Array, "n m"] | None = None) -> Linearization:
-        """The tangent basis at x, found from one `near` it if given, and what of x - D(x, σ) is normal."""
-        value, tangent, eigenvalues = self.spectrum(x, near)
+    def linearize(self, x: Vector, near: Linearization | None = None) -> Linearization:
+        """The tangent basis at x, found from that of a point `near` it if given, and what of x - D(x, σ) is normal."""
+        value, basis, eigenvalues = self.spectrum(x, near)
+        tangent = basis[:, :-1]
         apart = eigenvalues[-2] - eigenvalues[-1] >= self.gap
         within = apart & (jnp.linalg.norm(value) <= self.reach)
         residual = value - tangent @ (tangent.T @ value)
-        return Linearization(x, residual, jnp.ones_like(x), None, None, None, within, tangent)
+        return Linearization(x, residual, jnp.ones_like(x), None, None, None, within, tangent, basis[:, -1])
 
     def spectrum(
-        self, x: Vector, near: Float[Array, "n m"] | None = None
-    ) -> tuple[Vector, Float[Array, "n m"], Float[Array, " m+1"]]:
-        """x - D(x, σ), leading eigenvectors T (n, m), and m + 1 eigenvalues, the largest first."""
+        self, x: Vector, near: Linearization | None = None
+    ) -> tuple[Vector, Float[Array, "n q"], Float[Array, " q"]]:
+        """x - D(x, σ), m + 1 leading eigenvectors (n, m + 1) and their eigenvalues, the largest first."""
         denoised, push = jax.linearize(lambda y: self.denoiser(y, self.sigma), x)
         pull = jax.linear_transpose(push, x)
         product = jax.vmap(lambda v: 0.5 * (push(v) + pull(v)[0]), in_axes=1, out_axes=1)
-        start = jax.random.normal(jax.random.key(0), (len(x), self.dimension + 1), x.dtype)
-        start = start if near is None else start.at[:, :-1].set(near)
+        if near is None:
+            start = jax.random.normal(jax.random.key(0), (len(x), self.dimension + 1), x.dtype)
+        else:
+            start = jnp.column_stack([jnp.asarray(near.tangent), jnp.asarray(near.beside)])
         basis = jnp.linalg.qr(start)[0]
         times = PASSES if near is None else FOLLOWED
         basis = jax.lax.fori_loop(0, times - 1, lambda _, basis: jnp.linalg.qr(product(basis))[0], basis)
@@ -88,7 +91,7 @@ class DenoiserManifold:
         image = product(basis)
         eigenvalues, turn = jnp.linalg.eigh(_symmetric(basis.T @ image))
         better = jnp.linalg.qr(image @ turn[:, ::-1])[0]
-        return x - denoised, better[:, :-1], eigenvalues[::-1]
+        return x - denoised, better, eigenvalues[::-1]
 
     def approach(self, x: Vector) -> Vector:
         """Where denoising leads from x until ‖x - D(x, σ)‖ ≤ reach."""

@@ -36,7 +36,7 @@ class Linearization(NamedTuple):
     Both are None for any other F.
 
     tangent: T (n, m), orthonormal, of an F that keeps tangents in place of normals (`DenoiserManifold`); J is then
-    1 - T Tᵀ, residuals are (n,), and jacobian, factor and frame are None.
+    1 - T Tᵀ, residuals are (n,), and jacobian, factor and frame are None. beside: the direction (n,) that comes next.
     """
 
     position: Vector
@@ -47,6 +47,7 @@ class Linearization(NamedTuple):
     frame: Float[Array, "K k"] | None = None
     within: Bool[Array, ""] | None = None
     tangent: Float[Array, "n m"] | None = None
+    beside: Vector | None = None
 
 
 @runtime_checkable
@@ -136,7 +137,7 @@ def linearize(mdf: MDF, position: Vector, *, dense: bool | None = None) -> Linea
 
 def linearize_near(mdf: Any, at: Linearization, position: Vector) -> Linearization:
     """F linearised at a point near that of `at`, whose tangents are where the search for those there begins."""
-    return linearize(mdf, position) if at.tangent is None else mdf.linearize(position, at.tangent)
+    return linearize(mdf, position) if at.tangent is None else mdf.linearize(position, at)
 
 
 def linearized(

@@ -172,10 +172,15 @@ def _lifted(mdf, row):
 
 def neighbours(atlas: Atlas) -> Int[np.ndarray, "2 p"]:
     """Pairs of charts of which the second holds the base of the first."""
+    return holders(atlas, atlas.bases, atlas.normals)
+
+
+def holders(atlas: Atlas, points, normals) -> Int[np.ndarray, "2 p"]:
+    """Pairs of a point of M (c, n), by its row, and a chart that holds it, given orthonormal normals (c, k, n)."""
     pairs = [np.empty((2, 0), int)]
-    for base, chart in overlaps(atlas, atlas.bases):
-        inside = disc_density(atlas, chart, atlas.bases[base], atlas.normals[base])[1]
-        pairs.append(np.stack([base[inside], chart[inside]]))
+    for point, chart in overlaps(atlas, points):
+        inside = disc_density(atlas, chart, points[point], normals[point])[1]
+        pairs.append(np.stack([point[inside], chart[inside]]))
     return np.concatenate(pairs, axis=1)
 
 

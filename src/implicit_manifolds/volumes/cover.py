@@ -7,7 +7,7 @@ from scipy.spatial import KDTree
 
 from .._random import derived_keys, host_generator
 from .._types import Array, Bool, Float, Int, RandomKey
-from .atlas import charts_of, density_of, disc_density, draw_pool, normals_at, overlaps
+from .atlas import charts_of, density_of, draw_pool, holders, normals_at
 from .charts import even_atlas, make_atlas
 from .growth import ends, grown, thinned
 from .lines import pool_of_size
@@ -135,12 +135,8 @@ def _linked(key: RandomKey, manifold: Manifold, atlas: Atlas, draw: Callable[[Ra
 
 def _between_parts(manifold: Manifold, part: Int[np.ndarray, " b"], points: Float[np.ndarray, "c n"]):
     """Of points on M those that charts of several parts hold (p, n), and radii of the narrowest of these (p,)."""
-    atlas, normals = charts_of(manifold), normals_at(manifold.mdf, points)
-    held = [np.zeros((2, 0), int)]
-    for point, chart in overlaps(atlas, points):
-        inside = disc_density(atlas, chart, points[point], normals[point])[1]
-        held.append(np.stack([point[inside], chart[inside]]))
-    point, chart = np.concatenate(held, axis=1)
+    atlas = charts_of(manifold)
+    point, chart = holders(atlas, points, normals_at(manifold.mdf, points))
     several = _several(part[chart], point, len(points))
     point, chart = point[several[point]], chart[several[point]]
     true = leads_to(manifold, chart, points[point])
