@@ -1,7 +1,7 @@
 """What does not belong on a learned manifold of images: `python -m experiments.images.detection --data fashion_mnist`.
 
 Takes a model that `python -m experiments.images` wrote, and scores test images of its data against other images: the
-other data set, turned and noisy ones. A score is good where images that do not belong have more of it.
+other data sets, turned, noisy and blurred ones. A score is good where images that do not belong have more of it.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from experiments.common.command import main
 from experiments.images.lenet import IMAGES
@@ -21,7 +22,6 @@ from experiments.images.scales import TOLERANCE, Scale, settings_of
 from experiments.images.zeros import BLOCK
 from implicit_manifolds._loops import in_blocks
 from implicit_manifolds.datasets.images import SHAPES, ImageData, load_images
-from implicit_manifolds.errors import InputError
 from implicit_manifolds.manifold.projection import project, sampson_distance
 from implicit_manifolds.manifold.tangent import linearize, tangent_projection
 from implicit_manifolds.mcmc.constrained_langevin import ROUGHLY
@@ -29,6 +29,9 @@ from implicit_manifolds.metrics.detection import auc
 
 NOISE = 0.3
 """Standard deviation of pixels of noisy images, which are then clipped to [0, 1]."""
+BLUR = 1.0
+"""Standard deviation in pixels of the normal law that blurred images are averaged by."""
+GREY_SETS: tuple[ImageData, ...] = ("mnist", "fashion_mnist")
 DESCENTS = 10
 """Steps from that zero towards the nearest one, each along the tangent space and back to the manifold."""
 
@@ -46,8 +49,6 @@ class OodOptions:
 
 def run_ood(options: OodOptions) -> dict[str, Any]:
     """The AUC of every score against every kind of image, written to a JSON file beside the model's."""
-    if SHAPES[options.data][2] > 1:
-        raise InputError("images in colour have nothing to be told from yet; take mnist or fashion_mnist")
     name = stem(ImageOptions(options.data, "ebim", options.scale, options.seed))
     mdf, energy = load_ebim(options.runs / name, settings_of(options.data, options.scale))
     images = load_images(options.data, count=options.count)[0]
@@ -66,12 +67,24 @@ def run_ood(options: OodOptions) -> dict[str, Any]:
 
 def kinds(options: OodOptions) -> list[tuple[str, np.ndarray]]:
     """Named sets of images (count, n), first those that belong."""
-    other: ImageData = "mnist" if options.data == "fashion_mnist" else "fashion_mnist"
-    inside, outside = (load_images(name, "test", options.count)[0] for name in (options.data, other))
-    random = np.random.default_rng(options.seed)
-    turned = np.rot90(inside.reshape(-1, 28, 28), axes=(1, 2)).reshape(inside.shape)
-    noisy = np.clip(inside + NOISE * random.normal(size=inside.shape), 0, 1).astype(np.float32)
-    return [("inside", inside), (other, outside), ("turned", turned), ("noisy", noisy)]
+    shape, random = SHAPES[options.data], np.random.default_rng(options.seed)
+    inside = load_images(options.data, "test", options.count)[0]
+    others = [name for name in GREY_SETS if name != options.data]
+    sets: list[tuple[str, Any]] = [
+        (name, in_shape(load_images(name, "test", options.count)[0], shape)) for name in others
+    ]
+    grid = inside.reshape(-1, *shape)
+    noisy = np.clip(inside + NOISE * random.normal(size=inside.shape), 0, 1)
+    blurred = gaussian_filter(grid, (0, BLUR, BLUR, 0))
+    sets += [("turned", np.rot90(grid, axes=(1, 2))), ("noisy", noisy), ("blurred", blurred)]
+    return [("inside", inside)] + [(name, rows.reshape(inside.shape).astype(np.float32)) for name, rows in sets]
+
+
+def in_shape(images: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Grey images (N, 784) amid a black rim and in as many equal colours as a shape has, (N, n)."""
+    rim = (shape[0] - 28) // 2
+    framed = np.pad(images.reshape(-1, 28, 28, 1), ((0, 0), (rim, rim), (rim, rim), (0, 0)))
+    return np.repeat(framed, shape[2], axis=3).reshape(len(images), -1)
 
 
 def scores(mdf, energy, points: np.ndarray) -> dict[str, np.ndarray]:

@@ -5,6 +5,7 @@ By torch-fidelity, whose features are those of the original TensorFlow network; 
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,8 +27,9 @@ def fid(drawn: np.ndarray, images: np.ndarray, weights: Path) -> float:
     from torch.utils.data import Subset
     from torch_fidelity import calculate_metrics
 
-    first, second = (Subset(torch.from_numpy(as_rgb(rows)), range(len(rows))) for rows in (drawn, images))
-    options = {"fid": True, "cuda": torch.cuda.is_available(), "verbose": False, "cache": False}
+    pixels: list[Any] = [torch.from_numpy(as_rgb(rows)) for rows in (drawn, images)]
+    first, second = (Subset(rows, range(len(rows))) for rows in pixels)
+    options: dict[str, Any] = {"fid": True, "cuda": torch.cuda.is_available(), "verbose": False, "cache": False}
     options["save_cpu_ram"] = True  # no workers: forks of a process that runs JAX may hang
     found = calculate_metrics(input1=first, input2=second, feature_extractor_weights_path=str(weights), **options)
     return float(found["frechet_inception_distance"])

@@ -18,13 +18,10 @@ from experiments.images.scales import Settings, code_energy, mean_age
 from experiments.images.zeros import BLOCK, residuals, start_on, zeros_near
 from implicit_manifolds import Box
 from implicit_manifolds._loops import in_blocks
-from implicit_manifolds._random import derived_keys
+from implicit_manifolds._random import derived_keys, host_generator
 from implicit_manifolds.baselines.autoencoder_ebm import train_networks
-from implicit_manifolds.baselines.autoencoders import (
-    NetworkAutoencoder,
-    codes_of,
-    standardized_codes,
-)
+from implicit_manifolds.baselines.autoencoders import NetworkAutoencoder, codes_of, standardized_codes
+from implicit_manifolds.baselines.free_form_flow import free_form_objective
 from implicit_manifolds.baselines.normalized_autoencoder import (
     BoundedAutoencoder,
     NormalizedObjective,
@@ -42,7 +39,7 @@ from implicit_manifolds.training import checkpoint
 from implicit_manifolds.training.loop import History, train_afresh
 from implicit_manifolds.training.objective import LossObjective
 
-Model = Literal["ebim", "ebim_score_matching", "im", "ae_ebm", "vae_ebm", "nae"]
+Model = Literal["ebim", "ebim_score_matching", "im", "ae_ebm", "vae_ebm", "nae", "fif"]
 WIDE = 2.0
 """Chains on a manifold may leave [0, 1] by this much, since a blurred digit has pixels below zero."""
 SCORE_TOLERANCE = 1e-3
@@ -102,7 +99,7 @@ def fit_image_manifold(key, images, settings: Settings, options: dict[str, Any],
     network_key, train_key = derived_keys(key, 2)
     objective = ManifoldObjective(pixel_box(settings), settings.manifold)
     mdf: Any = constraints(network_key, settings)
-    mdf = start_as_plane(mdf, np.asarray(images)) if plane else mdf
+    mdf = start_as_plane(mdf, np.asarray(images), settings.latent) if plane else mdf
     state, history = train_afresh("manifold", train_key, mdf, objective, images, settings.manifold, **options)
     return state.model, history
 
@@ -204,6 +201,21 @@ def fit_normalized(key, images, settings: Settings, stages) -> ImageModel:
     return ImageModel(draw, partial(reconstructed, trained.autoencoder), histories, {"energy": trained}, age)
 
 
+def fit_free_form(key, images, settings: Settings, stages) -> ImageModel:
+    """A free-form injective flow, whose samples are images of standard normal codes: no chains."""
+    network_key, train_key = derived_keys(key, 2)
+    networks = NetworkAutoencoder(*pair(network_key, settings, settings.latent), settings.latent)
+    config, objective = settings.free_form, free_form_objective(settings.free_form)
+    state, history = train_afresh("free-form flow", train_key, networks, objective, images, config, **stages.own)
+    trained = state.model
+
+    def draw(key, count, steps):
+        codes = host_generator(key).normal(size=(count, settings.latent)).astype(np.float32)
+        return Drawn(decoded(trained, codes), {})
+
+    return ImageModel(draw, partial(reconstructed, trained), {"flow": history}, {"flow": trained})
+
+
 def chains(mdf, starts, settings: Settings) -> ContrastiveObjective:
     """Contrastive training on {F = 0}, whose chains are those of sampling, too."""
     return ContrastiveObjective(mdf, jnp.asarray(starts), pixel_box(settings, WIDE), settings.energy)
@@ -283,4 +295,5 @@ _FITS: dict[Model, Callable[..., ImageModel]] = {
     "ae_ebm": partial(fit_autoencoder_energy, None),
     "vae_ebm": partial(fit_autoencoder_energy, KL_WEIGHT),
     "nae": fit_normalized,
+    "fif": fit_free_form,
 }

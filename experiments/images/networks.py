@@ -17,13 +17,16 @@ from implicit_manifolds.baselines.autoencoders import (
 from implicit_manifolds.errors import InputError
 from implicit_manifolds.networks.images import ImageDecoder, ImageEncoder, ImageEnergy, UNet
 from implicit_manifolds.networks.mlp import MLP, EnergyMLP
+from implicit_manifolds.networks.patches import PatchDecoder, PatchEncoder, PatchEnergy, PatchMixer
 from implicit_manifolds.networks.plane import FromPlane
 from implicit_manifolds.networks.standardized import Standardized
 from implicit_manifolds.training.checkpoint import unflatten
 
 
-def constraints(key, settings: Settings) -> MLP | UNet:
-    """The network of n - m constraints, 768 of grey images, at a scale, not trained."""
+def constraints(key, settings: Settings) -> MLP | UNet | PatchMixer:
+    """The network of n - m constraints, 768 of grey images, or of n numbers, at a scale, not trained."""
+    if settings.mixer is not None:
+        return PatchMixer(settings.shape, **mixer_sizes(settings), rngs=nnx.Rngs(key))
     if settings.hidden is None:
         return UNet(spectral_norm=False, rngs=nnx.Rngs(key))
     return MLP([settings.pixels, *settings.hidden, settings.pixels - settings.latent], rngs=nnx.Rngs(key))
@@ -48,8 +51,10 @@ def load_ebim(stem: Path, settings: Settings):
     return tuple(loaded)
 
 
-def image_energy(key, settings: Settings) -> EnergyMLP | ImageEnergy:
+def image_energy(key, settings: Settings) -> EnergyMLP | ImageEnergy | PatchEnergy:
     """The energy of images at a scale, not trained."""
+    if settings.mixer is not None:
+        return PatchEnergy(settings.shape, **mixer_sizes(settings), rngs=nnx.Rngs(key))
     if settings.hidden is None:
         return ImageEnergy(rngs=nnx.Rngs(key))
     return EnergyMLP([settings.pixels, *settings.energy_hidden], rngs=nnx.Rngs(key))
@@ -57,7 +62,17 @@ def image_energy(key, settings: Settings) -> EnergyMLP | ImageEnergy:
 
 def pair(key, settings: Settings, outputs: int) -> tuple[Network, Network]:
     """An encoder with so many outputs, and a decoder, at a scale, not trained."""
+    encoder_key, decoder_key = derived_keys(key, 2)
+    if settings.mixer is not None:
+        sizes = mixer_sizes(settings)
+        encoder = PatchEncoder(settings.shape, outputs, **sizes, rngs=nnx.Rngs(encoder_key))
+        return encoder, PatchDecoder(settings.shape, settings.latent, **sizes, rngs=nnx.Rngs(decoder_key))
     if settings.hidden is not None:
         return perceptrons(key, settings.pixels, settings.latent, settings.hidden, outputs)
-    encoder_key, decoder_key = derived_keys(key, 2)
     return ImageEncoder(outputs, rngs=nnx.Rngs(encoder_key)), ImageDecoder(settings.latent, rngs=nnx.Rngs(decoder_key))
+
+
+def mixer_sizes(settings: Settings) -> dict[str, int]:
+    """Sizes of networks of patches by name."""
+    assert settings.mixer is not None
+    return dict(zip(("patch", "width", "depth"), settings.mixer, strict=True))

@@ -21,6 +21,7 @@ from experiments.images.fid import check_weights, fid
 from experiments.images.files import kept, save_whole
 from experiments.images.lenet import IMAGES, lenet_features, load_lenet
 from experiments.images.models import Drawn, ImageModel, Model, fit_image_model
+from experiments.images.public_features import have_public_network, public_features
 from experiments.images.scales import LENGTHS, Scale, Settings, settings_of
 from experiments.images.zeros import BLOCK, on_manifold, residuals
 from implicit_manifolds.datasets.images import ImageData, load_images
@@ -37,8 +38,10 @@ SHOWN, DRAWN = 20, 500
 """Samples in a row of the picture; samples drawn at a time."""
 CHEAP = 5
 """Times as many samples choose the length of chains of codes, which cost little, as of chains of images."""
+PUBLIC = 5000
+"""Images of each set that a public network sees."""
 SAMPLING, SETTLED = 100, 99
-"""FoldedPoints into a run's key for its samples, and into that for those that are judged; small numbers are taken."""
+"""Folded into a run's key for its samples, and into that for those that are judged; small numbers are taken."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def run_images(options: ImageOptions) -> dict[str, Any]:
 def made_by_images() -> dict[str, str]:
     """What made a result: the version, and a hash of the library's code and that of the image experiments."""
     here = Path(__file__).parent
-    return made_by(*here.glob("image*.py"), here / "lenet.py", here / "fid.py")
+    return made_by(*sorted(here.glob("*.py")))
 
 
 def tried_lengths(model: ImageModel, key, images, settings: Settings, data: ImageData, directory: Path | None):
@@ -153,20 +156,29 @@ def judged(drawn: np.ndarray, projected, images: np.ndarray, test: np.ndarray, d
     """What fresh samples are worth: by features of the committed classifier, and next to the training images.
 
     Beside the Fréchet distance from test images stand those of as many training images, the least to hope for, and of
-    `projected`, what the manifold has in their place.
+    `projected`, what the manifold has in their place. The same by features of a public network, where it is installed.
     """
-    network = load_lenet(data)
-    truth, features = lenet_features(network, test), lenet_features(network, drawn)
-    others = {"frechet_lenet_of_train": images[: len(drawn)], "frechet_lenet_of_projected": projected}
-    near = precision_recall(features, truth[: len(features)])
     reach = nearest(np.clip(drawn, 0, 1), images)[1], nearest(test[: len(drawn)], images)[1]
+    found = {"nearest_training_image": float(reach[0].mean())}
+    found |= {"nearest_training_image_of_test": float(reach[1].mean())}
+    sets = (drawn, images[: len(drawn)], projected, test)
+    found |= compared("lenet", partial(lenet_features, load_lenet(data)), *sets)
+    if have_public_network():
+        found |= compared("public", partial(public_features, data), *(rows[:PUBLIC] for rows in sets))
+    return found
+
+
+def compared(name: str, features, drawn, train, projected, test) -> dict[str, float]:
+    """Fréchet distances from test images by some features, and precision and recall of what was drawn."""
+    truth, of_drawn = features(test), features(drawn)
+    near = precision_recall(of_drawn, truth[: len(of_drawn)])
+    suffix = "" if name == "lenet" else f"_{name}"
     return {
-        "frechet_lenet": frechet_distance(features, truth),
-        **{name: frechet_distance(lenet_features(network, rows), truth) for name, rows in others.items()},
-        "precision": near.precision,
-        "recall": near.recall,
-        "nearest_training_image": float(reach[0].mean()),
-        "nearest_training_image_of_test": float(reach[1].mean()),
+        f"frechet_{name}": frechet_distance(of_drawn, truth),
+        f"frechet_{name}_of_train": frechet_distance(features(train), truth),
+        f"frechet_{name}_of_projected": frechet_distance(features(projected), truth),
+        f"precision{suffix}": near.precision,
+        f"recall{suffix}": near.recall,
     }
 
 

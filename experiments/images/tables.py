@@ -27,6 +27,7 @@ TITLES = {
     "ae_ebm": "autoencoder + EBM",
     "vae_ebm": "variational autoencoder + EBM",
     "nae": "normalised autoencoder",
+    "fif": "free-form injective flow",
 }
 COLUMNS = {
     "Fréchet (LeNet)": ("frechet_lenet", ".1f"),
@@ -34,6 +35,11 @@ COLUMNS = {
     "of projected ones": ("frechet_lenet_of_projected", ".1f"),
     "precision": ("precision", ".2f"),
     "recall": ("recall", ".2f"),
+    "Fréchet (public)": ("frechet_public", ".0f"),
+    "of training images, public": ("frechet_public_of_train", ".0f"),
+    "of projected ones, public": ("frechet_public_of_projected", ".0f"),
+    "precision, public": ("precision_public", ".2f"),
+    "recall, public": ("recall_public", ".2f"),
     "nearest training image": ("nearest_training_image", ".2f"),
     "of test images": ("nearest_training_image_of_test", ".2f"),
     "steps": ("steps", ".0f"),
@@ -41,7 +47,9 @@ COLUMNS = {
     "sampling, s": ("sample_seconds", ".0f"),
 }
 SUMMARY = {name: COLUMNS[name] for name in ("Fréchet (LeNet)", "precision", "recall")}
-DATA: dict[ImageData, str] = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
+GREY: dict[ImageData, str] = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
+COLOUR: ImageData = "cifar10_jpeg"
+"""The part of CIFAR-10 that is run where its true files are not at hand, with one seed."""
 GEOMETRY = {
     "distance of train": ("train_distance", ".2f"),
     "of test": ("test_distance", ".2f"),
@@ -51,7 +59,7 @@ GEOMETRY = {
 }
 
 
-OOD_KINDS = ("mnist", "fashion_mnist", "turned", "noisy")
+OOD_KINDS = ("mnist", "fashion_mnist", "turned", "noisy", "blurred")
 
 
 SCALE: Scale = "reduced"
@@ -66,14 +74,15 @@ def run_missing(scale: Scale = SCALE, seeds: int = SEEDS, runs: Path = IMAGES, c
     A run that diverges stops no others; raises ArithmeticError at the end where there were any.
     """
     diverged = []
-    for seed, data, model in product(range(seeds), DATA, get_args(Model)):
+    sets = [(seed, data) for seed in range(seeds) for data in (*GREY, COLOUR) if data in GREY or seed == 0]
+    for (seed, data), model in product(sets, get_args(Model)):
         options = run.ImageOptions(data, model, scale, seed, runs, checkpoints)
         if not (runs / f"{run.stem(options)}.json").exists():
             try:
                 run.run_images(options)
             except ArithmeticError as error:
                 diverged.append(f"{run.stem(options)}: {error}")
-    for seed, data in product(range(seeds), DATA):
+    for seed, data in sets:
         stem = run.stem(run.ImageOptions(data, "ebim", scale, seed))
         if not (runs / f"{stem}.json").exists():
             continue
@@ -134,9 +143,9 @@ def table(groups, columns) -> str:
 
 def summary(groups, scale: Scale) -> str:
     """Markdown: each model in a line, both data sets side by side."""
-    lines = table_header("model", *(f"{name}: {column}" for name in DATA.values() for column in SUMMARY), "seeds")
+    lines = table_header("model", *(f"{name}: {column}" for name in GREY.values() for column in SUMMARY), "seeds")
     for model, title in TITLES.items():
-        found = [groups.get((data, scale, model), []) for data in DATA]
+        found = [groups.get((data, scale, model), []) for data in GREY]
         if any(found):
             cells = [_median(runs, *column) for runs in found for column in SUMMARY.values()]
             lines.append(table_row(title, *cells, ", ".join(str(len(runs)) for runs in found)))

@@ -6,6 +6,7 @@ from flax import nnx
 
 from implicit_manifolds.networks.images import UNet
 from implicit_manifolds.networks.mlp import MLP
+from implicit_manifolds.networks.patches import PatchMixer
 from implicit_manifolds.networks.plane import reflection_of_first_axes, start_as_plane
 
 
@@ -26,6 +27,20 @@ def test_it_starts_as_the_plane_through_the_data_with_orthonormal_gradients():
     distance = np.linalg.norm((off - 1) @ (np.eye(6) - frame.T @ frame), axis=1)
     found = jnp.linalg.norm(jax.vmap(mdf)(jnp.asarray(off, jnp.float32)), axis=1)
     np.testing.assert_allclose(found, distance, atol=0.02)
+
+
+def test_a_network_of_images_bends_the_same_plane():
+    images = np.random.default_rng(0).normal(size=(60, 48)).astype(np.float32)
+    network = PatchMixer((4, 4, 3), 2, 5, 2, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="dimension"):
+        start_as_plane(network, images)
+    image = jnp.asarray(images[0])
+    mdf, flat = start_as_plane(network, images, 7), start_as_plane(MLP([48, 3, 41], rngs=nnx.Rngs(0)), images)
+    np.testing.assert_allclose(mdf(image), flat(image), atol=1e-6)
+    network.last.bias[...] = jnp.arange(12.0)
+    bent = flat.network.last
+    moved = jnp.tile(jnp.arange(12.0).reshape(2, 2, 3), (2, 2, 1)).ravel()
+    np.testing.assert_allclose(mdf(image), flat(image + moved) - bent.bias[...], atol=1e-5)
 
 
 @pytest.mark.parametrize(("size", "count"), [(6, 2), (5, 5), (40, 7)])

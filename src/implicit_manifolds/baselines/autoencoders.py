@@ -14,12 +14,13 @@ from .._random import derived_keys
 from .._types import Array, Float, RandomKey, Scalar, Vector
 from ..networks.images import ImageDecoder, ImageEncoder
 from ..networks.mlp import MLP
+from ..networks.patches import PatchDecoder, PatchEncoder
 from ..networks.residual import ResidualMLP
 from ..scaling import standardization
 from ..training.objective import Terms
 
 Code = Float[Array, " m"]
-Network = MLP | ResidualMLP | ImageEncoder | ImageDecoder
+Network = MLP | ResidualMLP | ImageEncoder | ImageDecoder | PatchEncoder | PatchDecoder
 
 
 @runtime_checkable

@@ -98,17 +98,21 @@ def fit_free_form_flow(
     encoder = ResidualMLP(standard.shape[1], latent, **shape, rngs=nnx.Rngs(encoder_key))
     decoder = ResidualMLP(latent, standard.shape[1], **shape, rngs=nnx.Rngs(decoder_key))
     model = NetworkAutoencoder(encoder, decoder, latent)
-    loss = _free_form_on_manifold if config.on_manifold else _free_form
-    objective = LossObjective(Partial(loss, config.noise, config.reconstruction_weight))
+    objective = free_form_objective(config)
     state, history = train_afresh("free-form flow", train_key, model, objective, standard, config, progress=progress)
     return PushforwardFit(Pushforward(state.model, StandardNormal(latent), scaling), {"free-form flow": history})
 
 
-def _free_form(noise, weight, key, model, batch):
-    return free_form_loss(key, model.encode, model.decode, batch, noise=noise, reconstruction_weight=weight)
+def free_form_objective(config: FreeFormConfig) -> LossObjective:
+    """What a pair of networks, of any kind, is trained for."""
+    loss = _naive if config.on_manifold else _loss
+    return LossObjective(Partial(loss, config.noise, config.reconstruction_weight))
 
 
-def _free_form_on_manifold(noise, weight, key, model, batch):
-    return free_form_loss(
-        key, model.encode, model.decode, batch, noise=noise, reconstruction_weight=weight, on_manifold=True
-    )
+def _loss(noise, weight, key, model, batch, on_manifold=False):
+    options = {"noise": noise, "reconstruction_weight": weight, "on_manifold": on_manifold}
+    return free_form_loss(key, model.encode, model.decode, batch, **options)
+
+
+def _naive(noise, weight, key, model, batch):
+    return _loss(noise, weight, key, model, batch, on_manifold=True)

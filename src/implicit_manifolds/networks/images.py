@@ -127,10 +127,16 @@ class LayerMaker:
         start |= {"padding": padding, "conv_general_dilated": convolution}
         return kind(fan_in, fan_out, (side, side), rngs=self.rngs, **start)
 
+    def dense(self, fan_in: int, fan_out: int) -> nnx.Linear:
+        """A linear layer, (..., fan_in) to (..., fan_out)."""
+        return nnx.Linear(fan_in, fan_out, rngs=self.rngs, **self._start(fan_in, (fan_in, fan_out)))
+
+    def uniform(self, fan: int, shape: tuple[int, ...]) -> jax.Array:
+        """Numbers of ±fan^-½."""
+        return jnp.asarray(self.random.uniform(-(fan**-0.5), fan**-0.5, shape), float)
+
     def _start(self, fan: int, shape: tuple[int, ...]) -> dict[str, Any]:
-        bound = fan**-0.5
-        kernel = jnp.asarray(self.random.uniform(-bound, bound, shape), float)
-        bias = jnp.asarray(self.random.uniform(-bound, bound, shape[-1]), float)
+        kernel, bias = self.uniform(fan, shape), self.uniform(fan, shape[-1:])
         return {"kernel_init": lambda *_: kernel, "bias_init": lambda *_: bias}
 
 

@@ -9,32 +9,40 @@ from .._types import Float, Residual, Vector
 from .images import UNet
 from .mlp import MLP
 from .normalization import SPECTRAL
+from .patches import PatchMixer
 from .standardized import FixedArray
 
 
 class FromPlane(nnx.Module):
     """x -> A (x - c) + N(x), from (n,) to (k,): fixed orthonormal rows A (k, n), beside a network N.
 
+    Of a network that gives (n,), as those of images do, A (x - c + N(x)).
+
     A is what a reflection I - U Uᵀ, U (n, n - k), has below its first n - k rows, so it costs what its small complement
     does. While N is small every singular value of the Jacobian is near one. Ours.
     """
 
-    def __init__(self, network: MLP | UNet, reflection: Float[jax.Array, "n m"], centre: Vector):
+    def __init__(self, network: MLP | UNet | PatchMixer, reflection: Float[jax.Array, "n m"], centre: Vector):
         self.network = network
         self.reflection, self.centre = FixedArray(reflection), FixedArray(centre)
 
     def __call__(self, x: Vector) -> Residual:
         """One point, (n,) to (k,)."""
         reflection, centre = jax.lax.stop_gradient((self.reflection[...], self.centre[...]))
-        moved = x - centre
-        return (moved - reflection @ (reflection.T @ moved))[reflection.shape[1] :] + self.network(x)
+        moved, bent = x - centre, self.network(x)
+        moved = moved + bent if bent.shape == x.shape else moved
+        across = (moved - reflection @ (reflection.T @ moved))[reflection.shape[1] :]
+        return across if bent.shape == x.shape else across + bent
 
 
-def start_as_plane(network: MLP | UNet, points: Float[np.ndarray, "N n"]) -> FromPlane:
-    """The network of k outputs, its last layer now zero, beside the k least principal directions of points (N, n).
+def start_as_plane(
+    network: MLP | UNet | PatchMixer, points: Float[np.ndarray, "N n"], dimension: int | None = None
+) -> FromPlane:
+    """The network of k or n outputs, its last layer now zero, beside the k least principal directions of points (N, n).
 
-    ‖F(x)‖ starts as the distance to the plane of the other n - k through the mean. Raises ValueError where the last
-    layer is spectrally normalised, which has no zero.
+    ‖F(x)‖ starts as the distance to the plane of the other n - k through the mean, of `dimension` m = n - k, which a
+    network of k outputs need not be told. Raises ValueError where the last layer is spectrally normalised, which has no
+    zero, and where the dimension is wanting.
     """
     last = network.last
     if isinstance(last, SPECTRAL):
@@ -44,8 +52,12 @@ def start_as_plane(network: MLP | UNet, points: Float[np.ndarray, "N n"]) -> Fro
         parameter[...] = jnp.zeros_like(parameter[...])
     points = np.asarray(points, np.float64)
     _, directions = np.linalg.eigh(np.cov(points, rowvar=False))  # the least first
-    outputs = jax.eval_shape(network, jax.ShapeDtypeStruct(points.shape[1:], jnp.result_type(float))).shape[0]
-    reflection = reflection_of_first_axes(directions[:, outputs:])
+    if dimension is None:
+        outputs = jax.eval_shape(network, jax.ShapeDtypeStruct(points.shape[1:], jnp.result_type(float))).shape[0]
+        dimension = points.shape[1] - outputs
+        if dimension < 1:
+            raise ValueError("a network of as many outputs as inputs needs the dimension of the plane")
+    reflection = reflection_of_first_axes(directions[:, points.shape[1] - dimension :])
     return FromPlane(network, jnp.asarray(reflection, float), jnp.asarray(points.mean(axis=0), float))
 
 
