@@ -151,6 +151,30 @@ def test_the_isometry_penalty_is_added_at_the_scale_of_the_bound(build):
     np.testing.assert_allclose(loss, terms["data"] + terms["rank"] + 2 * terms["isometry"], rtol=1e-5)
 
 
+def test_the_direction_of_the_residual_may_be_held_too():
+    sizes = jnp.array([0.5, 2.0])
+    mdf = Partial(lambda sizes, x: sizes * (x[:2] - 1), sizes)
+    points = jnp.array([[3.0, 1.0, 0.0], [1.0, 1.0, 5.0]])  # off along the first axis, and on the manifold
+    terms, slopes = [], []
+    for weight in (0.0, 4.0):
+        value = lambda sizes, weight=weight: manifold_loss(
+            jax.random.key(0),
+            Partial(mdf.func, sizes),
+            points,
+            None,
+            isometry_weight=1.0,
+            residual_isometry_weight=weight,
+        )
+        (loss, found), slope = jax.value_and_grad(value, has_aux=True)(sizes)
+        terms.append((loss, found))
+        slopes.append(slope)
+    expected = (0.5**2 - 1) ** 2 / 2  # one of two points has a direction
+    np.testing.assert_allclose(terms[1][1]["residual_isometry"], expected, rtol=1e-5)
+    np.testing.assert_allclose(terms[1][0] - terms[0][0], 4 * expected, rtol=1e-4)
+    np.testing.assert_allclose(slopes[1] - slopes[0], [4 * 2 * (0.25 - 1) * 2 * 0.5 / 2, 0], atol=1e-4)
+    assert "residual_isometry" not in terms[0][1]
+
+
 @pytest.mark.slow
 def test_the_penalty_may_be_taken_at_the_first_points_alone_and_the_data_term_at_all():
     mdf = Partial(lambda x: jnp.stack([jnp.sum(x**2) - 1, x[0] * x[1] + x[2]]))

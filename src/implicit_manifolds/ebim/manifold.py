@@ -47,6 +47,7 @@ class ManifoldConfig(TrainingConfig):
     minimum_singular_value: float = 1.0
     maximum_singular_value: float | None = None
     isometry_weight: float = 0.0  # of a penalty on all singular values, for many constraints
+    residual_isometry_weight: float = 0.0  # of the same in the direction of F alone, which keeps ‖F‖ a distance
     isometry_points: int | None = None  # of each batch that the penalty is taken at; all unless given
     norm: ResidualNorm = "l2"
     negative_norm: ResidualNorm = "l2"
@@ -114,6 +115,7 @@ class ManifoldObjective(Objective):
             maximum_singular_value=config.maximum_singular_value,
             isometry_weight=config.isometry_weight,
             isometry_points=config.isometry_points,
+            residual_isometry_weight=config.residual_isometry_weight,
             norm=config.norm,
             negative_norm=config.negative_norm,
         )

@@ -51,15 +51,23 @@ def isometry_penalty(key: RandomKey, mdf: MDF, points: Float[Array, "batch n"], 
     return jnp.mean(_isometry_defects(key, mdf, points, scale)[0])
 
 
-def _isometry_defects(key: RandomKey, mdf: MDF, points, scale: Number):
-    """‖G v/η² - v‖², (batch,), and with it what `pulled_norms` gives for the same v."""
+def _isometry_defects(key: RandomKey, mdf: MDF, points, scale: Number, of_residual: bool = False):
+    """‖G v/η² - v‖², (batch,), and with it what `pulled_norms` gives for the same v.
+
+    With `of_residual` also ‖G u/η² - u‖² for u = F/‖F‖, through which no gradient flows; else zeros.
+    """
 
     def one(x: Vector, direction):
         direction /= jnp.linalg.norm(direction)
         residual, push = jax.linearize(mdf, x)
-        pulled = jax.linear_transpose(push, x)(direction)[0]
-        defect = jnp.sum((push(pulled) / scale**2 - direction) ** 2)
-        return defect, residual_norm(pulled), residual
+        pull = lambda u: jax.linear_transpose(push, x)(u)[0]
+        defect = lambda u, pulled: jnp.sum((push(pulled) / scale**2 - u) ** 2)
+        pulled, along = pull(direction), jnp.zeros((), residual.dtype)
+        if of_residual:
+            size = jax.lax.stop_gradient(residual_norm(residual))
+            unit = jnp.where(size > 0, jax.lax.stop_gradient(residual) / jnp.where(size > 0, size, 1), 0)
+            along = defect(unit, pull(unit))
+        return defect(direction, pulled), residual_norm(pulled), residual, along
 
     return jax.vmap(one)(points, _directions(key, mdf, points))
 
@@ -83,6 +91,7 @@ def manifold_loss(
     maximum_singular_value: float | None = None,
     isometry_weight: float = 0.0,
     isometry_points: int | None = None,
+    residual_isometry_weight: float = 0.0,
     norm: ResidualNorm = "l2",
     negative_norm: ResidualNorm = "l2",
 ) -> tuple[Scalar, dict[str, Scalar]]:
@@ -90,13 +99,15 @@ def manifold_loss(
 
     points x (batch, n); negatives x⁻ (m, n), or None for a loss without them. β is negative_weight, μ rank_weight, ρ
     square_weight, η and η_max the singular-value bounds; with an isometry_weight, `isometry_penalty` at scale η is
-    added; it and the rank term are taken at the first isometry_points alone where that is given. Returns the loss and
-    its unweighted terms. No gradient flows into `negatives`.
+    added; it and the rank term are taken at the first isometry_points alone where that is given. So is, with a
+    residual_isometry_weight, mean ‖G u/η² - u‖² for u = F/‖F‖, the direction that the loss would shrink J in first:
+    then ‖F‖ stays a distance. Returns the loss and its unweighted terms. No gradient flows into `negatives`.
     """
     defects = None
-    if isometry_weight:
+    if isometry_weight or residual_isometry_weight:
         some, rest = points[:isometry_points], points[len(points[:isometry_points]) :]
-        defects, values, residuals = _isometry_defects(key, mdf, some, minimum_singular_value)
+        held = _isometry_defects(key, mdf, some, minimum_singular_value, residual_isometry_weight > 0)
+        defects, values, residuals, along = held
         residuals = jnp.concatenate([residuals, jax.vmap(mdf)(rest)])
     else:
         values, residuals = pulled_norms(key, mdf, points)
@@ -110,6 +121,9 @@ def manifold_loss(
     if defects is not None:
         terms["isometry"] = jnp.mean(defects)
         loss += isometry_weight * terms["isometry"]
+        if residual_isometry_weight:
+            terms["residual_isometry"] = jnp.mean(along)
+            loss += residual_isometry_weight * terms["residual_isometry"]
     if negatives is not None:
         at = jax.vmap(mdf)(jax.lax.stop_gradient(negatives))
         size = jax.vmap(lambda r: residual_norm(r, negative_norm))(at)
