@@ -28,10 +28,21 @@ def orientable(atlas: Atlas, part: Int[np.ndarray, " b"]) -> Bool[np.ndarray, " 
     the normal bundle is read off loops of charts, which in R^n is that of M. A part is orientable where its twofold
     cover by charts and signs falls in two.
     """
-    size, (base, chart) = len(atlas.bases), neighbours(atlas)
+    base, chart = neighbours(atlas)
     turned = np.linalg.det(np.einsum("pkn,pjn->pkj", atlas.normals[base], atlas.normals[chart])) < 0
+    return two_sided(base, chart, turned, part)
+
+
+def two_sided(
+    base: Int[np.ndarray, " e"],
+    other: Int[np.ndarray, " e"],
+    turned: Bool[np.ndarray, " e"],
+    part: Int[np.ndarray, " b"],
+) -> Bool[np.ndarray, " p"]:
+    """Whether each part, numbered (b,), can be given signs that differ across pairs that are turned, and no others."""
+    size = len(part)
     rows = np.concatenate([base, base + size])
-    columns = np.concatenate([chart + size * turned, chart + size * ~turned])
+    columns = np.concatenate([other + size * turned, other + size * ~turned])
     _, label = connected_components(coo_array((np.ones(len(rows)), (rows, columns)), (2 * size,) * 2), directed=False)
     first = np.unique(part, return_index=True)[1]
     return label[first] != label[first + size]
