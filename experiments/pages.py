@@ -13,6 +13,7 @@ from experiments.common.markdown import replace_between_marks
 from experiments.common.places import DOCS, README
 from experiments.comparison import runs as comparison
 from experiments.comparison import tables as cells
+from experiments.images import runs as image_runs
 from experiments.images import tables as images
 from experiments.paper import runs as paper_runs
 from experiments.paper import tables as paper
@@ -39,8 +40,8 @@ TABLES: dict[str, Table] = {
     "topology": Table(DOCS / "guide.md", topology.table, topology.run_missing),
     "rivals": Table(README, cells.SUMMARY, comparison.run_missing),
     **{name: Table(DOCS / "rivals.md", text, comparison.run_missing) for name, text in cells.TABLES.items()},
-    "images": Table(README, images.readme, images.run_missing),
-    **{name: Table(DOCS / "image_manifolds.md", text, images.run_missing) for name, text in images.TABLES.items()},
+    "images": Table(README, images.readme, image_runs.run_missing),
+    **{name: Table(DOCS / "image_manifolds.md", text, image_runs.run_missing) for name, text in images.TABLES.items()},
 }
 
 

@@ -6,7 +6,8 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.spatial import KDTree
+
+from experiments.images.near import nearest
 
 SIDE = 28
 ROWS, COLUMNS = (jnp.asarray(grid, float) for grid in np.meshgrid(np.arange(SIDE), np.arange(SIDE), indexing="ij"))
@@ -87,7 +88,7 @@ def images_of(family: Family, parameters: np.ndarray) -> np.ndarray:
 def nearest_parameters(family: Family, images: np.ndarray) -> np.ndarray:
     """Parameters (N, d) of the family's image nearest to each image (N, 784), by Gauss-Newton from the best of many."""
     reference = family.draw(np.random.default_rng(0), REFERENCE)
-    starts = reference[KDTree(images_of(family, reference)).query(images)[1]]
+    starts = reference[nearest(images, images_of(family, reference))[0]]
 
     @jax.jit
     @jax.vmap

@@ -21,6 +21,7 @@ from experiments.images.fid import check_weights, fid
 from experiments.images.files import kept, save_whole
 from experiments.images.lenet import IMAGES, lenet_features, load_lenet
 from experiments.images.models import Drawn, ImageModel, Model, fit_image_model
+from experiments.images.near import nearest
 from experiments.images.public_features import have_public_network, public_features
 from experiments.images.scales import LENGTHS, Scale, Settings, settings_of
 from experiments.images.zeros import BLOCK, on_manifold, residuals
@@ -226,14 +227,6 @@ def directions(key, mdf, zero: np.ndarray, count: int = 9) -> np.ndarray:
     """Random unit tangents of {F = 0} at a zero (n,), (count, n)."""
     found = np.array(_tangents(mdf, jnp.asarray(zero), jax.random.normal(key, (count, zero.size))))
     return found / np.linalg.norm(found, axis=1, keepdims=True)
-
-
-def nearest(points: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Index (N,) of the training image nearest to each point (N, n), and its distance (N,)."""
-    sizes = (images**2).sum(axis=1)
-    blocks = np.array_split(points, -(-len(points) // 500))
-    index = np.concatenate([(sizes - 2 * rows @ images.T).argmin(axis=1) for rows in blocks])
-    return index, np.linalg.norm(images[index] - points, axis=1)
 
 
 def _ends(values: np.ndarray) -> list[float]:

@@ -1,22 +1,15 @@
-"""All runs on images, and the tables of docs/image_manifolds.md that are made of them.
-
-`python -m experiments.pages --only images --run` goes on where it was stopped, since each run writes files of its own
-and long trainings have checkpoints.
-"""
+"""The tables of docs/image_manifolds.md that are made of runs on images."""
 
 import json
 from collections import defaultdict
 from collections.abc import Callable
-from itertools import product
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from experiments.common.markdown import median_and_range, table_header, table_row
-from experiments.images import arithmetic, chains, detection, isometry, run
 from experiments.images.lenet import IMAGES
-from experiments.images.models import Model
 from experiments.images.scales import LENGTHS, Scale
 from implicit_manifolds.datasets.images import ImageData
 
@@ -35,21 +28,22 @@ COLUMNS = {
     "of projected ones": ("frechet_lenet_of_projected", ".1f"),
     "precision": ("precision", ".2f"),
     "recall": ("recall", ".2f"),
-    "Fréchet (public)": ("frechet_public", ".0f"),
-    "of training images, public": ("frechet_public_of_train", ".0f"),
-    "of projected ones, public": ("frechet_public_of_projected", ".0f"),
-    "precision, public": ("precision_public", ".2f"),
-    "recall, public": ("recall_public", ".2f"),
     "nearest training image": ("nearest_training_image", ".2f"),
     "of test images": ("nearest_training_image_of_test", ".2f"),
     "steps": ("steps", ".0f"),
     "fit, s": ("fit_seconds", ".0f"),
     "sampling, s": ("sample_seconds", ".0f"),
 }
+PUBLIC = {
+    "Fréchet (EfficientNet)": ("frechet_public", ".0f"),
+    "of training images": ("frechet_public_of_train", ".0f"),
+    "of projected ones": ("frechet_public_of_projected", ".0f"),
+    "precision": ("precision_public", ".2f"),
+    "recall": ("recall_public", ".2f"),
+    "Fréchet (LeNet)": ("frechet_lenet", ".1f"),
+}
 SUMMARY = {name: COLUMNS[name] for name in ("Fréchet (LeNet)", "precision", "recall")}
 GREY: dict[ImageData, str] = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
-COLOUR: ImageData = "cifar10_jpeg"
-"""The part of CIFAR-10 that is run where its true files are not at hand, with one seed."""
 GEOMETRY = {
     "distance of train": ("train_distance", ".2f"),
     "of test": ("test_distance", ".2f"),
@@ -59,54 +53,38 @@ GEOMETRY = {
 }
 
 
+KNOWN = {
+    "size": ("size_of_images", ".1f"),
+    "distance": ("distance", ".3f"),
+    "95%": ("distance_95", ".3f"),
+    "tangents, degrees": ("tangent_degrees", ".1f"),
+    "λ of tangents, least": ("least_tangent_eigenvalue", ".2f"),
+    "next λ, largest": ("largest_normal_eigenvalue", ".2f"),
+    "right dimension": ("right_dimension", ".1%"),
+    "chains' distance": ("chain_distance", ".3f"),
+    "worst KS": ("worst_ks", ".3f"),
+    "beyond an edge": ("beyond_edge", ".1%"),
+    "CPU ms a step": ("cpu_milliseconds_a_step", ".2f"),
+}
 OOD_KINDS = ("mnist", "fashion_mnist", "turned", "noisy", "blurred")
 
 
 SCALE: Scale = "reduced"
-SEEDS = 3
-CHECKPOINTS = Path("runs/images")
-"""Where stopped runs go on from."""
-
-
-def run_missing(scale: Scale = SCALE, seeds: int = SEEDS, runs: Path = IMAGES, checkpoints: Path = CHECKPOINTS) -> None:
-    """Run what is missing, the most telling first; each run writes files of its own.
-
-    A run that diverges stops no others; raises ArithmeticError at the end where there were any.
-    """
-    diverged = []
-    sets = [(seed, data) for seed in range(seeds) for data in (*GREY, COLOUR) if data in GREY or seed == 0]
-    for (seed, data), model in product(sets, get_args(Model)):
-        options = run.ImageOptions(data, model, scale, seed, runs, checkpoints)
-        if not (runs / f"{run.stem(options)}.json").exists():
-            try:
-                run.run_images(options)
-            except ArithmeticError as error:
-                diverged.append(f"{run.stem(options)}: {error}")
-    for seed, data in sets:
-        stem = run.stem(run.ImageOptions(data, "ebim", scale, seed))
-        if not (runs / f"{stem}.json").exists():
-            continue
-        if not (runs / f"{stem}-ood.json").exists():
-            detection.run_ood(detection.OodOptions(data, scale, seed, runs))
-        if seed == 0 and not (runs / f"{stem}-chains.json").exists():
-            chains.run_chains(chains.ChainOptions(data, scale, seed, runs))
-    if seeds and not (runs / f"arithmetic-{scale}-seed0.json").exists():
-        arithmetic.run_arithmetic(arithmetic.ArithmeticOptions(scale, 0, runs, checkpoints=checkpoints))
-    if seeds and not (runs / "mnist-isometry-seed0.json").exists():
-        isometry.run_isometry(isometry.IsometryOptions(out=runs))
-    if diverged:
-        raise ArithmeticError("; ".join(diverged))
+"""Of the table in the README."""
 
 
 def tables_of(runs: Path) -> dict[str, Callable[[], str]]:
     """The tables of docs/image_manifolds.md from a directory of results, by name."""
 
-    def manifolds():
-        return {name: group for name, group in read(runs).items() if "singular_values" in group[0]}
+    def having(key):
+        found = {name: [run for run in group if key in run] for name, group in read(runs).items()}
+        return {name: group for name, group in found.items() if group}
 
     texts = {
-        "geometry": lambda: geometry(manifolds()),
+        "geometry": lambda: geometry(having("singular_values")),
         "samples": lambda: table(read(runs), COLUMNS),
+        "public": lambda: table(having("frechet_public"), PUBLIC),
+        "known": lambda: known_table(runs),
         "lengths": lambda: lengths(read(runs)),
         "isometry": lambda: isometry_table(runs),
         "chains": lambda: chains_table(runs),
@@ -196,6 +174,19 @@ def isometry_table(directory: Path) -> str:
             sizes = [format(line[name], ".2f") for name in ("residual", "distance")]
             rest = (f"{line['lost']:.1%}", f"{line['cpu_seconds']:.0f}")
             lines.append(table_row(line["variant"], *values, f"{line['iterations']:.0f}", *sizes, *rest))
+    return "\n".join(lines)
+
+
+def known_table(directory: Path) -> str:
+    """Markdown: manifolds of known images, a line for each family, medians over seeds."""
+    groups = defaultdict(list)
+    for path in sorted(directory.glob("known-*-seed*.json")):
+        found = json.loads(path.read_text())
+        groups[found["family"]].append(found | {"worst_ks": max(found["ks"].values())})
+    lines = table_header("images", "seeds", *KNOWN, "orientable")
+    for family, runs in groups.items():
+        sides = ", ".join("yes" if run["orientable"] else "no" for run in runs)
+        lines.append(table_row(family, str(len(runs)), *(_median(runs, *column) for column in KNOWN.values()), sides))
     return "\n".join(lines)
 
 

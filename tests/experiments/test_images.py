@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.images import arithmetic, chains, detection, isometry, models, tables
+from experiments.images import arithmetic, chains, detection, isometry, known, models, runs, tables
 from experiments.images import run as images
 from experiments.images.files import kept
 from experiments.images.models import Model, fit_image_model
@@ -30,11 +30,12 @@ def ebim(tmp_path_factory):
 
 def check(options, metrics):
     assert json.loads((options.out / f"{images.stem(options)}.json").read_text()) == metrics
-    start, end = metrics["manifold_data" if "manifold_data" in metrics else "autoencoder_loss"]
+    first = next(name for name in ("manifold_data", "autoencoder_loss", "flow_loss") if name in metrics)
+    start, end = metrics[first]
     assert end < start
     assert min(metrics["frechet_lenet"], metrics["frechet_lenet_of_projected"]) > metrics["frechet_lenet_of_train"]
     tried = metrics["tried"]
-    assert len(tried) == (0 if options.model == "im" else len(LENGTHS))
+    assert len(tried) == (0 if options.model in ("im", "fif") else len(LENGTHS))
     tried.pop("0", None)  # their starts
     assert not tried or tried[str(metrics["steps"])] == min(tried.values())
     assert 0 < metrics["precision"] <= 1
@@ -62,7 +63,7 @@ def test_an_ebim_trains_samples_and_is_judged(ebim):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["ebim_score_matching", "vae_ebm", "nae"])
+@pytest.mark.parametrize("model", ["ebim_score_matching", "vae_ebm", "nae", "fif"])
 def test_rivals_do_and_so_does_another_loss(model, tmp_path):
     options = images.ImageOptions(model=model, scale="smoke", out=tmp_path)
     metrics = images.run_images(options)
@@ -215,9 +216,10 @@ def test_a_run_that_diverges_stops_no_others_and_is_named_at_the_end(tmp_path, m
     monkeypatch.setattr(images, "run_images", diverge)
     monkeypatch.setattr(arithmetic, "run_arithmetic", lambda options: None)
     monkeypatch.setattr(isometry, "run_isometry", lambda options: None)
+    monkeypatch.setattr(known, "run_known", lambda options: None)
     with pytest.raises(ArithmeticError, match="mnist-nae-smoke-seed0: not finite"):
-        tables.run_missing("smoke", 1, tmp_path, tmp_path)
-    assert len(tried) == 2 * len(get_args(Model))
+        runs.run_missing("smoke", 1, tmp_path, tmp_path)
+    assert len(tried) == 3 * len(get_args(Model))
     assert {text() for text in tables.tables_of(tmp_path).values()} == {"No run yet."}
 
 
