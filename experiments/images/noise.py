@@ -20,13 +20,13 @@ def normal_noise(points, components: int = 1):
     labels = kmeans2(points, components, iter=20, minit="++", rng=np.random.default_rng(0))[1]
     groups = [points[labels == label] for label in np.unique(labels)]
     shares = np.array([len(group) for group in groups]) / len(points)
-    laws = [(group.mean(axis=0), _root(np.cov(group, rowvar=False, bias=True))) for group in groups]
+    laws = [(group.mean(axis=0), _root(group)) for group in groups]
 
     def noise(key, count):
         random = host_generator(key)
         numbers = random.multinomial(count, shares)
         drawn = [
-            mean + random.normal(size=(m, len(mean))) @ root for m, (mean, root) in zip(numbers, laws, strict=True)
+            mean + random.normal(size=(m, len(root))) @ root for m, (mean, root) in zip(numbers, laws, strict=True)
         ]
         return random.permutation(np.concatenate(drawn)).astype(np.float32)
 
@@ -39,7 +39,9 @@ def spread(images, latent: int) -> float:
     return float(np.sqrt(variances[-latent:].mean()))
 
 
-def _root(covariance):
-    """R with RᵀR = the covariance (n, n)."""
-    values, vectors = np.linalg.eigh(covariance)
+def _root(points):
+    """R (r, n) with RᵀR = the covariance of points (N, n), r the lesser of N and n."""
+    if len(points) <= points.shape[1]:
+        return (points - points.mean(axis=0)) / len(points) ** 0.5
+    values, vectors = np.linalg.eigh(np.cov(points, rowvar=False, bias=True))
     return (vectors * np.sqrt(np.maximum(values, 0))).T

@@ -198,6 +198,13 @@ def test_noise_has_the_moments_and_the_shares_of_the_groups_of_data():
     np.testing.assert_allclose(np.cov(drawn.T), np.cov(points.T), rtol=0.06, atol=0.5)
 
 
+def test_noise_of_fewer_points_than_pixels_has_their_moments():
+    points = 1 + np.random.default_rng(0).normal(size=(5, 12)) * np.linspace(0.1, 2, 12)
+    drawn = normal_noise(points)(jax.random.key(0), 20_000)
+    np.testing.assert_allclose(drawn.mean(axis=0), points.mean(axis=0), atol=0.1)
+    np.testing.assert_allclose(np.cov(drawn.T), np.cov(points.T, bias=True), atol=0.2)
+
+
 def test_conjugate_gradients_end_after_as_many_steps_as_there_are_different_eigenvalues():
     matrix = np.zeros((40, 50), np.float32)
     matrix[np.arange(40), np.arange(40)] = np.repeat([1.0, 2.0, 3.0, 4.0], 10)
