@@ -16,6 +16,7 @@ from .._types import Array, Float, Number, RandomKey, Vector
 from ..errors import InputError
 from ..manifold.ridge import value_and_derivative
 from ..manifold.spectrum import descending_eigh
+from ..networks.denoiser import scaled_noise
 from ..networks.displacement import Displacement
 from ..tables import Stream
 from ..training.config import TrainingConfig
@@ -73,11 +74,8 @@ def denoising_loss(
 
     (Vincent 2011; Robbins 1956 and Miyasawa 1961 for the mean of x given x + σε.)
     """
-    scale_key, noise_key = jax.random.split(key)
-    low, high = jnp.log(jnp.asarray(least, points.dtype)), jnp.log(jnp.asarray(most, points.dtype))
-    scales = jnp.exp(jax.random.uniform(scale_key, (len(points), 1), points.dtype, low, high))
-    noise = scales * jax.random.normal(noise_key, points.shape, points.dtype)
-    loss = jnp.mean(((jax.vmap(model)(points + noise) - noise) / scales) ** 2)
+    noise, scales = scaled_noise(key, points, least, most)
+    loss = jnp.mean(((jax.vmap(model)(points + noise) - noise) / scales[:, None]) ** 2)
     return loss, {"denoising": loss}
 
 

@@ -81,12 +81,19 @@ def denoiser_loss(
 
     One for the best linear denoiser of one normal law; how far below tells what the network adds.
     """
+    noise, scales = scaled_noise(key, points, least, most)
+    errors = jnp.mean((jax.vmap(denoiser)(points + noise, scales) - points) ** 2, axis=1)
+    return jnp.mean(errors / jax.vmap(denoiser.spread)(scales) ** 2)
+
+
+def scaled_noise(
+    key: RandomKey, points: Float[Array, "batch n"], least: Number, most: Number
+) -> tuple[Float[Array, "batch n"], Float[Array, " batch"]]:
+    """Normal noise (batch, n) for points, and its scales (batch,), log σ uniform between two."""
     scale_key, noise_key = jax.random.split(key)
     low, high = jnp.log(jnp.asarray(least, points.dtype)), jnp.log(jnp.asarray(most, points.dtype))
     scales = jnp.exp(jax.random.uniform(scale_key, (len(points),), points.dtype, low, high))
-    noisy = points + scales[:, None] * jax.random.normal(noise_key, points.shape, points.dtype)
-    errors = jnp.mean((jax.vmap(denoiser)(noisy, scales) - points) ** 2, axis=1)
-    return jnp.mean(errors / jax.vmap(denoiser.spread)(scales) ** 2)
+    return scales[:, None] * jax.random.normal(noise_key, points.shape, points.dtype), scales
 
 
 def annealed(denoiser: Denoiser, x: Vector, most: Number, least: Number, steps: int = 20) -> Vector:
