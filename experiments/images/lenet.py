@@ -62,15 +62,15 @@ def load_lenet(data: ImageData, directory: Path = IMAGES) -> LeNet:
 
 def lenet_classes(network: LeNet, images: np.ndarray) -> np.ndarray:
     """The likeliest class of each image (N, n), (N,), clipped as for `lenet_features`."""
-    return in_blocks(lambda rows: _logits(network, rows), _pixels(images), BLOCK).argmax(axis=1)
+    return in_blocks(lambda rows: _logits(network, rows), pixels(images), BLOCK).argmax(axis=1)
 
 
 def lenet_features(network: LeNet, images: np.ndarray) -> np.ndarray:
     """Features (N, 84) of images (N, n), clipped to [0, 1] as pixels are."""
-    return in_blocks(lambda rows: _features(network, rows), _pixels(images), BLOCK)
+    return in_blocks(lambda rows: _features(network, rows), pixels(images), BLOCK)
 
 
-def _pixels(images) -> np.ndarray:
+def pixels(images) -> np.ndarray:
     """Images clipped to [0, 1]; raises ArithmeticError for what is not finite, which a maximum would hide."""
     if not np.isfinite(images).all():
         raise ArithmeticError("an image has pixels that are not finite; leave it out and count it")

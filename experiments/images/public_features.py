@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 
+from experiments.images.lenet import pixels
 from implicit_manifolds.datasets.images import SHAPES, ImageData
 from implicit_manifolds.errors import InputError
 
@@ -30,13 +31,13 @@ def public_features(data: ImageData, images: np.ndarray) -> np.ndarray:
     """
     if not have_public_network():
         raise InputError("features of a public network need pip install 'implicit-manifolds[features]'")
-    if not np.isfinite(images).all():
-        raise ArithmeticError("an image has pixels that are not finite; leave it out and count it")
     import torch
 
+    images = pixels(images)
+
     def of_block(rows):
-        pixels = torch.from_numpy(np.clip(rows, 0, 1).astype(np.float32).reshape(-1, *SHAPES[data]))
-        large = torch.nn.functional.interpolate(pixels.permute(0, 3, 1, 2), size=(SIDE, SIDE), mode="bilinear")
+        small = torch.from_numpy(rows.reshape(-1, *SHAPES[data]))
+        large = torch.nn.functional.interpolate(small.permute(0, 3, 1, 2), size=(SIDE, SIDE), mode="bilinear")
         colours = (255 * large.expand(-1, 3, -1, -1) - 127) / 128  # what it was trained on
         return _network().extract_features(colours).mean(dim=(2, 3)).numpy()
 

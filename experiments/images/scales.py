@@ -15,8 +15,8 @@ GREY, COLOUR = 16, 32
 COLOUR_MIXER = (8, 128, 2)
 """Patch, width and depth of networks of images in colour."""
 COLOUR_ISOMETRY, COLOUR_RESIDUAL_ISOMETRY = 120.0, 30.0
-"""Weights of penalties, whose means are over four times as many constraints in colour; with less, or without the
-second, training led the manifold away from images, ‖F‖ shrinking all the while."""
+"""Weights of penalties, whose means are over four times as many constraints in colour; the second keeps ‖F‖ from
+shrinking where the zeros come no nearer."""
 TOLERANCE = 1e-3
 """Of ‖F‖ where points are projected; its gradients are near one, so that it is a thousandth of a pixel's range."""
 CHAIN_TOLERANCE = 1e-2

@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 
 from .._types import Array, Float, Number, RandomKey, Scalar, Vector
-from .mlp import MLP
+from .mlp import MLP, silence
 from .standardized import FixedArray
 
 OCTAVES = (0.5, 1.0, 2.0, 4.0)
@@ -66,9 +66,7 @@ def start_as_normal_law(
     rank = min(rank, size - 1)
     values, vectors = np.linalg.eigh(np.cov(points, rowvar=False))  # the least first
     network = MLP([size + 1 + 2 * len(OCTAVES), *hidden, size], rngs=rngs)
-    for parameter in (network.last.kernel, network.last.bias):
-        assert parameter is not None
-        parameter[...] = jnp.zeros_like(parameter[...])
+    silence(network.last)
     values = np.maximum(values, 0)
     law = (vectors[:, size - rank :], values[size - rank :], values[: size - rank].mean(), points.mean(axis=0))
     return Denoiser(network, *(jnp.asarray(part, float) for part in law))

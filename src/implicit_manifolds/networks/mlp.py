@@ -45,6 +45,13 @@ class MLP(nnx.Module):
         return self.layers[-1](x)
 
 
+def silence(layer: nnx.Linear | nnx.Conv) -> None:
+    """Set a layer's weights and biases to zero, in place."""
+    for parameter in (layer.kernel, layer.bias):
+        assert parameter is not None
+        parameter[...] = jnp.zeros_like(parameter[...])
+
+
 def start_as_sphere(network: MLP, radius: float = 1.0) -> MLP:
     """A new network of one output with other weights, under which it is roughly |x| - radius.
 

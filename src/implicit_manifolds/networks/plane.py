@@ -7,7 +7,7 @@ from flax import nnx
 
 from .._types import Float, Residual, Vector
 from .images import UNet
-from .mlp import MLP
+from .mlp import MLP, silence
 from .normalization import SPECTRAL
 from .patches import PatchMixer
 from .standardized import FixedArray
@@ -47,9 +47,7 @@ def start_as_plane(
     last = network.last
     if isinstance(last, SPECTRAL):
         raise ValueError("a network whose last layer is spectrally normalised cannot start as a plane")
-    for parameter in (last.kernel, last.bias):
-        assert parameter is not None
-        parameter[...] = jnp.zeros_like(parameter[...])
+    silence(last)
     points = np.asarray(points, np.float64)
     _, directions = np.linalg.eigh(np.cov(points, rowvar=False))  # the least first
     if dimension is None:
