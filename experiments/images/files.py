@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from implicit_manifolds.training.pause import pause_if_late
+
 
 def save_whole(path: Path, **arrays: Any) -> None:
     """Write an .npz that appears whole or not at all, and its directory."""
@@ -17,7 +19,10 @@ def save_whole(path: Path, **arrays: Any) -> None:
 
 
 def kept(directory: Path | None, name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """What `make` gave, and the seconds that took; from NAME.npz of the directory, written there the first time."""
+    """What `make` gave, and the seconds that took; from NAME.npz of the directory, written there the first time.
+
+    Raises `Paused` after that, when the time of `stopping_after` is over.
+    """
     path = None if directory is None else directory / f"{name}.npz"
     if path is not None and path.exists():
         with np.load(path) as arrays:
@@ -27,4 +32,5 @@ def kept(directory: Path | None, name: str, make: Callable[[], dict[str, np.ndar
     made |= {"seconds": np.asarray(time.perf_counter() - started)}
     if path is not None:
         save_whole(path, **made)
+        pause_if_late()
     return made

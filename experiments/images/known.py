@@ -11,36 +11,31 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax.tree_util import Partial
 from scipy.spatial import KDTree
 from scipy.stats import ks_2samp
 
 from experiments.common.command import claim_file, main
+from experiments.images.diffusion import LARGE, fit_denoiser
 from experiments.images.families import FAMILIES, Family, Name, images_of, nearest_parameters, true_tangents
 from experiments.images.lenet import IMAGES
 from experiments.images.run import made_by_images
+from experiments.images.scales import CHAIN_TOLERANCE
+from experiments.images.zeros import BLOCK, on_manifold
 from implicit_manifolds._loops import in_blocks
 from implicit_manifolds.certificate.orientation import two_sided
-from implicit_manifolds.ebim.manifold import ManifoldConfig
 from implicit_manifolds.manifold import DenoiserManifold
-from implicit_manifolds.manifold.projection import project
 from implicit_manifolds.manifold.scaled_chord import scaled_chord
 from implicit_manifolds.mcmc import ConstrainedLangevin, run
-from implicit_manifolds.networks.denoiser import denoiser_loss, start_as_normal_law
 from implicit_manifolds.plot import plot_images
-from implicit_manifolds.training.loop import train_afresh
-from implicit_manifolds.training.objective import LossObjective
 
 NOISE = (0.05, 0.3)
 """Scales that are trained on, of pixels in [0, 1]; the manifold is that of SIGMA."""
 SIGMA = 0.1
 REACH = 0.5
 """Largest ‖x - D(x)‖ on the manifold: about what the edge of a strip has, and twice what other points have."""
-TOLERANCE, BLOCK = 1e-3, 250
-CHAIN_TOLERANCE, NOISE_SCALE = 1e-2, 0.3
+NOISE_SCALE = 0.3
 MOST_ITERATIONS = 15
 """All chains wait for one that asks for more, as those do that would leave over an edge."""
 EDGE = 0.9
@@ -81,9 +76,9 @@ def run_known(options: KnownOptions) -> dict[str, Any]:
     metrics: dict[str, Any] = {"family": options.family, "seed": options.seed, **made_by_images(), "loss": error}
     metrics["fit_cpu_seconds"] = time.process_time() - started
     test = images_of(family, family.draw(random, options.walkers))
-    reached = in_blocks(lambda rows: _reached(manifold, rows), test, BLOCK)
-    metrics["not_converged"] = float(1 - reached.converged.mean())
-    starts = reached.position[reached.converged]
+    zeros, reached = on_manifold(manifold, test)
+    metrics["not_converged"] = float(1 - reached.mean())
+    starts = zeros[reached]
     if metrics["not_converged"] > 0.5:
         raise ArithmeticError(f"{metrics['not_converged']:.0%} of the images lead to no zero; train longer")
     metrics |= judged_at(family, manifold, starts)
@@ -114,12 +109,9 @@ def run_known(options: KnownOptions) -> dict[str, Any]:
 
 def fit_known(key, images: np.ndarray, dimension: int, options: KnownOptions) -> tuple[DenoiserManifold, float]:
     """The manifold of a denoiser of these images, and its loss at the end."""
-    start = start_as_normal_law(images, options.hidden, rngs=nnx.Rngs(options.seed))
-    config = ManifoldConfig(num_steps=options.updates, batch_size=128, learning_rate=0.001)
-    objective = LossObjective(Partial(_loss, *(jnp.asarray(scale) for scale in NOISE)))
-    state, history = train_afresh("denoiser", key, start, objective, jnp.asarray(images), config, progress=True)
+    denoiser, history = fit_denoiser(key, images, options.hidden, NOISE, options.updates, progress=True)
     loss = history.terms["loss"]
-    return DenoiserManifold(state.model, dimension, SIGMA, reach=REACH), float(loss[-len(loss) // 10 :].mean())
+    return DenoiserManifold(denoiser, dimension, SIGMA, reach=REACH), float(loss[-len(loss) // 10 :].mean())
 
 
 def judged_at(family: Family, manifold, points: np.ndarray) -> dict[str, float]:
@@ -129,7 +121,7 @@ def judged_at(family: Family, manifold, points: np.ndarray) -> dict[str, float]:
     tangents = true_tangents(family, truth)[0]
     cosines = np.linalg.svd(basis[:, :, :-1].swapaxes(1, 2) @ tangents, compute_uv=False)[:, -1]
     angles = np.degrees(np.arccos(np.clip(cosines, -1, 1)))
-    right = (eigenvalues[:, -2] > 0.5) & (eigenvalues[:, -1] < 0.5)
+    right = (eigenvalues[:, -2] > LARGE) & (eigenvalues[:, -1] < LARGE)
     return {
         "size_of_images": float(np.linalg.norm(points, axis=1).mean()),
         **_quantiles("distance", np.linalg.norm(points - images_of(family, truth), axis=1)),
@@ -175,16 +167,6 @@ def _inside(statistics: dict[str, np.ndarray]) -> np.ndarray:
 
 def _quantiles(name: str, values: np.ndarray) -> dict[str, float]:
     return {name: float(values.mean()), f"{name}_95": float(np.quantile(values, 0.95))}
-
-
-def _loss(least, most, key, denoiser, batch):
-    loss = denoiser_loss(key, denoiser, batch, least, most)
-    return loss, {}
-
-
-@jax.jit
-def _reached(manifold, points):
-    return jax.vmap(lambda x: project(manifold, x, TOLERANCE))(points)
 
 
 @jax.jit

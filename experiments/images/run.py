@@ -24,7 +24,7 @@ from experiments.images.models import Drawn, ImageModel, Model, fit_image_model
 from experiments.images.near import nearest
 from experiments.images.public_features import have_public_network, public_features
 from experiments.images.scales import LENGTHS, Scale, Settings, settings_of
-from experiments.images.zeros import BLOCK, on_manifold, residuals
+from experiments.images.zeros import on_manifold, residuals
 from implicit_manifolds.datasets.images import ImageData, load_images
 from implicit_manifolds.manifold.tangent import linearize, tangent_projection
 from implicit_manifolds.metrics.frechet import frechet_distance
@@ -35,8 +35,8 @@ from implicit_manifolds.training.checkpoint import flatten
 
 SPECTRA = 1 / 32
 """Share of the projected images whose Jacobian is formed for its singular values."""
-SHOWN, DRAWN = 20, 500
-"""Samples in a row of the picture; samples drawn at a time."""
+SHOWN, DRAWN, FOLLOWED = 20, 500, 8
+"""Samples in a row of the picture; samples drawn at a time; zeros whose tangents are drawn."""
 CHEAP = 5
 """Times as many samples choose the length of chains of codes, which cost little, as of chains of images."""
 PUBLIC = 5000
@@ -218,8 +218,8 @@ def draw_figures(model: ImageModel, drawn: Drawn, images, test, options: ImageOp
     plot_history(model.histories).savefig(path("training"))
     if "mdf" in model.networks:
         mdf, key = model.networks["mdf"], jax.random.key(0)
-        zeros, _ = on_manifold(mdf, test[:BLOCK])
-        rows = [np.concatenate([zero[None], directions(key, mdf, zero)]) for zero in zeros[:5]]
+        zeros, _ = on_manifold(mdf, test[:FOLLOWED])
+        rows = [np.concatenate([zero[None], directions(key, mdf, zero)]) for zero in zeros]
         plot_images(np.concatenate(rows), len(rows[0]), signed=1).savefig(path("tangents"))
 
 

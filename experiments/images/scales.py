@@ -7,13 +7,15 @@ from typing import Any, Literal
 from implicit_manifolds import EnergyConfig, ManifoldConfig
 from implicit_manifolds.baselines import AutoencoderConfig, FreeFormConfig, NormalizedAutoencoderConfig
 from implicit_manifolds.datasets.images import SHAPES, ImageData
-from implicit_manifolds.errors import InputError
 
-Scale = Literal["smoke", "reduced", "paper"]
+Scale = Literal["smoke", "dry", "reduced", "paper"]
+"""Seconds in CI; the networks of the paper with hardly an update, to see that they run; minutes on a CPU; the paper."""
 GREY, COLOUR = 16, 32
 """Dimensions of manifolds and codes: of the paper, and about what Pope et al. (2021) estimate for CIFAR-10, 26."""
-COLOUR_MIXER = (8, 128, 2)
-"""Patch, width and depth of networks of images in colour."""
+COLOUR_MIXER, PAPER_MIXER = (8, 128, 2), (4, 256, 4)
+"""Patch, width and depth of networks of images in colour; and at the paper's scale, whose own are of grey ones."""
+COLOUR_BUFFER = 2000
+"""Chains kept in training at that scale in colour: a checkpoint holds them all."""
 COLOUR_ISOMETRY, COLOUR_RESIDUAL_ISOMETRY = 120.0, 30.0
 """Weights of penalties, whose means are over four times as many constraints in colour; the second keeps ‖F‖ from
 shrinking where the zeros come no nearer."""
@@ -143,6 +145,20 @@ SETTINGS: dict[Scale, Settings] = {
         on_manifold=128,
         trials=100,
     ),
+    "dry": Settings(
+        images=64,
+        hidden=None,
+        energy_hidden=(32,),
+        manifold=manifold(num_steps=4, batch_size=4, isometry_points=1),
+        energy=energy(0.2, num_steps=4, batch_size=4, langevin_steps=1, buffer_size=16, starts=8, max_iterations=5),
+        autoencoder=AutoencoderConfig(num_steps=4, batch_size=4),
+        normalized=normalized(num_steps=4, batch_size=4, latent_steps=1, langevin_steps=1),
+        free_form=free_form(num_steps=4, batch_size=4),
+        samples=8,
+        projected=32,
+        on_manifold=8,
+        trials=8,
+    ),
     "reduced": Settings(
         images=60_000,
         hidden=(512, 512),
@@ -165,7 +181,8 @@ SETTINGS: dict[Scale, Settings] = {
         hidden=None,
         energy_hidden=(512, 512),
         manifold=manifold(num_steps=46_800, batch_size=128, isometry_points=32),
-        energy=energy(num_steps=93_700, batch_size=64, langevin_steps=5, buffer_size=10_000, starts=10_000),
+        # More chains would make a checkpoint, which has moments of all parameters, too, larger than 40 MB.
+        energy=energy(num_steps=93_700, batch_size=64, langevin_steps=5, buffer_size=3000, starts=10_000),
         autoencoder=AutoencoderConfig(num_steps=46_800, batch_size=128, learning_rate=1e-3, clip_norm=10.0),
         normalized=normalized(num_steps=46_800, batch_size=128),
         free_form=free_form(num_steps=46_800, batch_size=128),
@@ -178,23 +195,22 @@ SETTINGS: dict[Scale, Settings] = {
 
 
 def settings_of(data: ImageData, scale: Scale) -> Settings:
-    """Those of a scale, for a data set's images. Raises InputError in colour for the paper's networks, of grey ones."""
+    """Those of a scale, for a data set's images."""
     shape, settings = SHAPES[data], SETTINGS[scale]
-    if shape[2] == 1:
-        return settings
-    if settings.hidden is None:
-        raise InputError("the paper's convolutions are of grey images of 28 x 28 so far; take --scale reduced")
-    return in_colour(settings, shape)
+    return settings if shape[2] == 1 else in_colour(settings, shape)
 
 
 def in_colour(settings: Settings, shape: tuple[int, int, int]) -> Settings:
-    """Networks of patches, half of the updates, fewer samples."""
+    """Networks of patches; at the paper's scale fewer chains are kept, at others half of the updates are made."""
+    weights = {"isometry_weight": COLOUR_ISOMETRY, "residual_isometry_weight": COLOUR_RESIDUAL_ISOMETRY}
+    changes: dict[str, Any] = {"manifold": replace(settings.manifold, **weights)}
+    changes["energy"] = replace(settings.energy, starts=settings.energy.starts // 2)
+    coloured = replace(settings, shape=shape, latent=COLOUR, on_manifold=settings.on_manifold // 3, **changes)
+    if settings.hidden is None:
+        buffer = min(settings.energy.buffer_size, COLOUR_BUFFER)
+        return replace(coloured, mixer=PAPER_MIXER, energy=replace(coloured.energy, buffer_size=buffer))
     halved: dict[str, Any] = {}
     for name in ("manifold", "energy", "autoencoder", "normalized", "free_form"):
-        config = getattr(settings, name)
+        config = getattr(coloured, name)
         halved[name] = replace(config, num_steps=-(-config.num_steps // 2))
-    weights = {"isometry_weight": COLOUR_ISOMETRY, "residual_isometry_weight": COLOUR_RESIDUAL_ISOMETRY}
-    halved["manifold"] = replace(halved["manifold"], **weights)
-    halved["energy"] = replace(halved["energy"], starts=settings.energy.starts // 2)
-    fewer: dict[str, Any] = {"on_manifold": settings.on_manifold // 3, "samples": min(settings.samples, 2000)}
-    return replace(settings, shape=shape, latent=COLOUR, mixer=COLOUR_MIXER, **fewer, **halved)
+    return replace(coloured, mixer=COLOUR_MIXER, samples=min(settings.samples, 2000), **halved)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments.common.markdown import median_and_range, table_header, table_row
+from experiments.images.denoiser_tables import denoiser_detection_table, denoisers_table
 from experiments.images.lenet import IMAGES
 from experiments.images.scales import LENGTHS, Scale
 from implicit_manifolds.datasets.images import ImageData
@@ -85,6 +86,8 @@ def tables_of(runs: Path) -> dict[str, Callable[[], str]]:
         "samples": lambda: table(read(runs), COLUMNS),
         "public": lambda: table(having("frechet_public"), PUBLIC),
         "known": lambda: known_table(runs),
+        "denoisers": lambda: denoisers_table(runs),
+        "denoisers' scores": lambda: denoiser_detection_table(runs),
         "lengths": lambda: lengths(read(runs)),
         "isometry": lambda: isometry_table(runs),
         "chains": lambda: chains_table(runs),

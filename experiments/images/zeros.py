@@ -13,12 +13,12 @@ from implicit_manifolds._loops import in_blocks
 from implicit_manifolds.manifold.projection import project
 
 BLOCK, KEPT = 250, 2500
-"""Images in a compiled block, and images whose zeros are kept in one file."""
+"""Images in a compiled block at most, and images whose zeros are kept in one file."""
 
 
-def on_manifold(mdf, points) -> tuple[np.ndarray, np.ndarray]:
+def on_manifold(mdf, points, tolerance: float = TOLERANCE) -> tuple[np.ndarray, np.ndarray]:
     """Zeros near the points (N, n), and which of them were reached (N,)."""
-    found = in_blocks(lambda rows: _projected(mdf, rows), np.asarray(points), BLOCK)
+    found = in_blocks(lambda rows: _projected(mdf, rows, tolerance), np.asarray(points), min(BLOCK, len(points)))
     return found.position, found.converged
 
 
@@ -45,7 +45,7 @@ def zeros_near(mdf, points: np.ndarray, directory: Path | None) -> tuple[np.ndar
 
 def residuals(mdf, points) -> np.ndarray:
     """‖F‖ at points (N, n), (N,)."""
-    return in_blocks(lambda rows: _residuals(mdf, rows), np.asarray(points), BLOCK)
+    return in_blocks(lambda rows: _residuals(mdf, rows), np.asarray(points), min(BLOCK, len(points)))
 
 
 def _reached(mdf, points):
@@ -54,8 +54,8 @@ def _reached(mdf, points):
 
 
 @jax.jit
-def _projected(mdf, points):
-    return jax.vmap(lambda x: project(mdf, x, TOLERANCE))(points)
+def _projected(mdf, points, tolerance):
+    return jax.vmap(lambda x: project(mdf, x, tolerance))(points)
 
 
 @jax.jit

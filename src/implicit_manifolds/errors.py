@@ -14,6 +14,10 @@ class TrainingDiverged(ArithmeticError):
     """A term of the loss stopped being finite; the message names the step and the term."""
 
 
+class Paused(RuntimeError):
+    """Work that was given a time stopped at a saved state, from which it can go on."""
+
+
 class ChainsStuck(RuntimeError):
     """Chains that did not move in the second half of warm-up."""
 

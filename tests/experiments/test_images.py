@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.images import arithmetic, chains, detection, isometry, known, models, runs, tables
+from experiments.images import arithmetic, chains, detection, isometry, known, models, pieces, runs, tables
 from experiments.images import run as images
 from experiments.images.files import kept
 from experiments.images.models import Model, fit_image_model
@@ -287,3 +287,29 @@ def test_the_tables_take_medians_over_seeds_and_show_spectra_of_manifolds_alone(
     assert "| reduced | union | 50% | 25% | 12% | 12% | 0.50 | 2.00 |" in rest
     assert "| reduced | data of digit 4 |  |  |  |  | 0.50 | 2.00 |" in rest
     assert "| mnist | reduced | 3 | distance |  | 0.100 |  | 0.900 |" in rest
+
+
+def check_pieces(model, folder, capsys, *said):
+    options = pieces.PieceOptions(("mnist",), (model,), "dry", out=folder, checkpoints=folder / "saved")
+    assert len(pieces.run_piece(replace(options, minutes=0.0))) == 1
+    printed = capsys.readouterr().out
+    assert all(words in printed for words in said)
+    assert pieces.run_piece(options) == []
+    assert "0 of 1 runs left" in capsys.readouterr().out
+    assert json.loads((folder / f"mnist-{model}-dry-seed0.json").read_text())["samples"] == 8
+    assert pieces.carried(images.ImageOptions("mnist", model, "dry", checkpoints=options.checkpoints)) < 100e6
+
+
+def test_the_networks_of_the_paper_run_in_pieces_that_say_what_is_left(tmp_path, capsys):
+    check_pieces("im", tmp_path, capsys, "manifold 4 of 4 updates")
+
+
+@pytest.mark.slow
+def test_and_so_do_those_with_energies(tmp_path, capsys):
+    check_pieces("ebim", tmp_path, capsys, "manifold 4 of 4 updates", "energy 0 of 4 updates")
+
+
+def test_every_training_of_a_model_is_named_among_its_pieces():
+    assert set(pieces.TRAININGS) == set(get_args(Model))
+    for trainings in pieces.TRAININGS.values():
+        assert all(hasattr(SETTINGS["paper"], name) for name in trainings.values())

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from scipy import stats
 
-from implicit_manifolds.networks.denoiser import annealed, denoiser_loss, start_as_normal_law
+from implicit_manifolds.networks.denoiser import annealed, denoiser_loss, log_density, start_as_normal_law
 
 ROOT = np.random.default_rng(0).normal(size=(6, 6)) * np.array([3, 2, 1, 0.5, 0.1, 0.1])
 POINTS = (2 + np.random.default_rng(1).normal(size=(4000, 6)) @ ROOT.T).astype(np.float32)
@@ -51,6 +52,20 @@ def test_falling_noise_leads_to_the_law(started):
     expected = MEAN + vectors @ (np.sqrt(values + least**2) * np.array([1.0, -1, 0.5, 2, -2, 1]))
     found = jax.jit(lambda x: annealed(started, x, most, least, 200))(jnp.asarray(start, float))
     np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+def test_the_density_by_rising_noise_is_that_of_the_normal_law(started):
+    least = 0.3
+    x = jnp.asarray(POINTS[:4])
+    law = stats.multivariate_normal(MEAN, COVARIANCE + least**2 * np.eye(6))
+    np.testing.assert_allclose(jax.vmap(lambda x: started.normal_log_density(x, least))(x), law.logpdf(x), atol=1e-3)
+    keys = jax.random.split(jax.random.key(0), 6000)
+    of_key = lambda key: jax.vmap(lambda x: log_density(started, key, x, 20.0, least, 200))(x)
+    found = jax.jit(jax.vmap(of_key))(keys)
+    # The derivative does not depend on x, so that signs alone make all points' sums vary, and alike.
+    error = 4 * found.std(axis=0) / 6000**0.5
+    assert (error < 0.25).all()
+    assert (np.abs(found.mean(axis=0) - law.logpdf(x)) < error + 0.01).all()
 
 
 def test_no_gradient_reaches_the_normal_law(started):

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from implicit_manifolds._pytree import pytree
-from implicit_manifolds.errors import TrainingDiverged
+from implicit_manifolds.errors import Paused, TrainingDiverged
 from implicit_manifolds.training import loop
 from implicit_manifolds.training.loop import adam, initial_state, train
 from implicit_manifolds.training.objective import Objective
+from implicit_manifolds.training.pause import stopping_after
 
 DATA = jnp.asarray(np.random.default_rng(0).normal(size=(60, 2)), jnp.float32) + jnp.array([1.0, -2.0])
 
@@ -45,9 +46,9 @@ def start(objective, key=0):
     return initial_state(jax.random.key(key), objective, adam(0.1, 200), jnp.zeros(2))
 
 
-def run(objective, state=None, **options):
+def run(objective, state=None, num_steps=200, **options):
     state = start(objective) if state is None else state
-    return train(objective, adam(0.1, 200), state, DATA, num_steps=200, batch_size=10, **options)
+    return train(objective, adam(0.1, 200), state, DATA, num_steps=num_steps, batch_size=10, **options)
 
 
 def test_training_reaches_the_least_squares_solution_and_records_every_round():
@@ -88,6 +89,24 @@ def test_fewer_points_than_a_batch_are_one_batch():
     )
     assert history.steps.tolist() == [1, 2, 3]
     assert np.isfinite(state.model).all()
+
+
+def test_pieces_of_a_training_end_as_one_that_never_stopped(tmp_path):
+    whole, history = run(MeanObjective(), num_steps=30)
+    pieces = 0
+    while True:
+        try:
+            with stopping_after(0):
+                state, resumed = run(MeanObjective(), num_steps=30, checkpoint_dir=tmp_path / "saved")
+            break
+        except Paused:
+            pieces += 1
+    assert pieces == 5  # rounds of six updates
+    np.testing.assert_array_equal(state.model, whole.model)
+    for term, values in history.terms.items():
+        np.testing.assert_array_equal(resumed.terms[term], values)
+    with stopping_after(0):
+        run(MeanObjective(), num_steps=30)  # without a directory nothing could go on
 
 
 SCRIPT = """

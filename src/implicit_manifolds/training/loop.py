@@ -21,6 +21,7 @@ from ..tables import Rows
 from . import checkpoint
 from .config import TrainingConfig
 from .objective import Objective
+from .pause import CHUNKS, chunk_number, pause_if_late
 
 MAX_BATCHES_PER_ROUND = 50
 RARE = 50
@@ -179,7 +180,6 @@ def train(
     name: str = "training",
     progress: bool = False,
     checkpoint_dir: Path | None = None,
-    chunks: int = 20,
     mesh: Mesh | None = None,
 ) -> tuple[TrainingState, History]:
     """Update the model `num_steps` times (rounded up to whole rounds) on shuffled batches of `data`.
@@ -187,7 +187,7 @@ def train(
     data: (N, n), or a pytree of arrays that share the leading axis, whose rows go together; or what such rows are read
     from, a chunk of at most `MOST_READ` at a time, where they are too many to hold.
     A round visits the data once without replacement, or 50 batches of it. With `checkpoint_dir` the state is
-    saved after each of `chunks` chunks, and a run that finds one there goes on from it, to parameters
+    saved after each of 20 chunks, and a run that finds one there goes on from it, to parameters
     bit-identical with those of a run never stopped. Over a mesh, its own or that of `shared_among`, each batch and its
     negatives are shared among the devices, while data, memory and model are whole on each. Raises TrainingDiverged
     naming step and term.
@@ -198,7 +198,7 @@ def train(
     objective, data = replicated(objective, mesh), replicated(data, mesh) if held else data
     batches = batches_per_round(count, batch_size)
     rounds = -(-num_steps // batches)
-    size = -(-rounds // chunks)
+    size = -(-rounds // (CHUNKS if checkpoint_dir is None else chunk_number()))
     size = size if held else max(1, min(size, MOST_READ // (batches * batch_size)))
     done, rows = 0, []
     if checkpoint_dir is not None and (saved := checkpoint.restore_latest(checkpoint_dir, state)):
@@ -220,6 +220,7 @@ def train(
             bar.update(chunk * batches)
             if checkpoint_dir is not None:
                 checkpoint.save(checkpoint_dir, first + chunk, state, rows)
+                pause_if_late()
     state = _refreshed(objective, state, rounds)
     terms = {term: np.concatenate([row[term] for row in rows]) for term in rows[0]}
     return unplaced(state, mesh), History(batches * np.arange(1, rounds + 1), terms, terms.pop(SECONDS))

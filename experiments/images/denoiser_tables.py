@@ -1,0 +1,73 @@
+"""The tables of docs/image_manifolds.md about denoisers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.common.markdown import median_and_range, table_header, table_row
+
+Cells = dict[str, tuple[str, str]]
+SPECTRUM: Cells = {
+    "λ₁": ("λ largest", ".2f"),
+    "λ₁₆": ("λ last", ".2f"),
+    "λ₁₇": ("λ next", ".2f"),
+    "λ > ½": ("local_dimension", ".0f"),
+    "asymmetry": ("asymmetry", ".0%"),
+}
+RIDGE: Cells = {
+    "m": ("dimension", ".0f"),
+    "distance of test images": ("distance", ".2f"),
+    "not reached": ("lost", ".0%"),
+    "from normal laws": ("normal laws", ".1f"),
+    "annealed": ("annealed", ".1f"),
+    "after chains": ("frechet", ".1f"),
+    "steps": ("steps", ".0f"),
+    "precision": ("precision", ".2f"),
+    "recall": ("recall", ".2f"),
+    "iterations": ("iterations", ".1f"),
+    "CPU ms a step": ("ms_a_step", ".1f"),
+}
+
+
+def denoisers_table(directory: Path) -> str:
+    """Markdown: ridges of a denoiser at each scale of noise, its own samples, and the EBIM; medians over seeds."""
+    lines = table_header("data", "updates", "seeds", "σ", *SPECTRUM, *RIDGE)
+    for (data, updates), runs in _groups(directory).items():
+        head = (data, f"{updates:,}", str(len(runs)))
+        for index in range(min(len(run["rows"]) for run in runs)):
+            rows = [run["rows"][index] for run in runs]
+            rows = [row | row.get("starts", {}) for row in rows]
+            lines.append(table_row(*head, f"{rows[0]['sigma']:g}", *_cells(rows, SPECTRUM), *_cells(rows, RIDGE)))
+        for name, key in (("own samples", "own"), ("EBIM", "ebim")):
+            rows = [run[key] for run in runs if key in run]
+            if rows:
+                lines.append(table_row(*head[:2], str(len(rows)), name, *[""] * len(SPECTRUM), *_cells(rows, RIDGE)))
+    return "\n".join(lines)
+
+
+def denoiser_detection_table(directory: Path) -> str:
+    """Markdown: AUC of a denoiser's scores against kinds of images that do not belong; medians over seeds."""
+    lines: list[str] = []
+    for (data, updates), runs in _groups(directory).items():
+        kinds = [runs[0]["auc"][kind] for kind in runs[0]["auc"]]
+        if not lines:
+            names = ("another set", *list(runs[0]["auc"])[1:])
+            lines = table_header("data", "updates", "seeds", "score", *names)
+        for score in kinds[0]:
+            found = [np.median([run["auc"][kind][score] for run in runs]) for kind in runs[0]["auc"]]
+            lines.append(table_row(data, f"{updates:,}", str(len(runs)), score, *(f"{value:.3f}" for value in found)))
+    return "\n".join(lines)
+
+
+def _groups(directory: Path) -> dict[tuple[str, int], list[dict[str, Any]]]:
+    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for path in sorted(directory.glob("denoiser-*-seed*.json")):
+        run = json.loads(path.read_text())
+        groups.setdefault((run["data"], run["updates"]), []).append(run)
+    return groups
+
+
+def _cells(rows: list[dict[str, Any]], columns: Cells) -> list[str]:
+    return [median_and_range([row[name] for row in rows if name in row], form) for name, form in columns.values()]
