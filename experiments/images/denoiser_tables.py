@@ -36,10 +36,12 @@ def denoisers_table(directory: Path) -> str:
     lines = table_header("data", "updates", "seeds", "σ", *SPECTRUM, *RIDGE)
     for (data, updates), runs in _groups(directory).items():
         head = (data, f"{updates:,}", str(len(runs)))
-        for index in range(min(len(run["rows"]) for run in runs)):
-            rows = [run["rows"][index] for run in runs]
-            rows = [row | row.get("starts", {}) for row in rows]
-            lines.append(table_row(*head, f"{rows[0]['sigma']:g}", *_cells(rows, SPECTRUM), *_cells(rows, RIDGE)))
+        ridges: dict[tuple[float, bool], list[dict[str, Any]]] = {}
+        for row in [row for run in runs for row in run["rows"]]:
+            own = row["dimension"] == int(row["local_dimension"])
+            ridges.setdefault((row["sigma"], own), []).append(row | row.get("starts", {}))
+        for (sigma, _), rows in ridges.items():
+            lines.append(table_row(*head, f"{sigma:g}", *_cells(rows, SPECTRUM), *_cells(rows, RIDGE)))
         for name, key in (("own samples", "own"), ("EBIM", "ebim")):
             rows = [run[key] for run in runs if key in run]
             if rows:
@@ -58,6 +60,23 @@ def denoiser_detection_table(directory: Path) -> str:
         for score in kinds[0]:
             found = [np.median([run["auc"][kind][score] for run in runs]) for kind in runs[0]["auc"]]
             lines.append(table_row(data, f"{updates:,}", str(len(runs)), score, *(f"{value:.3f}" for value in found)))
+    return "\n".join(lines)
+
+
+def dimensions_table(directory: Path) -> str:
+    """Markdown: estimates of dimension by neighbours, and numbers of a denoiser's large eigenvalues at each scale."""
+    lines: list[str] = []
+    path = directory / "dimensions.json"
+    counts = {data: runs[0] for (data, _), runs in _groups(directory).items()}
+    scales = sorted({row["sigma"] for run in counts.values() for row in run["rows"]})
+    for line in json.loads(path.read_text()) if path.exists() else []:
+        estimates = {name: value for name, value in line.items() if isinstance(value, float)}
+        if not lines:
+            lines = table_header("data", *estimates, *(f"λ > ½ at σ = {sigma:g}" for sigma in scales))
+        rows = counts.get(line["data"], {"rows": []})["rows"]
+        found = [[row for row in rows if row["sigma"] == sigma][:1] for sigma in scales]
+        cells = [f"{row[0]['local_dimension']:.0f}" if row else "-" for row in found]
+        lines.append(table_row(line["data"], *(f"{value:.1f}" for value in estimates.values()), *cells))
     return "\n".join(lines)
 
 

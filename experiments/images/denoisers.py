@@ -7,7 +7,7 @@ end in beside the denoiser's own samples, and which images are told apart. Write
 
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +73,7 @@ class DenoiserOptions:
 def run_denoisers(options: DenoiserOptions) -> dict[str, Any]:
     """Fit, judge, draw; returns the metrics."""
     name = stem(ImageOptions(options.data, "ebim", options.scale, options.seed))
-    updates = "" if options.updates is None else f"-{options.updates}"
-    path = options.out / f"denoiser-{options.data}-{options.scale}{updates}-seed{options.seed}.json"
+    path = path_of(options)
     claim_file(path, options.replace)
     settings, key = settings_of(options.data, options.scale), jax.random.key(options.seed)
     images, test = load_images(options.data, count=settings.images)[0], load_images(options.data, "test")[0]
@@ -107,6 +106,12 @@ def run_denoisers(options: DenoiserOptions) -> dict[str, Any]:
     plot_images(np.concatenate(shown), SHOWN).savefig(path.with_suffix(".png"))
     path.write_text(json.dumps(metrics, indent=1) + "\n")
     return metrics
+
+
+def path_of(options: DenoiserOptions) -> Path:
+    """The file of metrics."""
+    updates = "" if options.updates is None else f"-{options.updates}"
+    return options.out / f"denoiser-{options.data}-{options.scale}{updates}-seed{options.seed}.json"
 
 
 class Features:
@@ -216,7 +221,6 @@ def of_ebim(path: Path, settings: Settings, noise, test: np.ndarray) -> dict[str
     mdf, energy = load_ebim(path, settings)
     zeros, reached = on_manifold(mdf, noise(jax.random.key(0), 2 * TIMED))
     sampler = chains(mdf, zeros[:1], settings).sampler(energy)
-    sampler = replace(sampler, max_iterations=MOST_ITERATIONS)
     return distances(mdf, test[:PROJECTED]) | timed(sampler, zeros[reached][:TIMED])
 
 

@@ -6,7 +6,7 @@ without an energy, which should be uniform by volume, and whether it can be orie
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,11 @@ from implicit_manifolds.plot import plot_images
 NOISE = (0.05, 0.3)
 """Scales that are trained on, of pixels in [0, 1]; the manifold is that of SIGMA."""
 SIGMA = 0.1
-REACH = 0.5
-"""Largest ‖x - D(x)‖ on the manifold: about what the edge of a strip has, and twice what other points have."""
-NOISE_SCALE = 0.3
+REACHED = 2000
+"""Training images whose zeros tell how large ‖x - D(x)‖ is on the manifold: where it is larger, chains would go on
+over an edge to what is no image of the family."""
+NOISE_SCALE = 0.6
+"""A tenth of the manifolds' radii of curvature, and a thirtieth of how far they reach."""
 MOST_ITERATIONS = 15
 """All chains wait for one that asks for more, as those do that would leave over an edge."""
 EDGE = 0.9
@@ -59,9 +61,9 @@ class KnownOptions:
     images: int = 20_000
     updates: int = 12_000
     hidden: tuple[int, ...] = (512, 512, 512)
-    walkers: int = 300
-    steps: int = 3000
-    thinning: int = 30
+    walkers: int = 600
+    steps: int = 2000
+    thinning: int = 20
     replace: bool = False
 
 
@@ -74,6 +76,7 @@ def run_known(options: KnownOptions) -> dict[str, Any]:
     started = time.process_time()
     manifold, error = fit_known(jax.random.key(options.seed), images, family.dimension, options)
     metrics: dict[str, Any] = {"family": options.family, "seed": options.seed, **made_by_images(), "loss": error}
+    metrics["reach"] = float(manifold.reach)
     metrics["fit_cpu_seconds"] = time.process_time() - started
     test = images_of(family, family.draw(random, options.walkers))
     zeros, reached = on_manifold(manifold, test)
@@ -111,7 +114,10 @@ def fit_known(key, images: np.ndarray, dimension: int, options: KnownOptions) ->
     """The manifold of a denoiser of these images, and its loss at the end."""
     denoiser, history = fit_denoiser(key, images, options.hidden, NOISE, options.updates, progress=True)
     loss = history.terms["loss"]
-    return DenoiserManifold(denoiser, dimension, SIGMA, reach=REACH), float(loss[-len(loss) // 10 :].mean())
+    endless = DenoiserManifold(denoiser, dimension, SIGMA)
+    zeros, reached = on_manifold(endless, images[:REACHED])
+    reach = float(_sizes(endless, zeros[reached]).max())
+    return replace(endless, reach=reach), float(loss[-len(loss) // 10 :].mean())
 
 
 def judged_at(family: Family, manifold, points: np.ndarray) -> dict[str, float]:
@@ -167,6 +173,11 @@ def _inside(statistics: dict[str, np.ndarray]) -> np.ndarray:
 
 def _quantiles(name: str, values: np.ndarray) -> dict[str, float]:
     return {name: float(values.mean()), f"{name}_95": float(np.quantile(values, 0.95))}
+
+
+@jax.jit
+def _sizes(manifold, points):
+    return jnp.linalg.norm(jax.vmap(manifold.field)(points), axis=1)
 
 
 @jax.jit

@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import get_args
 
-from experiments.images import arithmetic, chains, detection, isometry, known, run
+from experiments.images import arithmetic, chains, denoisers, detection, dimensions, isometry, known, run
 from experiments.images.families import FAMILIES
 from experiments.images.lenet import IMAGES
 from experiments.images.models import Model
@@ -48,6 +48,12 @@ def run_missing(scale: Scale = SCALE, seeds: int = SEEDS, runs: Path = IMAGES, c
         arithmetic.run_arithmetic(arithmetic.ArithmeticOptions(scale, 0, runs, checkpoints=checkpoints))
     if seeds and not (runs / "mnist-isometry-seed0.json").exists():
         isometry.run_isometry(isometry.IsometryOptions(out=runs))
+    if seeds and not (runs / "dimensions.json").exists():
+        dimensions.run_dimensions(dimensions.DimensionOptions(out=runs))
+    for data in GREY if seeds else ():
+        judged = denoisers.DenoiserOptions(data, scale, out=runs, checkpoints=checkpoints / f"denoiser-{data}-{scale}")
+        if not denoisers.path_of(judged).exists():
+            denoisers.run_denoisers(judged)
     for seed, family in product(range(seeds), FAMILIES):
         if not (runs / f"known-{family}-seed{seed}.json").exists():
             known.run_known(known.KnownOptions(family, seed, runs))

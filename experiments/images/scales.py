@@ -155,7 +155,7 @@ SETTINGS: dict[Scale, Settings] = {
         normalized=normalized(num_steps=4, batch_size=4, latent_steps=1, langevin_steps=1),
         free_form=free_form(num_steps=4, batch_size=4),
         samples=8,
-        projected=32,
+        projected=8,
         on_manifold=8,
         trials=8,
     ),
@@ -202,7 +202,7 @@ def settings_of(data: ImageData, scale: Scale) -> Settings:
 
 def in_colour(settings: Settings, shape: tuple[int, int, int]) -> Settings:
     """Networks of patches; at the paper's scale fewer chains are kept, at others half of the updates are made."""
-    weights = {"isometry_weight": COLOUR_ISOMETRY, "residual_isometry_weight": COLOUR_RESIDUAL_ISOMETRY}
+    weights: dict[str, Any] = {"isometry_weight": COLOUR_ISOMETRY, "residual_isometry_weight": COLOUR_RESIDUAL_ISOMETRY}
     changes: dict[str, Any] = {"manifold": replace(settings.manifold, **weights)}
     changes["energy"] = replace(settings.energy, starts=settings.energy.starts // 2)
     coloured = replace(settings, shape=shape, latent=COLOUR, on_manifold=settings.on_manifold // 3, **changes)

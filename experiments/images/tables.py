@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments.common.markdown import median_and_range, table_header, table_row
-from experiments.images.denoiser_tables import denoiser_detection_table, denoisers_table
+from experiments.images.denoiser_tables import denoiser_detection_table, denoisers_table, dimensions_table
 from experiments.images.lenet import IMAGES
 from experiments.images.scales import LENGTHS, Scale
 from implicit_manifolds.datasets.images import ImageData
@@ -87,6 +87,7 @@ def tables_of(runs: Path) -> dict[str, Callable[[], str]]:
         "public": lambda: table(having("frechet_public"), PUBLIC),
         "known": lambda: known_table(runs),
         "denoisers": lambda: denoisers_table(runs),
+        "dimensions": lambda: dimensions_table(runs),
         "denoisers' scores": lambda: denoiser_detection_table(runs),
         "lengths": lambda: lengths(read(runs)),
         "isometry": lambda: isometry_table(runs),

@@ -9,7 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.images import arithmetic, chains, detection, isometry, known, models, pieces, runs, tables
+from experiments.images import (
+    arithmetic,
+    chains,
+    denoisers,
+    detection,
+    dimensions,
+    isometry,
+    known,
+    models,
+    pieces,
+    runs,
+    tables,
+)
 from experiments.images import run as images
 from experiments.images.files import kept
 from experiments.images.models import Model, fit_image_model
@@ -224,6 +236,8 @@ def test_a_run_that_diverges_stops_no_others_and_is_named_at_the_end(tmp_path, m
     monkeypatch.setattr(arithmetic, "run_arithmetic", lambda options: None)
     monkeypatch.setattr(isometry, "run_isometry", lambda options: None)
     monkeypatch.setattr(known, "run_known", lambda options: None)
+    monkeypatch.setattr(denoisers, "run_denoisers", lambda options: None)
+    monkeypatch.setattr(dimensions, "run_dimensions", lambda options: None)
     with pytest.raises(ArithmeticError, match="mnist-nae-smoke-seed0: not finite"):
         runs.run_missing("smoke", 1, tmp_path, tmp_path)
     assert len(tried) == 3 * len(get_args(Model))
@@ -289,24 +303,16 @@ def test_the_tables_take_medians_over_seeds_and_show_spectra_of_manifolds_alone(
     assert "| mnist | reduced | 3 | distance |  | 0.100 |  | 0.900 |" in rest
 
 
-def check_pieces(model, folder, capsys, *said):
-    options = pieces.PieceOptions(("mnist",), (model,), "dry", out=folder, checkpoints=folder / "saved")
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["im", "ebim"])
+def test_the_networks_of_the_paper_run_in_pieces_that_say_what_is_left(model, tmp_path, capsys):
+    options = pieces.PieceOptions(("mnist",), (model,), "dry", out=tmp_path, checkpoints=tmp_path / "saved")
     assert len(pieces.run_piece(replace(options, minutes=0.0))) == 1
-    printed = capsys.readouterr().out
-    assert all(words in printed for words in said)
+    assert "manifold 4 of 4 updates" in capsys.readouterr().out
     assert pieces.run_piece(options) == []
     assert "0 of 1 runs left" in capsys.readouterr().out
-    assert json.loads((folder / f"mnist-{model}-dry-seed0.json").read_text())["samples"] == 8
+    assert json.loads((tmp_path / f"mnist-{model}-dry-seed0.json").read_text())["samples"] == 8
     assert pieces.carried(images.ImageOptions("mnist", model, "dry", checkpoints=options.checkpoints)) < 100e6
-
-
-def test_the_networks_of_the_paper_run_in_pieces_that_say_what_is_left(tmp_path, capsys):
-    check_pieces("im", tmp_path, capsys, "manifold 4 of 4 updates")
-
-
-@pytest.mark.slow
-def test_and_so_do_those_with_energies(tmp_path, capsys):
-    check_pieces("ebim", tmp_path, capsys, "manifold 4 of 4 updates", "energy 0 of 4 updates")
 
 
 def test_every_training_of_a_model_is_named_among_its_pieces():
