@@ -381,8 +381,8 @@ def test_whatever_words_are_given_the_command_ends_with_a_code(
     folder = tmp_path_factory.mktemp("words")
     (folder / "a.csv").write_text("x,y\n1,2\n3,4\n5,7\n")
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(commands, "fit", refused)
-    monkeypatch.setattr(commands, "denoised", refused)
+    monkeypatch.setattr(fitting, "fit", refused)
+    monkeypatch.setattr(fitting, "denoised", refused)
     words = [command, *places, *out, *(word for pair in pairs for word in pair)]
     given = [str(model) if word == "MODEL" else word for word in words]
     monkeypatch.setattr(sys, "argv", ["implicit-manifolds", "--no-compilation-cache", *given])

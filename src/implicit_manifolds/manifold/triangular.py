@@ -64,7 +64,7 @@ def _product(a, b):
     return sum(columns)
 
 
-def lower_solve(factor: Float[Array, "k k"], b: Float[Array, "k *c"]) -> Float[Array, "k *c"]:
+def lower_solve(factor: Float[Array, "k k"], b: Float[Array, " k *c"]) -> Float[Array, " k *c"]:
     """L⁻¹b for a lower triangular L, (k,) or (k, c) to the same."""
     size = len(factor)
     if size > LARGEST:
@@ -81,7 +81,7 @@ def lower_solve(factor: Float[Array, "k k"], b: Float[Array, "k *c"]) -> Float[A
     return jnp.stack(rows)
 
 
-def upper_solve(factor: Float[Array, "k k"], b: Float[Array, "k *c"]) -> Float[Array, "k *c"]:
+def upper_solve(factor: Float[Array, "k k"], b: Float[Array, " k *c"]) -> Float[Array, " k *c"]:
     """L⁻ᵀb for a lower triangular L, (k,) or (k, c) to the same."""
     size = len(factor)
     if size > LARGEST:
