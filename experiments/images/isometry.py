@@ -1,8 +1,9 @@
 """What keeps 768 constraints apart: `python -m experiments.images.isometry` compares penalties, widths and starts.
 
-The paper's bounds on ‖Jᵀv‖ (η = η_max = 1, without negatives), isometry penalties of several weights, wider
-perceptrons, and networks that start at random and not as a plane; for each the singular values of J where it matters,
-the conjugate-gradient iterations of a tangent projection there, and how far test images lie from the zero set.
+The paper's bounds on ‖Jᵀv‖ (η = η_max = 1, without negatives), isometry penalties of several weights, along F as well,
+wider perceptrons, and networks that start at random and not as a plane; in colour, the penalties alone. For each the
+singular values of J where it matters, the conjugate-gradient iterations of a tangent projection there, and how far test
+images lie from the zero set.
 """
 
 import json
@@ -19,7 +20,7 @@ from experiments.common.command import claim_file, main
 from experiments.images.lenet import IMAGES
 from experiments.images.models import fit_image_manifold
 from experiments.images.run import made_by_images, spectrum
-from experiments.images.scales import Settings, settings_of
+from experiments.images.scales import COLOUR_ISOMETRY, COLOUR_RESIDUAL_ISOMETRY, Settings, settings_of
 from experiments.images.zeros import on_manifold, residuals
 from implicit_manifolds._loops import bounded_while
 from implicit_manifolds._types import relative_tolerance
@@ -47,6 +48,14 @@ def variants(settings: Settings) -> dict[str, tuple[Settings, bool]]:
     def with_weights(**weights) -> Settings:
         return replace(settings, manifold=replace(settings.manifold, **weights))
 
+    along = {"residual_isometry_weight": COLOUR_RESIDUAL_ISOMETRY}
+    if settings.mixer is not None:
+        heavy = {"isometry_weight": COLOUR_ISOMETRY}
+        return {
+            "isometry 30": (with_weights(isometry_weight=30.0, residual_isometry_weight=0.0), True),
+            f"isometry {COLOUR_ISOMETRY:g}": (with_weights(**heavy, residual_isometry_weight=0.0), True),
+            f"isometry {COLOUR_ISOMETRY:g}, and along F": (with_weights(**heavy, **along), True),
+        }
     bound = with_weights(isometry_weight=0.0, rank_weight=30.0, maximum_singular_value=1.0)
     weights = {f"isometry {weight:g}": (with_weights(isometry_weight=weight), True) for weight in (1.0, 30.0, 200.0)}
     return {
@@ -54,6 +63,7 @@ def variants(settings: Settings) -> dict[str, tuple[Settings, bool]]:
         "bounds on ‖Jᵀv‖ 30": (bound, True),
         "isometry 30, random start": (settings, False),
         **weights,
+        "isometry 30, and along F": (with_weights(**along), True),
         "isometry 30, at all of each batch": (with_weights(isometry_points=None), True),
         "isometry 30, twice as wide": (replace(settings, hidden=(1024, 1024)), True),
     }
@@ -74,7 +84,7 @@ def run_isometry(options: IsometryOptions) -> list[dict[str, Any]]:
         # Where J has lost its rank no zero may be reached; then what counts is where the steps end.
         ends, reached = on_manifold(mdf, test[: settings.projected])
         distance = np.linalg.norm(ends - test[: settings.projected], axis=1)
-        line: dict[str, Any] = {"variant": name, "cpu_seconds": cpu, **made_by_images()}
+        line: dict[str, Any] = {"data": options.data, "variant": name, "cpu_seconds": cpu, **made_by_images()}
         line |= {"residual": float(residuals(mdf, test[:1000]).mean())}
         line |= {"lost": float(1 - reached.mean()), "distance": float(distance.mean())}
         line |= {f"σ {share}": value for share, value in spectrum(mdf, ends[:SHOWN]).items()}

@@ -46,8 +46,9 @@ def run_missing(scale: Scale = SCALE, seeds: int = SEEDS, runs: Path = IMAGES, c
             chains.run_chains(chains.ChainOptions(data, scale, seed, runs))
     if seeds and not (runs / f"arithmetic-{scale}-seed0.json").exists():
         arithmetic.run_arithmetic(arithmetic.ArithmeticOptions(scale, 0, runs, checkpoints=checkpoints))
-    if seeds and not (runs / "mnist-isometry-seed0.json").exists():
-        isometry.run_isometry(isometry.IsometryOptions(out=runs))
+    for data in ("mnist", COLOUR) if seeds else ():
+        if not (runs / f"{data}-isometry-seed0.json").exists():
+            isometry.run_isometry(isometry.IsometryOptions(data, out=runs))
     if seeds and not (runs / "dimensions.json").exists():
         dimensions.run_dimensions(dimensions.DimensionOptions(out=runs))
     for data in GREY if seeds else ():

@@ -165,6 +165,7 @@ def isometry_table(directory: Path) -> str:
     """Markdown: what keeps constraints apart, a line each."""
     shares = ("least", "5%", "median", "largest")
     head = (
+        "data",
         "constraints",
         *(f"σ, {share}" for share in shares),
         "CG iterations",
@@ -176,8 +177,8 @@ def isometry_table(directory: Path) -> str:
         for line in json.loads(path.read_text()):
             values = [format(line[f"σ {share}"], ".3f") for share in shares]
             sizes = [format(line[name], ".2f") for name in ("residual", "distance")]
-            rest = (f"{line['lost']:.1%}", f"{line['cpu_seconds']:.0f}")
-            lines.append(table_row(line["variant"], *values, f"{line['iterations']:.0f}", *sizes, *rest))
+            rest = (f"{line['iterations']:.0f}", *sizes, f"{line['lost']:.1%}", f"{line['cpu_seconds']:.0f}")
+            lines.append(table_row(line["data"], line["variant"], *values, *rest))
     return "\n".join(lines)
 
 
