@@ -18,7 +18,6 @@ from experiments.images import (
     isometry,
     known,
     models,
-    pieces,
     runs,
     tables,
 )
@@ -301,21 +300,3 @@ def test_the_tables_take_medians_over_seeds_and_show_spectra_of_manifolds_alone(
     assert "| reduced | union | 50% | 25% | 12% | 12% | 0.50 | 2.00 |" in rest
     assert "| reduced | data of digit 4 |  |  |  |  | 0.50 | 2.00 |" in rest
     assert "| mnist | reduced | 3 | distance |  | 0.100 |  | 0.900 |" in rest
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("model", ["im", "ebim"])
-def test_the_networks_of_the_paper_run_in_pieces_that_say_what_is_left(model, tmp_path, capsys):
-    options = pieces.PieceOptions(("mnist",), (model,), "dry", out=tmp_path, checkpoints=tmp_path / "saved")
-    assert len(pieces.run_piece(replace(options, minutes=0.0))) == 1
-    assert "manifold 4 of 4 updates" in capsys.readouterr().out
-    assert pieces.run_piece(options) == []
-    assert "0 of 1 runs left" in capsys.readouterr().out
-    assert json.loads((tmp_path / f"mnist-{model}-dry-seed0.json").read_text())["samples"] == 8
-    assert pieces.carried(images.ImageOptions("mnist", model, "dry", checkpoints=options.checkpoints)) < 100e6
-
-
-def test_every_training_of_a_model_is_named_among_its_pieces():
-    assert set(pieces.TRAININGS) == set(get_args(Model))
-    for trainings in pieces.TRAININGS.values():
-        assert all(hasattr(SETTINGS["paper"], name) for name in trainings.values())
