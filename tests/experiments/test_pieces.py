@@ -1,4 +1,4 @@
-"""Image runs in pieces, with the networks of the paper: they go on, say what is left, and their checkpoints are small."""
+"""Image runs in pieces, with the networks of the paper: they go on, say what is left, and have small checkpoints."""
 
 import json
 from dataclasses import replace
