@@ -22,7 +22,6 @@ from experiments.images import (
     tables,
 )
 from experiments.images import run as images
-from experiments.images.files import kept
 from experiments.images.models import Model, fit_image_model
 from experiments.images.noise import normal_noise
 from experiments.images.scales import LENGTHS, SETTINGS, TOLERANCE
@@ -132,25 +131,6 @@ def test_a_run_stopped_in_the_midst_of_its_energy_or_sampling_ends_as_if_it_neve
     assert set(expected) == set(found)
     for name in expected:
         np.testing.assert_array_equal(expected[name], found[name], err_msg=name)
-
-
-def test_work_is_kept_once_it_is_whole(tmp_path):
-    directory, made = tmp_path / "new", []
-
-    def make():
-        made.append(len(made))
-        return {"rows": np.full((2, 3), len(made))}
-
-    with pytest.raises(KeyboardInterrupt):
-        kept(directory, "few/0", interrupted)
-    first, again = (kept(directory, "few/0", make) for _ in range(2))
-    np.testing.assert_array_equal(first["rows"], np.ones((2, 3)))
-    assert first.keys() == again.keys() == {"rows", "seconds"}
-    for name, value in first.items():
-        np.testing.assert_array_equal(again[name], value)
-    kept(None, "few/0", make)
-    assert len(made) == 2
-    assert list(directory.rglob("*.npz")) == [directory / "few" / "0.npz"]
 
 
 @pytest.mark.slow

@@ -5,9 +5,11 @@ from dataclasses import replace
 from typing import get_args
 
 import jax
+import numpy as np
 import pytest
 
 from experiments.images import pieces
+from experiments.images.files import kept
 from experiments.images.models import Model
 from experiments.images.networks import constraints, image_energy, pair
 from experiments.images.run import ImageOptions
@@ -45,3 +47,25 @@ def test_checkpoints_at_the_scale_of_the_paper_are_small(data):
         3 * autoencoder,
     ]
     assert max(sizes) * 4 < 40e6
+
+
+def test_work_is_kept_once_it_is_whole(tmp_path):
+    directory, made = tmp_path / "new", []
+
+    def stopped():
+        raise KeyboardInterrupt
+
+    def make():
+        made.append(len(made))
+        return {"rows": np.full((2, 3), len(made))}
+
+    with pytest.raises(KeyboardInterrupt):
+        kept(directory, "few/0", stopped)
+    first, again = (kept(directory, "few/0", make) for _ in range(2))
+    np.testing.assert_array_equal(first["rows"], np.ones((2, 3)))
+    assert first.keys() == again.keys() == {"rows", "seconds"}
+    for name, value in first.items():
+        np.testing.assert_array_equal(again[name], value)
+    kept(None, "few/0", make)
+    assert len(made) == 2
+    assert list(directory.rglob("*.npz")) == [directory / "few" / "0.npz"]
