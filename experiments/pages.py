@@ -13,6 +13,7 @@ from experiments.common.markdown import replace_between_marks
 from experiments.common.places import DOCS, README
 from experiments.comparison import runs as comparison
 from experiments.comparison import tables as cells
+from experiments.images import denoiser_tables as denoisers
 from experiments.images import runs as image_runs
 from experiments.images import tables as images
 from experiments.paper import runs as paper_runs
@@ -42,6 +43,10 @@ TABLES: dict[str, Table] = {
     **{name: Table(DOCS / "rivals.md", text, comparison.run_missing) for name, text in cells.TABLES.items()},
     "images": Table(README, images.readme, image_runs.run_missing),
     **{name: Table(DOCS / "image_manifolds.md", text, image_runs.run_missing) for name, text in images.TABLES.items()},
+    **{
+        name: Table(DOCS / "image_denoisers.md", text, image_runs.run_missing)
+        for name, text in denoisers.TABLES.items()
+    },
 }
 
 

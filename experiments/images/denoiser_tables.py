@@ -1,12 +1,17 @@
-"""The tables of docs/image_manifolds.md about denoisers."""
+"""The tables of docs/image_denoisers.md."""
 
 import json
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from experiments.common.markdown import median_and_range, table_header, table_row
+from experiments.images.lenet import IMAGES
+from experiments.images.tables import some_run
 
 Cells = dict[str, tuple[str, str]]
 SPECTRUM: Cells = {
@@ -29,6 +34,43 @@ RIDGE: Cells = {
     "iterations": ("iterations", ".1f"),
     "CPU ms a step": ("ms_a_step", ".1f"),
 }
+KNOWN: Cells = {
+    "size": ("size_of_images", ".1f"),
+    "distance": ("distance", ".3f"),
+    "95%": ("distance_95", ".3f"),
+    "tangents, degrees": ("tangent_degrees", ".1f"),
+    "λ of tangents, least": ("least_tangent_eigenvalue", ".2f"),
+    "next λ, largest": ("largest_normal_eigenvalue", ".2f"),
+    "right dimension": ("right_dimension", ".1%"),
+    "chains' distance": ("chain_distance", ".3f"),
+    "worst KS": ("worst_ks", ".3f"),
+    "beyond an edge": ("beyond_edge", ".1%"),
+    "CPU ms a step": ("cpu_milliseconds_a_step", ".2f"),
+}
+
+
+def tables_of(runs: Path) -> dict[str, Callable[[], str]]:
+    """The tables from a directory of results, by name."""
+    texts = {
+        "known": known_table,
+        "denoisers": denoisers_table,
+        "denoisers' scores": denoiser_detection_table,
+        "dimensions": dimensions_table,
+    }
+    return {name: some_run(partial(text, runs)) for name, text in texts.items()}
+
+
+def known_table(directory: Path) -> str:
+    """Markdown: manifolds of known images, a line for each family, medians over seeds."""
+    groups = defaultdict(list)
+    for path in sorted(directory.glob("known-*-seed*.json")):
+        found = json.loads(path.read_text())
+        groups[found["family"]].append(found | {"worst_ks": max(found["ks"].values())})
+    lines = table_header("images", "seeds", *KNOWN, "orientable")
+    for family, runs in groups.items():
+        sides = ", ".join("yes" if run["orientable"] else "no" for run in runs)
+        lines.append(table_row(family, str(len(runs)), *_cells(runs, KNOWN), sides))
+    return "\n".join(lines)
 
 
 def denoisers_table(directory: Path) -> str:
@@ -90,3 +132,6 @@ def _groups(directory: Path) -> dict[tuple[str, int], list[dict[str, Any]]]:
 
 def _cells(rows: list[dict[str, Any]], columns: Cells) -> list[str]:
     return [median_and_range([row[name] for row in rows if name in row], form) for name, form in columns.values()]
+
+
+TABLES = tables_of(IMAGES)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from experiments.common.markdown import median_and_range, table_header, table_row
-from experiments.images.denoiser_tables import denoiser_detection_table, denoisers_table, dimensions_table
 from experiments.images.lenet import IMAGES
 from experiments.images.scales import LENGTHS, Scale
 from implicit_manifolds.datasets.images import ImageData
@@ -52,21 +51,6 @@ GEOMETRY = {
     "steps not converged": ("not_converged", ".1%"),
     "largest residual": ("residual_max", ".1e"),
 }
-
-
-KNOWN = {
-    "size": ("size_of_images", ".1f"),
-    "distance": ("distance", ".3f"),
-    "95%": ("distance_95", ".3f"),
-    "tangents, degrees": ("tangent_degrees", ".1f"),
-    "λ of tangents, least": ("least_tangent_eigenvalue", ".2f"),
-    "next λ, largest": ("largest_normal_eigenvalue", ".2f"),
-    "right dimension": ("right_dimension", ".1%"),
-    "chains' distance": ("chain_distance", ".3f"),
-    "worst KS": ("worst_ks", ".3f"),
-    "beyond an edge": ("beyond_edge", ".1%"),
-    "CPU ms a step": ("cpu_milliseconds_a_step", ".2f"),
-}
 OOD_KINDS = ("mnist", "fashion_mnist", "turned", "noisy", "blurred")
 
 
@@ -85,20 +69,16 @@ def tables_of(runs: Path) -> dict[str, Callable[[], str]]:
         "geometry": lambda: geometry(having("singular_values")),
         "samples": lambda: table(read(runs), COLUMNS),
         "public": lambda: table(having("frechet_public"), PUBLIC),
-        "known": lambda: known_table(runs),
-        "denoisers": lambda: denoisers_table(runs),
-        "dimensions": lambda: dimensions_table(runs),
-        "denoisers' scores": lambda: denoiser_detection_table(runs),
         "lengths": lambda: lengths(read(runs)),
         "isometry": lambda: isometry_table(runs),
         "chains": lambda: chains_table(runs),
         "arithmetic of digits": lambda: arithmetic_table(runs),
         "ood": lambda: detection_table(runs),
     }
-    return {name: _some_run(text) for name, text in texts.items()}
+    return {name: some_run(text) for name, text in texts.items()}
 
 
-def _some_run(text: Callable[[], str]) -> Callable[[], str]:
+def some_run(text: Callable[[], str]) -> Callable[[], str]:
     """The table, or a word where it has no line yet."""
     return lambda: found if (found := text()).count("\n") > 1 else "No run yet."
 
@@ -179,19 +159,6 @@ def isometry_table(directory: Path) -> str:
             sizes = [format(line[name], ".2f") for name in ("residual", "distance")]
             rest = (f"{line['iterations']:.0f}", *sizes, f"{line['lost']:.1%}", f"{line['cpu_seconds']:.0f}")
             lines.append(table_row(line["data"], line["variant"], *values, *rest))
-    return "\n".join(lines)
-
-
-def known_table(directory: Path) -> str:
-    """Markdown: manifolds of known images, a line for each family, medians over seeds."""
-    groups = defaultdict(list)
-    for path in sorted(directory.glob("known-*-seed*.json")):
-        found = json.loads(path.read_text())
-        groups[found["family"]].append(found | {"worst_ks": max(found["ks"].values())})
-    lines = table_header("images", "seeds", *KNOWN, "orientable")
-    for family, runs in groups.items():
-        sides = ", ".join("yes" if run["orientable"] else "no" for run in runs)
-        lines.append(table_row(family, str(len(runs)), *(_median(runs, *column) for column in KNOWN.values()), sides))
     return "\n".join(lines)
 
 
