@@ -1,0 +1,172 @@
+"""How many faults the tests see: `python -m tests.mutants` breaks geometry, samplers and losses, one line at a time.
+
+Needs cosmic-ray (`pip install cosmic-ray`). A random sample of its mutants is made in a copy of what is committed, and
+each runs against its module's tests alone, the slow ones left out, until one fails. Goes on with what is in --out, and
+several processes share the work by --part; `--report` prints shares and survivors.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "src/implicit_manifolds"
+TIMEOUT = 400.0
+"""Seconds after which a mutant is taken for one that does not end, and so is seen."""
+TYPES = "BitOr"
+"""Operators with this in their names change `int | None`, which fails at import: no test is needed."""
+TESTS: dict[str, tuple[str, ...]] = {
+    "manifold/algebra": ("manifold/test_algebra",),
+    "manifold/analytic": ("manifold/test_projection", "manifold/test_algebra", "mcmc/test_exact_laws"),
+    "manifold/constant_rank": ("manifold/test_ridge", "manifold/test_denoiser"),
+    "manifold/denoiser": ("manifold/test_denoiser",),
+    "manifold/geodesics": ("manifold/test_geodesics", "volumes/test_shortest_path"),
+    "manifold/multipliers": ("manifold/test_multipliers", "mcmc/test_constrained_hmc"),
+    "manifold/nearest": ("manifold/test_projection", "manifold/test_ridge"),
+    "manifold/paper_multipliers": ("manifold/test_multipliers",),
+    "manifold/projection": ("manifold/test_projection",),
+    "manifold/ridge": ("manifold/test_ridge", "manifold/test_algebra"),
+    "manifold/scaled_chord": ("manifold/test_scaled_chord",),
+    "manifold/spectrum": ("manifold/test_spectrum",),
+    "manifold/stretching": ("manifold/test_stretching",),
+    "manifold/tangent": ("manifold/test_tangent", "manifold/test_projection"),
+    "manifold/triangular": ("manifold/test_tangent", "manifold/test_multipliers"),
+    "mcmc/chains": ("mcmc/test_run", "mcmc/test_reversibility"),
+    "mcmc/conditioned": ("mcmc/test_conditioned", "mcmc/test_calibration"),
+    "mcmc/constrained_hmc": ("mcmc/test_constrained_hmc", "mcmc/test_sampler_invariants", "mcmc/test_lengths"),
+    "mcmc/constrained_langevin": ("mcmc/test_constrained_langevin", "mcmc/test_sampler_laws"),
+    "mcmc/constrained_nuts": ("mcmc/test_nuts", "mcmc/test_unequal"),
+    "mcmc/dual_averaging": ("mcmc/test_warm_up",),
+    "mcmc/geodesic_langevin": ("mcmc/test_sampler_invariants", "mcmc/test_exact_laws"),
+    "mcmc/jumps": ("mcmc/test_jumps", "mcmc/test_reversibility"),
+    "mcmc/langevin": ("mcmc/test_langevin", "mcmc/test_sampler_invariants"),
+    "mcmc/leapfrog": ("mcmc/test_reparametrised", "mcmc/test_constrained_hmc"),
+    "mcmc/lengths": ("mcmc/test_lengths",),
+    "mcmc/metric": ("mcmc/test_reparametrised", "mcmc/test_warm_up"),
+    "mcmc/one_chain": ("mcmc/test_run", "mcmc/test_calibration"),
+    "mcmc/outcome": ("mcmc/test_constrained_langevin", "mcmc/test_run"),
+    "mcmc/parallel_tempering": ("mcmc/test_parallel_tempering",),
+    "mcmc/phase_space": ("mcmc/test_constrained_hmc", "mcmc/test_calibration"),
+    "mcmc/reparametrised": ("mcmc/test_reparametrised",),
+    "mcmc/run": ("mcmc/test_run",),
+    "mcmc/tempered_smc": ("mcmc/test_tempered_smc",),
+    "mcmc/u_turn": ("mcmc/test_nuts",),
+    "mcmc/unequal": ("mcmc/test_unequal", "mcmc/test_sharding"),
+    "mcmc/uniform": ("mcmc/test_uniform",),
+    "mcmc/warm_up": ("mcmc/test_warm_up",),
+    "ebim/contrastive": ("ebim/test_contrastive",),
+    "ebim/kernels": ("ebim/test_likelihood", "ebim/test_density"),
+    "ebim/likelihood": ("ebim/test_likelihood",),
+    "ebim/manifold_loss": ("ebim/test_manifold_loss",),
+    "ebim/score_matching": ("ebim/test_score_matching",),
+}
+"""Modules, and the tests of each."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """sample, seed: how many mutants, and which. out: directory of results. part: which of how many processes."""
+
+    sample: int = 400
+    seed: int = 0
+    out: Path = ROOT / "runs" / "mutants"
+    part: tuple[int, int] = (0, 1)
+    report: bool = False
+
+
+def main(options: Options) -> None:
+    """Run what is left of one part, or print the report."""
+    if options.report:
+        print(report(options.out))
+        return
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / f"part-{options.part[0]}-of-{options.part[1]}.jsonl"
+    done = {name_of(line) for line in read(options.out)}
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        subprocess.run(["git", "worktree", "add", "--detach", str(copy)], cwd=ROOT, check=True, capture_output=True)
+        try:
+            os.chdir(copy)
+            for mutant in sampled(options)[options.part[0] :: options.part[1]]:
+                if name_of(mutant) not in done:
+                    line = mutant | tried(mutant)
+                    print(f"{line['outcome']:9} {line['seconds']:5.0f} s  {name_of(line)}", flush=True)
+                    with path.open("a") as file:
+                        file.write(json.dumps(line) + "\n")
+        finally:
+            os.chdir(ROOT)
+            subprocess.run(["git", "worktree", "remove", "--force", str(copy)], cwd=ROOT, check=True)
+
+
+def sampled(options: Options) -> list[dict[str, Any]]:
+    """The mutants of a sample: module, operator, which of its places in the module."""
+    from cosmic_ray.commands import init
+    from cosmic_ray.work_db import WorkDB, use_db
+
+    paths = [Path(PACKAGE) / f"{module}.py" for module in TESTS]
+    with use_db(":memory:", WorkDB.Mode.create) as database:
+        init(paths, database, {})
+        found = [item.mutations[0] for item in database.work_items]
+    mutants = [
+        {"path": str(one.module_path), "operator": one.operator_name, "place": one.occurrence}
+        for one in found
+        if TYPES not in one.operator_name
+    ]
+    mutants.sort(key=name_of)
+    return random.Random(options.seed).sample(mutants, min(options.sample, len(mutants)))
+
+
+def tried(mutant: dict[str, Any]) -> dict[str, Any]:
+    """What the tests of its module make of a mutant, in the copy that is the working directory."""
+    from cosmic_ray.mutating import mutate_and_test
+    from cosmic_ray.work_item import MutationSpec
+
+    spec = MutationSpec(Path(mutant["path"]), mutant["operator"], mutant["place"], (0, 0), (0, 0))
+    module = mutant["path"].removeprefix(f"{PACKAGE}/").removesuffix(".py")
+    files = " ".join(f"tests/{name}.py" for name in TESTS[module])
+    os.environ |= {
+        "PYTHONPATH": "src:.",
+        "PYTHONDONTWRITEBYTECODE": "1",  # a file changed within a second would be taken for the one before
+        "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax"),
+    }
+    started = time.monotonic()
+    found = mutate_and_test([spec], f"{sys.executable} -m pytest -x -q -n 0 -m 'not slow' {files}", TIMEOUT)
+    outcome = str(getattr(found.test_outcome, "value", found.worker_outcome))
+    return {"outcome": outcome, "seconds": round(time.monotonic() - started, 1), "diff": found.diff}
+
+
+def name_of(mutant: dict[str, Any]) -> str:
+    """A mutant in a word."""
+    return f"{mutant['path']} {mutant['operator'].removeprefix('core/')} {mutant['place']}"
+
+
+def read(directory: Path) -> list[dict[str, Any]]:
+    """What was tried so far, by all processes."""
+    return [json.loads(line) for path in sorted(directory.glob("*.jsonl")) for line in path.read_text().splitlines()]
+
+
+def report(directory: Path) -> str:
+    """Markdown: mutants and survivors by room, and every survivor's change."""
+    lines, rooms = read(directory), defaultdict(list)
+    for line in lines:
+        rooms[line["path"].removeprefix(f"{PACKAGE}/").split("/")[0]].append(line["outcome"])
+    text = ["| room | mutants | seen |", "|---|---|---|"]
+    for room, outcomes in [*sorted(rooms.items()), ("all", [line["outcome"] for line in lines])]:
+        seen = sum(outcome != "survived" for outcome in outcomes)
+        text.append(f"| {room} | {len(outcomes)} | {seen / max(1, len(outcomes)):.1%} |")
+    survivors = [line for line in lines if line["outcome"] == "survived"]
+    return "\n".join(text) + "".join(f"\n\n{name_of(line)}\n{line['diff']}" for line in survivors)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
