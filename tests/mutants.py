@@ -8,6 +8,7 @@ several processes share the work by --part; `--report` prints shares and survivo
 import json
 import os
 import random
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -97,6 +98,8 @@ def main(options: Options) -> None:
         subprocess.run(["git", "worktree", "add", "--detach", str(copy)], cwd=ROOT, check=True, capture_output=True)
         try:
             os.chdir(copy)
+            if not done:
+                check_whole()
             for mutant in sampled(options)[options.part[0] :: options.part[1]]:
                 if name_of(mutant) not in done:
                     line = mutant | tried(mutant)
@@ -126,21 +129,38 @@ def sampled(options: Options) -> list[dict[str, Any]]:
     return random.Random(options.seed).sample(mutants, min(options.sample, len(mutants)))
 
 
+def check_whole() -> None:
+    """Raises RuntimeError where the tests fail without any mutant."""
+    files = sorted({f"tests/{name}.py" for names in TESTS.values() for name in names})
+    found = subprocess.run(shlex.split(command(*files)), env=environment(), capture_output=True, text=True, check=False)
+    if found.returncode:
+        raise RuntimeError(f"the tests fail without a mutant: {found.stdout[-2000:]}")
+
+
+def command(*files: str) -> str:
+    """What runs the tests of some files until one fails."""
+    return f"{sys.executable} -m pytest -x -q -n 0 -m 'not slow' {' '.join(files)}"
+
+
+def environment() -> dict[str, str]:
+    """That of the tests: the copy's own code, and what was compiled before."""
+    return os.environ | {
+        "PYTHONPATH": "src:.",
+        "PYTHONDONTWRITEBYTECODE": "1",  # a file changed within a second would be taken for the one before
+        "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax"),
+    }
+
+
 def tried(mutant: dict[str, Any]) -> dict[str, Any]:
     """What the tests of its module make of a mutant, in the copy that is the working directory."""
     from cosmic_ray.mutating import mutate_and_test
     from cosmic_ray.work_item import MutationSpec
 
-    spec = MutationSpec(Path(mutant["path"]), mutant["operator"], mutant["place"], (0, 0), (0, 0))
+    spec = MutationSpec(Path(mutant["path"]), mutant["operator"], mutant["place"], (0, 0), (0, 1))
     module = mutant["path"].removeprefix(f"{PACKAGE}/").removesuffix(".py")
-    files = " ".join(f"tests/{name}.py" for name in TESTS[module])
-    os.environ |= {
-        "PYTHONPATH": "src:.",
-        "PYTHONDONTWRITEBYTECODE": "1",  # a file changed within a second would be taken for the one before
-        "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax"),
-    }
+    os.environ |= environment()
     started = time.monotonic()
-    found = mutate_and_test([spec], f"{sys.executable} -m pytest -x -q -n 0 -m 'not slow' {files}", TIMEOUT)
+    found = mutate_and_test([spec], command(*(f"tests/{name}.py" for name in TESTS[module])), TIMEOUT)
     outcome = str(getattr(found.test_outcome, "value", found.worker_outcome))
     return {"outcome": outcome, "seconds": round(time.monotonic() - started, 1), "diff": found.diff}
 
