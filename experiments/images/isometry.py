@@ -84,7 +84,7 @@ def run_isometry(options: IsometryOptions) -> list[dict[str, Any]]:
         # Where J has lost its rank no zero may be reached; then what counts is where the steps end.
         ends, reached = on_manifold(mdf, test[: settings.projected])
         distance = np.linalg.norm(ends - test[: settings.projected], axis=1)
-        line: dict[str, Any] = {"data": options.data, "variant": name, "cpu_seconds": cpu, **made_by_images()}
+        line: dict[str, Any] = {"variant": name, "cpu_seconds": cpu, **made_by_images()}
         line |= {"residual": float(residuals(mdf, test[:1000]).mean())}
         line |= {"lost": float(1 - reached.mean()), "distance": float(distance.mean())}
         line |= {f"σ {share}": value for share, value in spectrum(mdf, ends[:SHOWN]).items()}

@@ -158,7 +158,7 @@ def isometry_table(directory: Path) -> str:
             values = [format(line[f"σ {share}"], ".3f") for share in shares]
             sizes = [format(line[name], ".2f") for name in ("residual", "distance")]
             rest = (f"{line['iterations']:.0f}", *sizes, f"{line['lost']:.1%}", f"{line['cpu_seconds']:.0f}")
-            lines.append(table_row(line["data"], line["variant"], *values, *rest))
+            lines.append(table_row(path.stem.split("-")[0], line["variant"], *values, *rest))
     return "\n".join(lines)
 
 
