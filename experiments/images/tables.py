@@ -89,7 +89,8 @@ def read(directory: Path) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
     for path in sorted(directory.glob("*-seed*.json")):
         if path.stem.count("-") == 3 and path.stem.rsplit("-", 1)[1].startswith("seed"):
             run = json.loads(path.read_text())
-            groups[run["data"], run["scale"], run["model"]].append(run)
+            if "model" in run:
+                groups[run["data"], run["scale"], run["model"]].append(run)
     order = list(TITLES)
     return dict(sorted(groups.items(), key=lambda item: (*item[0][:2], order.index(item[0][2]))))
 
