@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from experiments.common.markdown import median_and_range, table_header, table_row
+from experiments.common.places import RESULTS
 from experiments.images.lenet import IMAGES
 from experiments.images.tables import some_run
 
+BENCHMARKS = RESULTS.parents[1] / "benchmarks" / "results"
 Cells = dict[str, tuple[str, str]]
 SPECTRUM: Cells = {
     "λ₁": ("λ largest", ".2f"),
@@ -122,6 +124,15 @@ def dimensions_table(directory: Path) -> str:
     return "\n".join(lines)
 
 
+def cost_table(path: Path) -> str:
+    """Markdown: time and memory of a chain step by n and by m, as `benchmarks.denoisers` measured."""
+    lines = table_header("n", "m", "CPU ms a step", "MiB", "iterations")
+    for line in json.loads(path.read_text()):
+        numbers = (f"{line['ms']:.2f}", f"{line['mib']:.2f}", f"{line['iterations']:.1f}")
+        lines.append(table_row(str(line["n"]), str(line["m"]), *numbers))
+    return "\n".join(lines)
+
+
 def _groups(directory: Path) -> dict[tuple[str, int], list[dict[str, Any]]]:
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for path in sorted(directory.glob("denoiser-*-seed*.json")):
@@ -134,4 +145,4 @@ def _cells(rows: list[dict[str, Any]], columns: Cells) -> list[str]:
     return [median_and_range([row[name] for row in rows if name in row], form) for name, form in columns.values()]
 
 
-TABLES = tables_of(IMAGES)
+TABLES = tables_of(IMAGES) | {"denoisers' steps": partial(cost_table, BENCHMARKS / "denoisers.json")}
