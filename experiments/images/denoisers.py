@@ -20,6 +20,7 @@ from experiments.common.command import claim_file, main
 from experiments.images.detection import OodOptions, kinds
 from experiments.images.diffusion import (
     diffusion_samples,
+    end_of,
     fallen,
     fit_denoiser,
     local_dimensions,
@@ -83,7 +84,7 @@ def run_denoisers(options: DenoiserOptions) -> dict[str, Any]:
     resumed = {"progress": True, "checkpoint_dir": options.checkpoints}
     denoiser, history = fit_denoiser(fit_key, images, hidden, NOISE, count, **resumed)
     metrics: dict[str, Any] = {"data": options.data, "scale": options.scale, "seed": options.seed, "updates": count}
-    metrics |= made_by_images() | {"fit_seconds": float(history.seconds.sum()), "loss": _end(history.terms["loss"])}
+    metrics |= made_by_images() | {"fit_seconds": float(history.seconds.sum()), "loss": end_of(history)}
     own = diffusion_samples(sample_key, denoiser, images, settings.trials, NOISE[0])
     features = Features(options.data, images, test)
     metrics |= {"own": features.judged(own), "auc": told_apart(score_key, denoiser, options)}
@@ -242,10 +243,6 @@ def told_apart(key, denoiser, options: DenoiserOptions) -> dict[str, dict[str, f
 
 def _residuals(denoiser, points, sigma):
     return in_blocks(lambda rows: _norms(denoiser, rows, sigma), np.ascontiguousarray(points), 250)
-
-
-def _end(values: np.ndarray) -> float:
-    return float(values[-max(1, len(values) // 10) :].mean())
 
 
 @jax.jit

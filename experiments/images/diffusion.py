@@ -35,6 +35,12 @@ def fit_denoiser(
     return state.model, history
 
 
+def end_of(history: History) -> float:
+    """The loss over the last tenth of training."""
+    loss = history.terms["loss"]
+    return float(loss[-max(1, len(loss) // 10) :].mean())
+
+
 def fallen(key, denoiser: Denoiser, noise, count: int, least: float) -> np.ndarray:
     """Points (count, n) that falling noise leads to at `least`, from what `noise(key, count)` draws and noise MOST."""
     begin_key, noise_key = derived_keys(key, 2)

@@ -18,7 +18,7 @@ from scipy.spatial import KDTree
 from scipy.stats import ks_2samp
 
 from experiments.common.command import claim_file, main
-from experiments.images.diffusion import LARGE, fit_denoiser
+from experiments.images.diffusion import LARGE, end_of, fit_denoiser
 from experiments.images.families import FAMILIES, Family, Name, images_of, nearest_parameters, true_tangents
 from experiments.images.lenet import IMAGES
 from experiments.images.run import made_by_images
@@ -114,11 +114,10 @@ def run_known(options: KnownOptions) -> dict[str, Any]:
 def fit_known(key, images: np.ndarray, dimension: int, options: KnownOptions) -> tuple[DenoiserManifold, float]:
     """The manifold of a denoiser of these images, and its loss at the end."""
     denoiser, history = fit_denoiser(key, images, options.hidden, NOISE, options.updates, progress=True)
-    loss = history.terms["loss"]
     endless = DenoiserManifold(denoiser, dimension, SIGMA)
     zeros, reached = on_manifold(endless, images[:REACHED])
     reach = float(_sizes(endless, zeros[reached]).max())
-    return replace(endless, reach=reach), float(loss[-len(loss) // 10 :].mean())
+    return replace(endless, reach=reach), end_of(history)
 
 
 def judged_at(family: Family, manifold, points: np.ndarray) -> dict[str, float]:
