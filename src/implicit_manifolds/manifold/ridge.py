@@ -70,7 +70,7 @@ class Ridge:
         rank = self.codimension
         normal, tangent = vectors[:, :rank], vectors[:, rank:]
         gaps = eigenvalues[:rank, None] - eigenvalues[None, rank:]
-        along = (tangent.T @ value) / jnp.where(gaps > 0, gaps, jnp.nan) @ tangent.T
+        along = (tangent.T @ value)[None] / jnp.where(gaps > 0, gaps, jnp.nan) @ tangent.T
         turning = jax.vmap(_bilinear_gradient, (None, None, 0, 0))(self.field, x, normal.T, along)
         apart = jnp.minimum(gaps[-1, 0], eigenvalues[rank - 1]) >= self.gap
         within = apart & (jnp.linalg.norm(value) <= self.reach)

@@ -60,8 +60,7 @@ def _cholesky_written_out(gram):
 
 def _product(a, b):
     """A b of small matrices as sums that fuse over lanes, where a product would be a call a lane."""
-    columns = (a[:, i].reshape(-1, *[1] * (b.ndim - 1)) * b[i] for i in range(a.shape[1]))
-    return sum(columns)
+    return sum(jnp.multiply.outer(a[:, i], b[i]) for i in range(a.shape[1]))
 
 
 def lower_solve(factor: Float[Array, "k k"], b: Float[Array, " k *c"]) -> Float[Array, " k *c"]:
