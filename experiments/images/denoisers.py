@@ -33,7 +33,7 @@ from experiments.images.networks import load_ebim
 from experiments.images.noise import COMPONENTS, normal_noise
 from experiments.images.run import ImageOptions, made_by_images, stem
 from experiments.images.scales import CHAIN_TOLERANCE, Scale, Settings, settings_of
-from experiments.images.zeros import on_manifold
+from experiments.images.zeros import on_manifold, start_on
 from implicit_manifolds._loops import in_blocks
 from implicit_manifolds.datasets.images import ImageData, load_images
 from implicit_manifolds.manifold import DenoiserManifold
@@ -51,7 +51,7 @@ SIGMAS, WALKED = (0.1, 0.2, 0.3, 0.5), (0.3, 0.5)
 costs a hundred products."""
 SPECTRA, PROJECTED, TIMED = 16, 100, 100
 """Test images whose derivative is formed, those that are projected, and chains whose steps are timed."""
-LENGTHS, MOST_ITERATIONS = (0, 5, 10, 20), 15
+LENGTHS, MOST_ITERATIONS = (0, 5, 10, 20, 40, 80), 15
 SHOWN = 20
 
 
@@ -79,7 +79,7 @@ def run_denoisers(options: DenoiserOptions) -> dict[str, Any]:
     settings, key = settings_of(options.data, options.scale), jax.random.key(options.seed)
     images, test = load_images(options.data, count=settings.images)[0], load_images(options.data, "test")[0]
     count = options.updates or settings.manifold.num_steps
-    fit_key, sample_key, score_key, ridge_key = jax.random.split(key, 4)
+    fit_key, sample_key, score_key, ridge_key, ebim_key = jax.random.split(key, 5)
     hidden = settings.hidden or (512, 512)
     resumed = {"progress": True, "checkpoint_dir": options.checkpoints}
     denoiser, history = fit_denoiser(fit_key, images, hidden, NOISE, count, **resumed)
@@ -102,7 +102,7 @@ def run_denoisers(options: DenoiserOptions) -> dict[str, Any]:
             print(json.dumps(found), flush=True)
             metrics["rows"].append(found)
     if (options.out / f"{name}-mdf.npz").exists():
-        metrics["ebim"] = of_ebim(options.out / name, settings, noise, test)
+        metrics["ebim"] = of_ebim(ebim_key, options.out / name, settings, noise, features, test)
     options.out.mkdir(parents=True, exist_ok=True)
     plot_images(np.concatenate(shown), SHOWN).savefig(path.with_suffix(".png"))
     path.write_text(json.dumps(metrics, indent=1) + "\n")
@@ -184,18 +184,23 @@ def walks(key, ridge: DenoiserManifold, noise, images, features: Features, count
         tolerance=CHAIN_TOLERANCE,
         max_iterations=MOST_ITERATIONS,
     )
-    by_length = {0: zeros[best]} | walked(chain_key, sampler, zeros[best])
+    report, ends = followed(chain_key, sampler, zeros[best], features)
+    return found | report, ends
+
+
+def followed(key, sampler, starts: np.ndarray, features: Features) -> tuple[dict[str, Any], np.ndarray]:
+    """Chains by their length, what those of the best length are worth, what a step costs; and their ends."""
+    by_length = {0: starts} | walked(key, sampler, starts)
     tried = {steps: features.distance(ends) for steps, ends in by_length.items()}
     chosen = min(tried, key=lambda steps: tried[steps])
-    found |= {"tried": {str(steps): distance for steps, distance in tried.items()}, "steps": chosen}
-    found |= features.judged(by_length[chosen]) | timed(sampler, zeros[best][:TIMED])
-    return found, by_length[chosen]
+    found: dict[str, Any] = {"tried": {str(steps): distance for steps, distance in tried.items()}, "steps": chosen}
+    return found | features.judged(by_length[chosen]) | timed(sampler, starts[:TIMED]), by_length[chosen]
 
 
 def walked(key, sampler, starts: np.ndarray) -> dict[int, np.ndarray]:
     """Where chains are, after the numbers of steps of LENGTHS."""
     every = LENGTHS[1]
-    found = run(key, sampler, starts, LENGTHS[-1] // every, every, chunk_size=1)
+    found = run(key, sampler, starts, LENGTHS[-1] // every, every, chunk_size=1)  # the rest are its multiples
     return {steps: found.positions[steps // every - 1] for steps in LENGTHS[1:]}
 
 
@@ -217,12 +222,13 @@ def timed(sampler, starts: np.ndarray) -> dict[str, float]:
     }
 
 
-def of_ebim(path: Path, settings: Settings, noise, test: np.ndarray) -> dict[str, float]:
-    """The EBIM's distance and the cost of its chains' steps, by the same measures and in the same process."""
+def of_ebim(key, path: Path, settings: Settings, noise, features: Features, test: np.ndarray) -> dict[str, Any]:
+    """An EBIM by the same measures, on as many chains, in the same process."""
     mdf, energy = load_ebim(path, settings)
-    zeros, reached = on_manifold(mdf, noise(jax.random.key(0), 2 * TIMED))
-    sampler = chains(mdf, zeros[:1], settings).sampler(energy)
-    return distances(mdf, test[:PROJECTED]) | timed(sampler, zeros[reached][:TIMED])
+    start_key, chain_key = jax.random.split(key)
+    starts, _ = start_on(mdf, noise, start_key, settings.trials)
+    sampler = chains(mdf, starts[:1], settings).sampler(energy)
+    return distances(mdf, test[:PROJECTED]) | followed(chain_key, sampler, starts, features)[0]
 
 
 def told_apart(key, denoiser, options: DenoiserOptions) -> dict[str, dict[str, float]]:
