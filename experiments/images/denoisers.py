@@ -205,7 +205,7 @@ def walked(key, sampler, starts: np.ndarray) -> dict[int, np.ndarray]:
 
 
 def own_energy(ridge: DenoiserManifold, x):
-    """Its gradient is (x - D(x, σ)) / σ², -∇ log p_σ; its value means nothing, as no one denoiser is a gradient."""
+    """Its gradient is (x - D(x, σ)) / σ², -∇ log p_σ; its value means nothing: a network's x - D is no gradient."""
     return x @ jax.lax.stop_gradient(ridge.field(x)) / ridge.sigma**2
 
 

@@ -38,7 +38,8 @@ REACHED = 2000
 """Training images whose zeros tell how large ‖x - D(x)‖ is on the manifold: where it is larger, chains would go on
 over an edge to what is no image of the family."""
 NOISE_SCALE = 0.6
-"""A tenth of the manifolds' radii of curvature, and a thirtieth of how far they reach."""
+"""An eighth of the radius of curvature of lines that are moved, and a quarter of that of one blob: ‖image‖ / √3 for
+normal profiles."""
 MOST_ITERATIONS = 15
 """All chains wait for one that asks for more, as those do that would leave over an edge."""
 EDGE = 0.9

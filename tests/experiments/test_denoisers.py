@@ -1,7 +1,6 @@
 """Denoisers of images: spectra and samples against those of a normal law, dimensions of a torus, a whole run."""
 
 import json
-from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +11,10 @@ from flax import nnx
 from experiments.images import denoiser_tables, denoisers, diffusion
 from experiments.images.dimensions import NEIGHBOURS, likelihood_estimates
 from experiments.images.noise import normal_noise
+from implicit_manifolds.errors import Paused
 from implicit_manifolds.manifold import DenoiserManifold
 from implicit_manifolds.networks.denoiser import start_as_normal_law
+from implicit_manifolds.training.pause import stopping_after
 
 DEVIATIONS = np.array([2.0, 1.0, 0.5, 0.2, 0.1, 0.1])
 
@@ -57,6 +58,7 @@ def test_likelihood_tells_the_dimension_of_a_torus_among_copies():
 def test_a_denoiser_of_digits_is_trained_judged_and_put_into_tables(tmp_path, monkeypatch):
     monkeypatch.setattr(denoisers, "SIGMAS", (0.5,))
     monkeypatch.setattr(denoisers, "PROJECTED", 20)
+    monkeypatch.setattr(denoisers, "LENGTHS", (0, 2))
     options = denoisers.DenoiserOptions(scale="smoke", updates=1000, out=tmp_path)
     metrics = denoisers.run_denoisers(options)
     assert json.loads(denoisers.path_of(options).read_text()) == metrics
@@ -66,6 +68,13 @@ def test_a_denoiser_of_digits_is_trained_judged_and_put_into_tables(tmp_path, mo
     assert metrics["rows"][0]["dimension"] == 16
     for table in (denoiser_tables.denoisers_table, denoiser_tables.denoiser_detection_table):
         assert table(tmp_path).count("| mnist |") >= 2
-    stopped = replace(options, replace=True, checkpoints=tmp_path / "saved")
-    again = [denoisers.run_denoisers(stopped)["loss"] for _ in range(2)]
-    assert again[0] == again[1] == metrics["loss"]
+
+
+def test_a_denoisers_training_goes_on_to_the_same_bits(normal, tmp_path):
+    fit = lambda folder: diffusion.fit_denoiser(
+        jax.random.key(0), normal[0], (8,), (0.1, 1.0), 200, checkpoint_dir=folder
+    )
+    with stopping_after(0), pytest.raises(Paused):
+        fit(tmp_path)
+    for part, whole in zip(*(jax.tree.leaves(fit(folder)[0]) for folder in (tmp_path, None)), strict=True):
+        np.testing.assert_array_equal(part, whole)
