@@ -11,6 +11,7 @@ PACKAGE = DOCS.parent / "src" / "implicit_manifolds"
 ROOMS: dict[str, tuple[int, str]] = {
     "_types": (0, "array types, tolerances"),
     "errors": (0, "what is raised, each in a sentence that says what to do"),
+    "findings": (0, "a number, its threshold, and a sentence for where it is beyond"),
     "_pytree": (0, "dataclasses as pytrees whose classes are told apart"),
     "_random": (1, "randomness on the host"),
     "_loops": (1, "while loops safe under vmap, jitted chunks, one function over many points"),
@@ -42,6 +43,7 @@ ROOMS: dict[str, tuple[int, str]] = {
     "targets": (5, "a public set of laws on level sets, and what scores draws of them"),
     "metrics": (7, "transport, Fréchet, MMD, detection"),
     "plot": (7, "figures of a model"),
+    "diagnosis": (7, "whether a model can be believed"),
     "report": (8, "one page about a fitted model"),
     "functional": (7, "pure functions of a model and one point, in one place"),
     "cli": (9, "the command"),

@@ -10,6 +10,8 @@ from .certificate.parts import describe as describe
 from .certificate.topology import topology as topology
 from .coordinates import Coordinates as Coordinates
 from .coordinates import coordinates_of as coordinates_of
+from .diagnosis.diagnose import Diagnosis as Diagnosis
+from .diagnosis.diagnose import diagnose as diagnose
 from .ebim.arithmetic import intersect as intersect
 from .ebim.arithmetic import translate as translate
 from .ebim.config import FitConfig as FitConfig
@@ -30,6 +32,7 @@ from .ebim.verbs import nearest_points as nearest_points
 from .ebim.verbs import sample as sample
 from .errors import InputError as InputError
 from .errors import TrainingDiverged as TrainingDiverged
+from .findings import Finding as Finding
 from .reading import read_table as read_table
 from .volumes.atlas import draw_pool as draw_pool
 from .volumes.cover import cover as cover

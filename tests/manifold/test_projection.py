@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.tree_util import Partial
+from scipy.spatial import KDTree
 
 from implicit_manifolds._types import relative_tolerance
 from implicit_manifolds.manifold.analytic import circle_in_space, sphere, torus
@@ -199,6 +200,31 @@ def test_a_point_on_the_long_axis_of_an_ellipse_is_not_sent_to_its_far_end(build
     found, _ = nearest_all(ellipse, lanes([[0.1, 0.0, 0.0]]))
     assert found.converged[0]
     assert found.distance[0] < 1.0
+
+
+def test_points_in_planes_of_symmetry_are_not_left_in_saddles_of_the_distance(x64, build):
+    # Descent from such points keeps to their plane; beyond the centres of curvature the nearest points lie beside it.
+    points = np.asarray(cloud(2.0, jnp.float64)) * [1, 1, 0]
+    points[:50, 1] = 0
+    axes = np.array([3.0, 2.0, 1.0])
+    found, _ = nearest_all(build.level("ellipsoid", axes, jnp.float64), jnp.asarray(points))
+    assert found.converged.all()
+    u, v = np.meshgrid(np.linspace(0, np.pi, 400), np.linspace(-np.pi, np.pi, 800))
+    grid = axes * np.stack([np.sin(u) * np.cos(v), np.sin(u) * np.sin(v), np.cos(u)], axis=-1).reshape(-1, 3)
+    searched = KDTree(grid).query(points)[0]
+    assert (np.asarray(found.distance) - searched).max() <= 1e-9
+    assert (searched - np.asarray(found.distance)).max() <= 1e-3  # the grid's spacing, squared, and over the distance
+    assert (np.abs(found.position[:, 2]) > 0.1).sum() > 100
+
+
+def test_curvature_is_one_on_a_sphere_and_goes_to_zero_at_its_centre(build):
+    points = np.asarray(cloud(1.0, jnp.float32))
+    points *= (np.geomspace(1e-3, 5.0, LANES) / np.linalg.norm(points, axis=1))[:, None]
+    found, _ = nearest_all(build.level("sphere", 2.0, jnp.float32), jnp.asarray(points))
+    assert found.converged.all()
+    np.testing.assert_allclose(found.curvature, np.linalg.norm(points, axis=1) / 2, rtol=1e-3)
+    middle, _ = nearest_all(build.level("sphere", 2.0, jnp.float32), jnp.asarray(1e-4 * points / 5))
+    assert not middle.converged[:200].any()
 
 
 def test_a_given_start_chooses_the_sheet(build):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import arviz_stats
 import jax
 import jax.numpy as jnp
@@ -52,6 +54,24 @@ def test_chains_that_disagree_have_a_large_r_hat_and_frozen_ones_are_counted(cha
     stuck = summary(chains._replace(positions=positions))
     assert stuck.unmoved == 1
     assert stuck.r_hat[1] > summary(chains).r_hat[1] + 0.02
+
+
+def test_what_can_be_wrong_about_a_run_is_told_with_its_number(chains):
+    def wrong(found):
+        return {one.name for one in summary(found).findings if one.wrong}
+
+    assert "share of steps that failed" in wrong(chains)  # steps of 1 on a circle of 1 often find no zero
+    shorter = replace(chains.sampler, step_size=jnp.asarray(0.5))
+    assert wrong(run(jax.random.key(0), shorter, chains.positions[-1], 400, 8)) == set()
+    positions = np.asarray(chains.positions).copy()
+    positions[:, :4] += [3, 0, 0]
+    assert wrong(chains._replace(positions=positions)) >= {"largest R-hat", "least bulk size"}
+    positions[:, 0] = positions[0, 0]
+    moved = chains._replace(positions=positions, non_finite=np.arange(8) == 0)
+    assert wrong(moved) >= {"chains that never moved", "chains not finite"}
+    assert "have not mixed" in str(summary(moved))
+    slow = chains.info._replace(acceptance_probability=np.arange(8) / 8)
+    assert "acceptance of the slowest chains" in wrong(chains._replace(info=slow))
 
 
 def test_an_unadjusted_sampler_is_summarised_without_acceptance():

@@ -20,7 +20,7 @@ from implicit_manifolds.training.loop import adam, initial_state, train
 from implicit_manifolds.training.objective import Objective
 from implicit_manifolds.training.pause import stopping_after
 
-DATA = jnp.asarray(np.random.default_rng(0).normal(size=(60, 2)), jnp.float32) + jnp.array([1.0, -2.0])
+DATA = jnp.asarray(np.random.default_rng(0).normal((1.0, -2.0), size=(60, 2)), jnp.float32)
 
 
 @pytree
@@ -37,7 +37,7 @@ class MeanObjective(Objective):
         return memory, memory + 1
 
     def loss(self, key, model, batch, negatives):
-        fit = jnp.mean((batch - model) ** 2)
+        fit = jnp.mean((batch - model[None]) ** 2)
         late = jnp.where(negatives >= self.breaks_at, jnp.nan, 0.0)
         return fit + late, {"fit": fit, "late": late}
 
@@ -64,7 +64,7 @@ def test_each_round_visits_every_point_once():
     @dataclass(frozen=True)
     class Visits(MeanObjective):
         def loss(self, key, model, batch, negatives):
-            seen = jnp.zeros(60).at[jnp.argmin(jnp.abs(batch[:, None, 0] - DATA[:, 0]), axis=1)].set(1.0)
+            seen = jnp.zeros(60).at[jnp.argmin(jnp.abs(batch[:, None, 0] - DATA[None, :, 0]), axis=1)].set(1.0)
             return jnp.sum(model) * 0, {"seen": jnp.sum(seen)}
 
     _, history = run(Visits())

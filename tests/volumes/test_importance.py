@@ -9,6 +9,7 @@ from scipy.special import ive
 
 from implicit_manifolds.baselines.latents import EnergyLatent
 from implicit_manifolds.box import Box
+from implicit_manifolds.volumes import importance
 from implicit_manifolds.volumes.importance import resampled
 from implicit_manifolds.volumes.pools import Estimate, Pool, PoolSource
 
@@ -39,7 +40,7 @@ def two_circles(key, count):
 
 def drawn(source, energy, count):
     """`DRAWS` points from repeated calls for `count` each."""
-    calls = [resampled(jax.random.key(seed), source, energy, count)[0] for seed in range(-(-DRAWS // count))]
+    calls = [resampled(jax.random.key(seed), source, energy, count).points for seed in range(-(-DRAWS // count))]
     return np.concatenate(calls)
 
 
@@ -66,3 +67,15 @@ def test_codes_of_an_energy_have_its_law_one_at_a_time():
     codes = np.concatenate([law.draw(jax.random.key(seed), 1) for seed in range(300)])[:, 0]
     falls_short, expected = 1 - np.cos(codes), 1 - ive(1, 20.0) / ive(0, 20.0)
     assert abs(falls_short.mean() - expected) < 4 * falls_short.std() / np.sqrt(300)
+
+
+def test_weights_that_have_collapsed_are_told_with_how_much_is_lost(monkeypatch):
+    monkeypatch.setattr(importance, "MAX_POOL", 5000)
+    energy = Partial(tilted, jnp.asarray(1e4))
+    with pytest.warns(UserWarning, match="whose density is flattened"):
+        found = resampled(jax.random.key(0), PoolSource(uniform_circle), energy, 500)
+    # A normal law of width .01 on the circle: of 5,000 points 5000 · 2 √π · .01 / 2π = 28 are worth as many draws.
+    assert found.effective_size < 60
+    assert 0.85 < found.flattened < 1
+    right = resampled(jax.random.key(0), PoolSource(uniform_circle), Partial(tilted, jnp.asarray(2.0)), 500)
+    assert right.flattened == 0

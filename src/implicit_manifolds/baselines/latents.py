@@ -89,7 +89,7 @@ class EnergyLatent:
     def draw(self, key: RandomKey, count: int, context: Context = None) -> Float[np.ndarray, "count m"]:
         """Codes (count, m) by importance resampling of fresh points of the box, none used twice."""
         source = box_source(self.box) if self.kernel is None else kernel_source(self.box, self.kernel)
-        return resampled(key, source, self.energy, count)[0]
+        return resampled(key, source, self.energy, count).points
 
 
 def standard_normal(z: Code) -> Scalar:

@@ -21,7 +21,7 @@ from .duality import consistent
 from .homology import betti_numbers
 from .mesh import Mesh, genus_of, is_closed, level_mesh, resolved, simplex_volumes
 from .orientation import boundaries, neighbourhood, orientable
-from .parts import Component, Topology
+from .parts import Component, Topology, describe
 
 BLOCK = 2**15
 RESOLUTIONS = {2: (64, 128, 256, 512), 3: (32, 48, 64, 96, 128)}
@@ -61,9 +61,18 @@ def topology(manifold: Manifold) -> Topology:
     return found._replace(emptiest=wide, settled=found.settled and not wide)
 
 
+def certified(manifold: Manifold) -> tuple[Topology | None, str]:
+    """The certificate and what it says in a line; None, and why, where there can be none."""
+    try:
+        found = topology(manifold)
+    except (ValueError, ImportError) as error:
+        return None, f"no certificate: {error}"
+    return found, describe(found)
+
+
 def _of_meshes(manifold: Manifold) -> Topology:
     before, data = None, _anchors(manifold)
-    seen = uniform_pool(jax.random.key(0), manifold, LINES, LINE_CELLS).points
+    seen = np.concatenate([uniform_pool(jax.random.key(0), manifold, LINES, LINE_CELLS).points, data])
     for resolution in RESOLUTIONS[manifold.ambient_dimension]:
         mesh = level_mesh(manifold, resolution)
         parts = _mesh_components(mesh, data)
@@ -71,7 +80,7 @@ def _of_meshes(manifold: Manifold) -> Topology:
         settled, before = shape == before and resolved(manifold.mdf, mesh, seen), shape
         if settled:
             break
-    dimension, ratio = manifold.dimension, _singular_ratio(manifold.mdf, mesh.vertices)
+    dimension, ratio = manifold.dimension, singular_ratio(manifold.mdf, mesh.vertices)
     return Topology(dimension, parts, _total(parts, dimension), settled, resolution, ratio, float(mesh.spacing.max()))
 
 
@@ -82,7 +91,7 @@ def _of_charts(manifold: Manifold) -> Topology:
         parts, settled, finest = _chart_components(manifold, part, pool, inside)
         if settled:
             break
-    ratio = _singular_ratio(manifold.mdf, pool.points[inside])
+    ratio = singular_ratio(manifold.mdf, pool.points[inside])
     return Topology(manifold.dimension, parts, _total(parts, manifold.dimension), settled, 0, ratio, finest)
 
 
@@ -174,7 +183,8 @@ def _anchors(manifold: Manifold) -> np.ndarray:
     return np.empty((0, manifold.ambient_dimension)) if known is None else np.asarray(known)
 
 
-def _singular_ratio(mdf, points) -> float:
+def singular_ratio(mdf, points) -> float:
+    """The least singular value of J over the largest, at points of M; 0 without any."""
     if len(points) == 0:
         return 0.0
     values = over_points(_singular_values, mdf, points.astype(jnp.result_type(float)), BLOCK)

@@ -1,4 +1,4 @@
-"""The command `implicit-manifolds`: fit, sample, project, score, certify and plot one's own points."""
+"""The command `implicit-manifolds`: fit, sample, project, score, certify, doubt and plot one's own points."""
 
 import os
 import sys
@@ -12,6 +12,7 @@ import tyro
 from .._compilation import OFF, keep_programs
 from ..errors import InputError, TrainingDiverged
 from .commands import (
+    diagnose_command,
     plot_command,
     project_command,
     report_command,
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "project": project_command,
     "score": score_command,
     "topology": topology_command,
+    "diagnose": diagnose_command,
     "plot": plot_command,
     "report": report_command,
 }

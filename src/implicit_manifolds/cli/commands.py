@@ -9,6 +9,8 @@ import jax
 import numpy as np
 import tyro
 
+from ..certificate.topology import certified
+from ..diagnosis.diagnose import diagnose
 from ..ebim import storage
 from ..ebim.measures import log_density_by_coordinates
 from ..ebim.verbs import Method, log_density, nearest_points, sample
@@ -17,7 +19,6 @@ from ..points import check_points
 from ..reading import Missing
 from ..report.page import report
 from ..report.record import from_description
-from .certificates import certificate_of
 from .pictures import picture_of, refuse_picture, save_picture
 from .tables import PathArgument, coordinates_with, read_as, refuse_unwritable, to_file, write
 
@@ -117,7 +118,23 @@ def topology_command(model: PathArgument) -> None:
     Args:
         model: model directory.
     """
-    print(certificate_of(storage.load(model))[1])
+    print(certified(storage.load(model).manifold)[1])
+
+
+def diagnose_command(model: PathArgument, points: Path, seed: int = 0, missing: Missing = "error") -> None:
+    """Look for what may be wrong with a model without its saying so, and print each number with its threshold.
+
+    Example: implicit-manifolds diagnose model --points points.csv
+
+    Args:
+        model: model directory.
+        points: file of points of the law that it should describe, those it was fitted to or better others.
+        seed: seed of the draws that are looked at.
+        missing: whether rows with missing cells are refused or left out.
+    """
+    learned, coordinates = storage.load(model), coordinates_with(model)
+    data = coordinates.embed(read_as(points, coordinates, missing).values)
+    print(diagnose(jax.random.key(seed), learned, data))
 
 
 def plot_command(model: PathArgument, out: Path, points: Path | None = None, seed: int = 0) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import jax
 import tyro
 
+from ..diagnosis.diagnose import diagnose
 from ..ebim import storage
 from ..ebim.config import FitConfig
 from ..ebim.dimension import DenoisingConfig, Dimension, denoised, other_estimates, sure
@@ -19,7 +20,6 @@ from ..plot.spectrum import plot_spectrum
 from ..points import check_training_points
 from ..report.record import described
 from ..scaling import standardization
-from .certificates import certificate_of
 from .next_steps import next_steps
 from .pictures import picture_of, refuse_picture, save_picture
 from .tables import Columns, PathArgument, read, refuse_unwritable, save_somewhere
@@ -79,9 +79,9 @@ def fit_command(
         terms = ", ".join(f"{name} {values[-1]:.3g}" for name, values in history.terms.items())
         print(f"{step}: {history.steps[-1]} updates; {terms}")
     _report_distances(near)
-    found, told = certificate_of(result.model)
-    print(f"topology: {told}")
-    for step in next_steps(result, some, near, found):
+    found = diagnose(jax.random.key(seed), result.model, data)
+    print(f"topology: {found.certificate}")
+    for step in next_steps(result, found):
         print(f"next: {step}")
     if picture is not None:
         save_picture(picture_of(jax.random.key(seed), result.model, coordinates, values), picture)

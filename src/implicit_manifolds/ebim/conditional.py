@@ -158,7 +158,7 @@ def sample_given(key: RandomKey, model: ConditionalEBIM, count: int, context) ->
         tilts = over_points(_tilt, (model.tilt, standard[0]), model.marginal.scaling.standardize(points))
         return points, -tilts.astype(np.float64)
 
-    return resample(key, candidates, count)[0]
+    return resample(key, candidates, count).points
 
 
 def _tilt(parts, x):

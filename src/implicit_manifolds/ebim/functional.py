@@ -29,11 +29,16 @@ TERMS = 2**23
 
 
 class Nearest(NamedTuple):
-    """point (n,) of M nearest to another, distance between the two, both in data units, and whether it was found."""
+    """point (n,) of M nearest to another, distance between the two, both in data units, and whether it was found.
+
+    curvature: 1 on M, 0 where the nearest point is about to be another (`manifold.NearestPoint`); the point moves at
+    most 1/curvature times as far as what it is nearest to.
+    """
 
     point: Vector
     distance: Scalar
     converged: Bool[Array, ""]
+    curvature: Scalar
 
 
 class Draw(NamedTuple):
@@ -94,13 +99,13 @@ def nearest_point(model: EBIM, x: Vector) -> Nearest:
         x: (n,), anywhere, in data units.
 
     Returns:
-        `Nearest`: the point (n,), the distance, and whether it was found.
+        `Nearest`: the point (n,), the distance, whether it was found, and how near to a centre of curvature it is.
 
     >>> float(im.functional.nearest_point(model, jnp.array([0.0, 3.0])).distance.round(3))
     2.0
     """
-    position, distance, converged = nearest_standard(model, model.scaling.standard_point(x))
-    return Nearest(model.scaling.data_point(position), distance, converged)
+    position, distance, converged, curvature = nearest_standard(model, model.scaling.standard_point(x))
+    return Nearest(model.scaling.data_point(position), distance, converged, curvature)
 
 
 def energy(model: EBIM, x: Vector) -> Scalar:

@@ -29,8 +29,10 @@ def chain_sampler(model: EBIM) -> ConstrainedLangevin:
     return ConstrainedLangevin(manifold.mdf, model.energy, *model.chains, box=manifold.box)
 
 
-def nearest_standard(model: EBIM, z: Vector) -> tuple[Vector, Scalar, Bool[Array, ""]]:
-    """The point of M nearest to z as data units have it, both standardised; its distance in data units; whether."""
+def nearest_standard(model: EBIM, z: Vector) -> tuple[Vector, Scalar, Bool[Array, ""], Scalar]:
+    """The point of M nearest to z as data units have it, both standardised; its distance in data units; whether, and
+    the `curvature` of `manifold.NearestPoint`.
+    """
     mdf, units = model.manifold.mdf, model.scaling.units_at(z)
     if model.scaling.by_column:
         # From a zero found where all columns count the same.
@@ -42,12 +44,13 @@ def nearest_standard(model: EBIM, z: Vector) -> tuple[Vector, Scalar, Bool[Array
         found = nearest_point(mdf, z)
     # {F = 0} goes on outside the box, where it is not M.
     converged = found.converged & model.manifold.box.contains(found.position)
-    return found.position, found.distance * _length(model.scaling.units_at(found.position)), converged
+    distance = found.distance * _length(model.scaling.units_at(found.position))
+    return found.position, distance, converged, found.curvature
 
 
 def scored(model: EBIM, z: Vector) -> Scored:
     """What `log_density` and `energy` tell, of a standardised point."""
-    position, distance, converged = nearest_standard(model, z)
+    position, distance, converged, _ = nearest_standard(model, z)
     value = jnp.where(converged, model.energy(position), jnp.nan)
     log_z = jnp.nan if model.log_normalizer is None else model.log_normalizer.value
     return Scored(-value - log_z - log_volume_unit(model, position), value, distance, converged)

@@ -19,7 +19,7 @@ from ..mcmc.outcome import Reason
 from ..mcmc.run import run
 from ..points import as_numbers, check_points
 from ..volumes.atlas import pool_source
-from ..volumes.importance import resampled
+from ..volumes.importance import Resampled, resampled
 from ..volumes.manifold import Manifold
 from . import pointwise
 from .functional import Method
@@ -40,7 +40,8 @@ class Samples(NamedTuple):
     points (N, n) in data units. distance (N,): `sampson_distance` of each from M, in data units; on_manifold (N,): it
     is at most 1e-4 in standardised ones, and the point within M's box and domain. method: "importance" (independent
     points) or "chains". effective_size: of the importance weights, (Σw)²/Σw², None for chains. taken_fraction: mean
-    share of chain steps that moved, else None.
+    share of chain steps that moved, else None. flattened: the share of the points' probability that is lost where the
+    weights of candidates have collapsed, 0 but for a warning; None for chains.
     """
 
     points: np.ndarray
@@ -49,14 +50,20 @@ class Samples(NamedTuple):
     method: Method
     effective_size: float | None
     taken_fraction: float | None
+    flattened: float | None = None
 
 
 class NearestPoints(NamedTuple):
-    """points (N, n) and distance (N,) in data units; converged (N,), False where no nearest point was found."""
+    """points (N, n) and distance (N,) in data units; converged (N,), False where no nearest point was found.
+
+    curvature (N,): 1 on M, 0 where the nearest point is about to be another (`manifold.NearestPoint`); not known of
+    baselines.
+    """
 
     points: np.ndarray
     distance: np.ndarray
     converged: np.ndarray
+    curvature: np.ndarray | None = None
 
 
 class Densities(NamedTuple):
@@ -116,28 +123,21 @@ def sample(
     if method == "importance":
         if model.manifold.atlas is None:
             raise InputError("the model has no charts to draw independent points from; sample with method='chains'")
-        standard, effective_size = _independent(key, model, count)
-        taken_fraction = None
+        standard, effective_size, flattened = _independent(key, model, count)
+        worth: tuple[float | None, ...] = (effective_size, None, flattened)
     else:
         standard, taken_fraction = _chain_ends(key, model, count, num_steps, progress)
-        effective_size = None
+        worth = None, taken_fraction, None
     distance, on_manifold = over_points(_whereabouts, bare(model), standard)
-    return Samples(
-        model.scaling.restore(standard),
-        distance.astype(np.float64),
-        on_manifold,
-        method,
-        effective_size,
-        taken_fraction,
-    )
+    return Samples(model.scaling.restore(standard), distance.astype(np.float64), on_manifold, method, *worth)
 
 
-def _independent(key: RandomKey, model: EBIM, count: int) -> tuple[np.ndarray, float]:
+def _independent(key: RandomKey, model: EBIM, count: int) -> Resampled:
     source, parts = pool_source(model.manifold), []
     for first, size in chunk_sizes(0, count, TOGETHER):
         parts.append(resampled(jax.random.fold_in(key, first) if first else key, source, model.energy, size))
-    points, sizes = zip(*parts, strict=True)
-    return np.concatenate(points), float(sum(sizes))
+    points, sizes, flattened = zip(*parts, strict=True)
+    return Resampled(np.concatenate(points), float(sum(sizes)), max(flattened))
 
 
 def _chain_ends(key, model, count, num_steps, progress):
@@ -161,19 +161,19 @@ def nearest_points(model: EBIM, points) -> NearestPoints:
         points: (N, n) or (n,), in data units.
 
     Returns:
-        `NearestPoints`: points (N, n) of M, distances (N,) to them, and whether each search converged (N,); of one
-        point without the leading axis.
+        `NearestPoints`: points (N, n) of M, distances (N,) to them, whether each search converged (N,), and how near
+        to a centre of curvature each lies (N,); of one point without the leading axis.
 
     >>> found = im.nearest_points(model, [[2.0, 0.0]])
     >>> bool(np.allclose(found.points, [[1.0, 0.0]], atol=1e-5)), found.distance.round(3).tolist()
     (True, [1.0])
     """
     rows, one = _rows(model, points)
-    position, distance, converged = over_points(
+    position, distance, converged, curvature = over_points(
         pointwise.nearest_standard, bare(model), model.scaling.standardize(rows), SEARCHED
     )
-    found = NearestPoints(model.scaling.restore(position), distance.astype(np.float64), converged)
-    return NearestPoints(*(leaf[0] for leaf in found)) if one else found
+    found = NearestPoints(model.scaling.restore(position), distance.astype(np.float64), converged, curvature)
+    return jax.tree.map(lambda leaf: leaf[0], found) if one else found
 
 
 def log_density(model: EBIM, points) -> Densities:

@@ -12,10 +12,25 @@ from jax.scipy.sparse.linalg import cg
 
 from .._loops import bounded_while
 from .._types import MDF, Array, Bool, Float, Residual, Scalar, Vector, relative_tolerance, select
+from .eigenvalues import least_eigenvalue
 from .multipliers import quasi_newton, residual_weights
 from .projection import project, smooth_norm, within_domain
-from .tangent import FramedMDF, Linearization, framed, gram_solve, jacobian_times, linearize, tangent_projection
+from .tangent import (
+    FramedMDF,
+    Linearization,
+    codimension_of,
+    framed,
+    gram_solve,
+    jacobian_times,
+    linearize,
+    tangent_projection,
+)
 from .triangular import gram_cholesky, lower_solve, upper_solve
+
+ASIDE, ROUNDS = 0.25, 4
+"""How far from a saddle the search goes on, in distances to the point, halved each time; and how often."""
+MOST_CURVATURES = 16
+"""Steps of Lanczos' method; where M has more dimensions the least curvature is an estimate, from above."""
 
 Stacked = Float[Array, " n_plus_k"]  # a point and a multiplier, end to end
 
@@ -23,13 +38,16 @@ Stacked = Float[Array, " n_plus_k"]  # a point and a multiplier, end to end
 class NearestPoint(NamedTuple):
     """position y (n,) on M, distance ‖y - x‖ in the units of x, multiplier λ (k,) with y - x + Jᵀλ = 0.
 
-    converged says that F(y) = 0 and that y - x is normal to M, both to the tolerance of the dtype.
+    converged says that F(y) = 0, that y - x is normal to M, both to the tolerance of the dtype, and that y is a
+    minimum: curvature is positive. That is the least eigenvalue of I + Σ λ_i ∇²F_i on the tangent space, 1 at points of
+    M and 0 at its centres of curvature, where no point is the nearest: y moves at most 1/curvature times as far as x.
     """
 
     position: Vector
     distance: Scalar
     multiplier: Residual
     converged: Bool[Array, ""]
+    curvature: Scalar
 
 
 def nearest_point(mdf: MDF, point: Vector, start: Vector | None = None, max_iterations: int = 50) -> NearestPoint:
@@ -54,14 +72,20 @@ def nearest_point(mdf: MDF, point: Vector, start: Vector | None = None, max_iter
     """
     if start is None:
         start = project(mdf, jax.lax.stop_gradient(point)).position
-    optimum = _optimum(max_iterations, mdf, point, start)
+    optimum, curvature = _optimum(max_iterations, mdf, point, start)
     position, multiplier = optimum[: point.size], optimum[point.size :]
     slack = jax.lax.stop_gradient(_optimality(mdf, point, optimum))
     tangent_part, residual = slack[: point.size], slack[point.size :]
     at = jax.lax.stop_gradient(linearize(mdf, position))
     small = jnp.linalg.norm(tangent_part) <= 100 * _position_tolerance(point)
     on_manifold = jnp.linalg.norm(residual_weights(at) * residual) <= 2
-    return NearestPoint(position, smooth_norm(position - point), multiplier, within_domain(at, small & on_manifold))
+    found = within_domain(at, small & on_manifold) & (curvature > _rounding(point))
+    return NearestPoint(position, smooth_norm(position - point), multiplier, found, curvature)
+
+
+def _rounding(point: Vector) -> float:
+    """What rounding may make of a curvature of zero."""
+    return 100 * float(jnp.finfo(point.dtype).eps)
 
 
 def _position_tolerance(point: Vector) -> Scalar:
@@ -83,23 +107,62 @@ def _local(mdf: MDF, y: Vector) -> MDF:
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _optimum(max_iterations: int, mdf: MDF, point: Vector, start: Vector) -> Stacked:
-    at = _descend(mdf, point, start, max_iterations)
-    multiplier = gram_solve(mdf, at, jacobian_times(mdf, at, point - at.position))
-    return jnp.concatenate([at.position, multiplier])
+def _optimum(max_iterations: int, mdf: MDF, point: Vector, start: Vector) -> tuple[Stacked, Scalar]:
+    at, curvature = _minimum(mdf, point, start, max_iterations)
+    return jnp.concatenate([at.position, _multiplier(mdf, point, at)]), curvature
+
+
+def _multiplier(mdf: MDF, point: Vector, at: Linearization) -> Residual:
+    """The λ that leaves least of y - x + Jᵀλ."""
+    return gram_solve(mdf, at, jacobian_times(mdf, at, point - at.position))
 
 
 @_optimum.defjvp
 def _optimum_jvp(max_iterations, primals, tangents):
     """Differentiate the optimality conditions: their Jacobian in (y, λ) times d(y, λ) = -d(conditions)."""
     mdf, point, start = primals
-    optimum = _optimum(max_iterations, mdf, point, start)
+    optimum, curvature = _optimum(max_iterations, mdf, point, start)
     _, shift = jax.jvp(lambda f, x: _optimality(f, x, optimum), primals[:2], tangents[:2])
     _, linear = jax.linearize(partial(_optimality, mdf, point), optimum)
-    return optimum, -_solve_optimality(point.size, linear, shift)
+    return (optimum, curvature), (-_solve_optimality(point.size, linear, shift), jnp.zeros_like(curvature))
 
 
-def _descend(mdf: MDF, point: Vector, start: Vector, max_iterations: int) -> Linearization:
+def _minimum(mdf: MDF, point: Vector, start: Vector, max_iterations: int) -> tuple[Linearization, Scalar]:
+    """Descend; where that ends in a saddle or a maximum, as it must from an axis of symmetry, go on from beside it."""
+
+    def bent(carry):
+        return carry[1] < _rounding(point)
+
+    def body(carry):
+        at, _, direction, size = carry
+        at = _descend(mdf, point, _beside(mdf, point, at, size * direction), max_iterations)
+        curvature, direction = _least_curvature(mdf, point, at)
+        return at, curvature, direction, size / 2
+
+    nowhere = jnp.zeros_like(point)
+    carry = linearize(mdf, start), -jnp.ones((), point.dtype), nowhere, jnp.asarray(ASIDE, point.dtype)
+    at, curvature, *_ = bounded_while(bent, body, carry, ROUNDS)[0]
+    return at, curvature
+
+
+def _beside(mdf: MDF, point: Vector, at: Linearization, step: Vector) -> Linearization:
+    """Where a tangent step, in units of the distance to the point, leads; `at` where it does not come nearer."""
+    offset = at.position - point
+    landed = quasi_newton(mdf, at, at.position + jnp.linalg.norm(offset) * step)
+    nearer = jnp.sum((landed.position - point) ** 2) < jnp.sum(offset**2)
+    return select(landed.converged & nearer, linearize(mdf, landed.position), at)
+
+
+def _least_curvature(mdf: MDF, point: Vector, at: Linearization) -> tuple[Scalar, Vector]:
+    """The least eigenvalue of I + Σ λ_i ∇²F_i on the tangent space, and its vector (n,), by Lanczos' method."""
+    product = _lagrangian_hessian(framed(mdf, at), at.position, _multiplier(mdf, point, at))
+    steps = min(point.size - codimension_of(mdf, point), MOST_CURVATURES)
+    inside = lambda v: tangent_projection(mdf, at, v)
+    anywhere = jax.random.normal(jax.random.key(0), point.shape, point.dtype)
+    return least_eigenvalue(lambda v: inside(product(v)), inside(anywhere), steps)
+
+
+def _descend(mdf: MDF, point: Vector, start: Linearization, max_iterations: int) -> Linearization:
     """Minimise ½‖y - x‖² over M by Newton steps in the tangent space, retracted along normals."""
     limit = _position_tolerance(point)
 
@@ -113,8 +176,7 @@ def _descend(mdf: MDF, point: Vector, start: Vector, max_iterations: int) -> Lin
     def body(carry):
         at, fraction = carry
         offset = at.position - point
-        multiplier = -gram_solve(mdf, at, jacobian_times(mdf, at, offset))
-        product = _lagrangian_hessian(framed(mdf, at), at.position, multiplier)
+        product = _lagrangian_hessian(framed(mdf, at), at.position, _multiplier(mdf, point, at))
         direction = _truncated_cg(lambda v: tangent_projection(mdf, at, product(v)), -gradient(at))
         landed = quasi_newton(mdf, at, at.position + fraction * direction)
         before, after = jnp.sum(offset**2), jnp.sum((landed.position - point) ** 2)
@@ -124,23 +186,8 @@ def _descend(mdf: MDF, point: Vector, start: Vector, max_iterations: int) -> Lin
         fraction = jnp.where(better, jnp.minimum(1.0, 2 * fraction), fraction / 2)
         return select(better, new, at), fraction
 
-    carry = (_off_stationary(mdf, point, linearize(mdf, start)), jnp.ones((), point.dtype))
+    carry = (start, jnp.ones((), point.dtype))
     return bounded_while(unsolved, body, carry, max_iterations)[0][0]
-
-
-def _off_stationary(mdf: MDF, point: Vector, at: Linearization) -> Linearization:
-    """`at`, or a place beside it where the distance to `point` is nearly stationary: it may be a maximum there.
-
-    `project` of a point on an axis of symmetry ends on that axis, where no descent would leave again.
-    """
-    offset = at.position - point
-    distance = jnp.linalg.norm(offset)
-    anywhere = jax.random.normal(jax.random.key(0), point.shape, point.dtype)
-    aside = tangent_projection(mdf, at, anywhere)
-    aside *= 0.01 * distance / jnp.linalg.norm(aside)
-    landed = quasi_newton(mdf, at, at.position + aside)
-    stationary = jnp.linalg.norm(tangent_projection(mdf, at, offset)) < 1e-3 * distance
-    return select(stationary & landed.converged, linearize(mdf, landed.position), at)
 
 
 def _lagrangian_hessian(mdf: MDF, position: Vector, multiplier: Residual):

@@ -6,10 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._loops import over_points
+from ..findings import Finding, at_least, at_most, wrong
 from .metric import accuracy_of
 from .outcome import Reason
 from .run import Chains
 
+R_HAT, ESS, ACCEPTANCE, FAILED = 1.01, 400.0, 0.1, 0.1
 BLOCK = 8192
 TAILS = 0.05, 0.95
 
@@ -34,6 +36,21 @@ class Summary(NamedTuple):
     non_finite: int
     unmoved: int
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What can be wrong about the run, each number with its threshold (of R-hat and sizes, Vehtari et al. 2021)."""
+        failed = sum(self.reasons.get(name, 0.0) for name in ("NOT_CONVERGED", "NOT_REVERSIBLE", "NON_FINITE"))
+        least = 1.0 if self.lowest_acceptance is None else self.lowest_acceptance
+        return (
+            at_most("largest R-hat", _largest(self.r_hat), R_HAT, "chains have not mixed; run longer, or with jumps"),
+            at_least("least bulk size", -_largest(-self.ess_bulk), ESS, "means are known to too few draws; run longer"),
+            at_least("least tail size", -_largest(-self.ess_tail), ESS, "tails are known to too few draws; run longer"),
+            at_most("chains not finite", self.non_finite, 0, "an energy or F is not finite where they went"),
+            at_most("chains that never moved", self.unmoved, 0, "their draws are their starts; take shorter steps"),
+            at_least("acceptance of the slowest chains", least, ACCEPTANCE, "steps are too long where these are"),
+            at_most("share of steps that failed", failed, FAILED, "solves do not converge or lead back; shorter steps"),
+        )
+
     def __str__(self) -> str:
         """A few lines to read."""
         lines = [f"{'coordinate':>10} {'R-hat':>7} {'bulk ESS':>9} {'tail ESS':>9}"]
@@ -48,7 +65,12 @@ class Summary(NamedTuple):
         if self.largest_residual is not None:
             lines.append(f"largest |F|: {self.largest_residual:.1e}")
         lines.append(f"chains not finite: {self.non_finite}, that never moved: {self.unmoved}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *wrong(self.findings)])
+
+
+def _largest(values: np.ndarray) -> float:
+    """Of the coordinates that vary; NaN where none does."""
+    return float(np.nanmax(values)) if np.isfinite(values).any() else float("nan")
 
 
 def summary(chains: Chains) -> Summary:

@@ -19,6 +19,7 @@ from jax.tree_util import Partial
 from .._random import key_or_seed
 from .._types import Array, Energy, Float, Int, RandomKey, Scalar, callable_pytree, select
 from ..errors import InputError
+from ..findings import Finding, at_least, at_most
 from .chains import start_chains
 from .outcome import Reason
 from .parallel_tempering import TemperedEnergy
@@ -28,6 +29,8 @@ FEWEST = 16
 """Particles of a group; with fewer one weight is most of its mass."""
 MOST, HALVINGS = 1000, 50
 """Temperatures, and halvings of the interval in which the next one lies."""
+DISTINCT, UNSURE, MASSLESS, REFUSED = 0.05, 0.3, 0.5, 0.2
+"""Thresholds of `findings`: of a share of starts, a standard error, another share of starts, a share of steps."""
 TRIALS, FIRST_TRIALS = 5, 25
 """Steps that only tune the step size, before those of every temperature and of the first."""
 GAIN, FACTOR = 0.125, 2.0
@@ -55,6 +58,18 @@ class TemperedSMC(NamedTuple):
     refused: Float[np.ndarray, " temperatures"]
     dropped: int
     distinct: float
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What can be wrong about the draws and the ratio, each number with its threshold."""
+        return (
+            at_least("starts with descendants", self.distinct, DISTINCT, "few starts are behind all draws; take more"),
+            at_most("standard error of log Z", self.standard_error, UNSURE, "groups differ: modes are missed by some"),
+            at_most("starts without mass", self.dropped / len(self.positions), MASSLESS, "choose a nearer reference"),
+            at_most(
+                "steps that failed", self.refused.max(), REFUSED, "solves do not converge; begin with shorter steps"
+            ),
+        )
 
 
 def tempered_smc(

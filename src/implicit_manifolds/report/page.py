@@ -13,12 +13,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .._types import RandomKey
-from ..certificate.parts import describe
-from ..certificate.topology import Topology, topology
+from ..certificate.topology import certified
 from ..coordinates import Coordinates
+from ..diagnosis.diagnose import diagnose
 from ..ebim.measures import log_density_by_coordinates
 from ..ebim.model import EBIM
 from ..ebim.verbs import Samples, sample
+from ..findings import wrong
 from ..plot.model import plot_model
 from ..plot.pairs import plot_pairs
 from ..plot.spectrum import plot_spectrum
@@ -65,6 +66,7 @@ def report(
         sections.append(_section("Training", f"{curves}<p>Wall time with compilation: {told}.</p>"))
     sections.append(_section("Settings and versions", _settings(settings or {})))
     facts = _facts(model, coordinates, record, found, drawn) | _by_coordinates(model, coordinates, values)
+    facts |= _doubts(key, model, points)
     return TEMPLATE.substitute(title=html.escape(title), facts=_table(facts), sections="\n".join(sections))
 
 
@@ -78,7 +80,6 @@ def _facts(
     facts["manifold"] = f"{manifold.dimension} dimensions in R{_raised(manifold.ambient_dimension)}"
     if record is not None and record.reason:
         facts["form"] = record.reason
-    facts["topology"] = _certified(model)
     if model.log_normalizer is not None:
         value, error = model.log_normalizer
         facts["log Z"] = f"{value:.4f} ± {error:.4f} (standard error)"
@@ -105,21 +106,21 @@ def _by_coordinates(model: EBIM, coordinates: Coordinates, values: np.ndarray | 
     return {f"negative log-density per {coordinates.measure}": f"{mean:.3f} nats, the model's"}
 
 
+def _doubts(key: RandomKey, model: EBIM, points) -> dict[str, str]:
+    """The certificate, and of what was looked at what is wrong."""
+    if points is None:
+        return {"topology": certified(model.manifold)[1]}
+    found = diagnose(key, model, points)
+    told = "; ".join(wrong(found.findings)) or f"nothing, of {len(found.findings)} numbers that were looked at"
+    return {"topology": found.certificate, "what may be wrong": told}
+
+
 def _raised(number: int) -> str:
     return "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(digit)] for digit in str(number))
 
 
 def _with_error(mean: tuple[float, float]) -> str:
     return f"{mean[0]:.3f} ± {mean[1]:.3f} nats"
-
-
-def _certified(model: EBIM) -> str:
-    found: Topology
-    try:
-        found = topology(model.manifold)
-    except (ValueError, ImportError) as error:
-        return f"no certificate: {error}"
-    return describe(found)
 
 
 def _manifold(key: RandomKey, model: EBIM, coordinates: Coordinates, points) -> str:

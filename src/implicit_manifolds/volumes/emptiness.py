@@ -11,7 +11,8 @@ from .atlas import normals_at
 from .manifold import Manifold
 from .projected import projected
 
-LOOKS, ROUNDS = 2048, 12
+LOOKS, ROUNDS, MOST_ROUNDS, STILL = 2048, 12, 120, 1.1
+"""Places that climb away from data; steps before those that have hardly come farther stop, and of all; by how much."""
 AROUND, MOST = 2.0, 128
 """How far around a hole points are counted, in its radius; and of how many it is asked whether their density fades."""
 ERROR, DOUBT = 0.001, 0.05
@@ -73,18 +74,28 @@ def places_in(
 
 
 def _climbed(random: np.random.Generator, manifold: Manifold, points, tree: KDTree):
-    """Points of M (c, n) that steps on M, random but rather outwards, lead to from data; and how far from any (c,)."""
+    """Points of M (c, n) that steps on M, random but rather outwards, lead to from data; and how far from any (c,).
+
+    Each goes on while it has come farther by a tenth within the last steps: a hole may be many spacings wide.
+    """
     at, usable = projected(manifold.mdf, points, manifold.box)
     at = np.resize(random.permutation(at[usable]), (LOOKS, points.shape[1]))
     away, nearest = tree.query(at)
     least = float(np.median(tree.query(points, 2)[0][:, 1]))
-    for _ in range(ROUNDS):
-        direction = _unit(at - points[nearest]) + _unit(random.normal(size=at.shape))
-        length = np.maximum(away, least) * random.uniform(size=LOOKS)
-        trial, usable = projected(manifold.mdf, (at + length[:, None] * direction).astype(points.dtype), manifold.box)
+    climbs, before = np.arange(LOOKS), away.copy()
+    for number in range(1, MOST_ROUNDS + 1):
+        here = at[climbs]
+        direction = _unit(here - points[nearest[climbs]]) + _unit(random.normal(size=here.shape))
+        length = np.maximum(away[climbs], least) * random.uniform(size=len(climbs))
+        trial, usable = projected(manifold.mdf, (here + length[:, None] * direction).astype(points.dtype), manifold.box)
         farther, closest = tree.query(trial)
-        better = usable & (farther > away)
-        at[better], away[better], nearest[better] = trial[better], farther[better], closest[better]
+        better = usable & (farther > away[climbs])
+        rows = climbs[better]
+        at[rows], away[rows], nearest[rows] = trial[better], farther[better], closest[better]
+        if number % ROUNDS == 0:
+            climbs, before = np.flatnonzero(away > STILL * before), away.copy()
+        if not len(climbs):
+            break
     return at, away
 
 

@@ -1,6 +1,8 @@
 """Independent draws of exp(-E) and its integral from points of known volume: importance sampling."""
 
+import warnings
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -17,10 +19,18 @@ NORMALIZER_ERROR = 0.003
 MIN_NORMALIZER_DRAWS, MAX_NORMALIZER_DRAWS = 2**15, 2**20
 
 
-def resampled(
-    key: RandomKey, source: PoolSource, energy: Energy, count: int
-) -> tuple[Float[np.ndarray, "count n"], float]:
-    """`count` points of the density exp(-E) on M, drawn by `resample` from pools of the source; and its effective size.
+class Resampled(NamedTuple):
+    """points (count, n); effective_size of the candidates, (Σw)²/Σw²; flattened, the share of the points' probability
+    that is lost where one candidate should have been kept more than once.
+    """
+
+    points: Float[np.ndarray, "count n"]
+    effective_size: float
+    flattened: float
+
+
+def resampled(key: RandomKey, source: PoolSource, energy: Energy, count: int) -> Resampled:
+    """`count` points of the density exp(-E) on M, drawn by `resample` from pools of the source.
 
     Raises ArithmeticError as `resample` does.
     """
@@ -35,16 +45,16 @@ def resampled(
 
 def resample(
     key: RandomKey, candidates: Callable[[RandomKey, int], tuple[np.ndarray, np.ndarray]], count: int
-) -> tuple[Float[np.ndarray, "count n"], float]:
+) -> Resampled:
     """`count` of fresh candidates, each kept once at most and with probability proportional to its weight.
 
-    candidates(key, size) gives about `size` points (a, n) and the logs of their weights (a,). Returns what is kept with
-    the effective size of all candidates, (Σw)²/Σw² (Madow 1949 by `kept_once`).
+    candidates(key, size) gives about `size` points (a, n) and the logs of their weights (a,); what is kept is chosen by
+    `kept_once` (Madow 1949).
 
     This is rejection with a bound on the weights that is their largest: more are drawn until no point would have to be
     kept twice, and until there are enough for one draw to have the law, which does not depend on how many others are
-    asked for. At `MAX_POOL` it stops; points that still weigh more than one are kept for certain, and the density is
-    flattened there. Raises ArithmeticError where candidates are fewer than `count`.
+    asked for. At `MAX_POOL` it stops, with a warning; points that still weigh more than one are kept for certain, and
+    the density is flattened there. Raises ArithmeticError where candidates are fewer than `count`.
     """
     points: list[np.ndarray] = []
     logs: list[np.ndarray] = []
@@ -62,7 +72,14 @@ def resample(
         size = min(int(1.2 * len(weights) * (lack - 1)) + count, MAX_POOL)
     if np.count_nonzero(weights) < count:
         raise ArithmeticError("too few points of known volume; sample with method='chains'")
-    return np.concatenate(points)[kept_once(key, weights, count)], effective_size
+    flattened = float(np.maximum(weights / weights.sum() - 1 / count, 0).sum())
+    if lack > 1:
+        warnings.warn(
+            f"{len(weights)} candidates are worth {effective_size:.0f}, too few for {count} samples, whose density is "
+            f"flattened ({flattened:.1%} of it is lost where it peaks); sample with method='chains', or fewer",
+            stacklevel=3,
+        )
+    return Resampled(np.concatenate(points)[kept_once(key, weights, count)], effective_size, flattened)
 
 
 def kept_once(key: RandomKey, weights: Float[np.ndarray, " a"], count: int) -> Int[np.ndarray, " count"]:
