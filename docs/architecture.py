@@ -17,6 +17,7 @@ ROOMS: dict[str, tuple[int, str]] = {
     "_loops": (1, "while loops safe under vmap, jitted chunks, one function over many points"),
     "_devices": (0, "arrays on a mesh of devices"),
     "_compilation": (1, "JAX's cache of compiled programs, for the command"),
+    "_files": (1, "files that appear whole or not at all, and a lock"),
     "box": (1, "boxes"),
     "choices": (1, "settings, checked where they are made"),
     "points": (2, "checking the user's points"),

@@ -25,6 +25,9 @@ os.environ.setdefault(
     " --xla_llvm_disable_expensive_passes=true",
 )
 
+# Shapes that fit by accident are mistakes, in the tests and in what they call.
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
 MANY_AREAS = 25_000  # of memory that a worker has mapped
 
 # Programs compiled by an earlier run are kept: a second run compiles next to nothing. Tests that start processes of

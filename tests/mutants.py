@@ -76,12 +76,16 @@ TESTS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Options:
-    """sample, seed: how many mutants, and which. out: directory of results. part: which of how many processes."""
+    """sample, seed: how many mutants, and which. out: directory of results. part: which of how many processes.
+
+    commit: whose code is broken; all parts need the same.
+    """
 
     sample: int = 400
     seed: int = 0
     out: Path = ROOT / "runs" / "mutants"
     part: tuple[int, int] = (0, 1)
+    commit: str = "HEAD"
     report: bool = False
 
 
@@ -95,7 +99,7 @@ def main(options: Options) -> None:
     done = {name_of(line) for line in read(options.out)}
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy"
-        subprocess.run(["git", "worktree", "add", "--detach", str(copy)], cwd=ROOT, check=True, capture_output=True)
+        subprocess.run(["git", "worktree", "add", "--detach", copy, options.commit], cwd=ROOT, check=True)
         try:
             os.chdir(copy)
             if not done:

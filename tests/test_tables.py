@@ -27,7 +27,7 @@ def ring(count, seed=0):
 
 
 def _squares(key, model, batch):
-    value = jnp.mean(jnp.sum((batch - model) ** 2, axis=1))
+    value = jnp.mean(jnp.sum((batch - model[None]) ** 2, axis=1))
     return value, {"value": value}
 
 

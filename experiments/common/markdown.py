@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from implicit_manifolds._files import write_whole
+
 
 def table_header(*names: str) -> list[str]:
     """The two lines that a table begins with."""
@@ -29,4 +31,4 @@ def replace_between_marks(path: Path, name: str, text: str) -> None:
     before, rest = path.read_text().split(f"<!-- {name}:")
     mark = rest.split("-->")[0]
     after = rest.split(f"<!-- end of {name} -->")[1]
-    path.write_text(f"{before}<!-- {name}:{mark}-->\n{text}\n<!-- end of {name} -->{after}")
+    write_whole(path, f"{before}<!-- {name}:{mark}-->\n{text}\n<!-- end of {name} -->{after}".encode())

@@ -22,11 +22,16 @@ class Box(NamedTuple):
 
     def contains(self, points: Float[Array | np.ndarray, "*batch n"]) -> Bool[Array | np.ndarray, "*batch"]:
         """Whether points (..., n) lie in the box, (...); what is not finite does not."""
-        return ((points >= self.low) & (points <= self.high)).all(axis=-1)  # type: ignore[return-value]
+        low, high = self._along(points)
+        return ((points >= low) & (points <= high)).all(axis=-1)  # type: ignore[return-value]
 
     def clip(self, points: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
         """The nearest points of the box to points (..., n)."""
-        return jnp.clip(points, self.low, self.high)
+        return jnp.clip(points, *self._along(points))
+
+    def _along(self, points) -> tuple[Array | np.ndarray, ...]:
+        """Both corners with as many axes as points have, for those who allow no other shapes."""
+        return tuple(side.reshape((1,) * (points.ndim - 1) + side.shape) for side in (self.low, self.high))
 
     def on_host(self) -> "Box":
         """The same box as NumPy arrays."""

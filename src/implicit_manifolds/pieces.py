@@ -61,7 +61,7 @@ class Pieces:
     def standard_point(self, x: Vector) -> Vector:
         """One point in data units (n,) in standardised ones, inside jit, in its own precision."""
         low, high, scale, shift, place = self._as(x.dtype)
-        beyond = jnp.maximum(jnp.maximum(low - x, x - high), 0)
+        beyond = jnp.maximum(jnp.maximum(low - x[None], x[None] - high), 0)
         part = jnp.argmin(jnp.linalg.norm(beyond, axis=1) / scale)  # the first of equals
         return self.whole.standard_point(place[part] + (x - shift[part]) / scale[part])
 
@@ -106,7 +106,7 @@ class Pieces:
 
 
 def _owner(beside: Vector, place: Float[Array, "p n"]) -> Int[Array, ""]:
-    return jnp.argmin(jnp.max(jnp.abs(beside - place), axis=1))
+    return jnp.argmin(jnp.max(jnp.abs(beside[None] - place), axis=1))
 
 
 def parts_of(points: Float[np.ndarray, "N n"]) -> list[Bool[np.ndarray, " N"]]:

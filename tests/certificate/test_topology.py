@@ -242,7 +242,7 @@ def _speck(radius, x):
 
 
 def _joined(radius, x):
-    balls = jnp.linalg.norm(x - jnp.asarray([[-1.2, 0.1, 0.03], [1.2, 0.1, 0.03]]), axis=1) - 1
+    balls = jnp.linalg.norm(x[None] - jnp.asarray([[-1.2, 0.1, 0.03], [1.2, 0.1, 0.03]]), axis=1) - 1
     neck = jnp.maximum(jnp.hypot(x[1] - 0.1, x[2] - 0.03) - radius, jnp.abs(x[0]) - 1)
     return -jax.nn.logsumexp(-100 * jnp.append(balls, neck), keepdims=True) / 100
 

@@ -43,7 +43,7 @@ def test_a_few_far_points_are_no_part():
 
 
 def _two(centres, radii, x):
-    return jnp.prod(jnp.sum((x - centres) ** 2, axis=1) - radii**2)[None]
+    return jnp.prod(jnp.sum((x[None] - centres) ** 2, axis=1) - radii**2)[None]
 
 
 @pytest.fixture(scope="module")

@@ -181,7 +181,7 @@ def test_the_nearest_point_of_a_circle_in_space_is_that_of_its_plane(x64):
 def test_the_nearest_points_of_an_ellipse_are_those_of_a_grid_search(dtype, build):
     # A point of the plane x₂ = 0 has its nearest point of this flat ellipsoid in that plane or beside it;
     # with the third axis as long as the longest, in that plane.
-    points = cloud(3.0, dtype, seed=1) * jnp.asarray([1, 1, 0], dtype)
+    points = cloud(3.0, dtype, seed=1) * jnp.asarray([[1, 1, 0]], dtype)
     found, _ = nearest_all(build.level("ellipsoid", [2.0, 1.0, 1000.0], dtype), points)
     assert found.converged.all()
     angle = np.linspace(0, 2 * np.pi, 20_001)
@@ -286,7 +286,9 @@ def test_derivatives_are_those_of_the_optimality_conditions_and_of_finite_differ
     away = np.asarray(point - found.position) / np.asarray(found.distance)
 
     # Truncation of the differences is 1e-10, and the solver's tolerance over the step 1e-7.
-    by_point, _ = differences(nearest_all(with_number(mdf.args[0]), lanes(point + steps, jnp.float64))[0], 1e-5)
+    by_point, _ = differences(
+        nearest_all(with_number(mdf.args[0]), lanes(np.asarray(point) + steps, jnp.float64))[0], 1e-5
+    )
     np.testing.assert_allclose(by_point, expected, atol=1e-6)
     moved = [nearest_all(with_number(mdf.args[0] + step), lanes([point], jnp.float64))[0] for step in number_steps]
     by_number = differences(jax.tree.map(lambda *leaves: np.stack([leaf[0] for leaf in leaves]), *moved), 1e-5)

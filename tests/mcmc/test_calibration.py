@@ -88,7 +88,7 @@ def _ranks(key, simulator, shape, truth, starts, choices):
         model, sampler = posterior(problem, simulator(truth), choices)
         chain = sample_chain(key, sampler, start, FORGOTTEN + RANKED, THINNING)
         seen = lambda u: jnp.append(u, log_det_sqrt_gram(model.mdf, u))
-        return (jax.vmap(seen)(chain.positions[FORGOTTEN:]) < seen(truth)).sum(axis=0), chain.info.reason
+        return (jax.vmap(seen)(chain.positions[FORGOTTEN:]) < seen(truth)[None]).sum(axis=0), chain.info.reason
 
     return jax.vmap(rank)(jax.random.split(key, len(starts)), truth, starts)
 

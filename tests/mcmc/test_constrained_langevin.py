@@ -90,7 +90,7 @@ def test_the_noise_of_a_step_is_normal_in_the_tangent_space(x64, linear_energy):
     _, after, info = step_all(sampler, jax.random.key(0), jnp.tile(jnp.asarray(x), (count, 1)))
     assert taken(info).all()
     tangent = np.eye(3) - np.outer(x, x)
-    noise = np.asarray(after.position - x) @ tangent / scale
+    noise = (np.asarray(after.position) - x) @ tangent / scale
     # Entries of mean and second moment, each within 4.5 standard errors (at most √(2/n)): false alarm 6e-5.
     assert (np.abs(noise.mean(axis=0)) <= 4.5 / np.sqrt(count)).all()
     assert (np.abs(noise.T @ noise / count - tangent) <= 4.5 * np.sqrt(2 / count)).all()

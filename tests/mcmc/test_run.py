@@ -54,7 +54,7 @@ STARTS = jnp.arange(8.0).reshape(4, 2)
 def test_samples_are_thinning_steps_apart_and_info_is_averaged_over_all_steps():
     chains = run(jax.random.key(0), Walk(1.0), STARTS, 5, thinning=3)
     assert chains.positions.shape == (5, 4, 2)
-    expected = STARTS + 3 * np.arange(1, 6)[:, None, None]
+    expected = np.asarray(STARTS) + 3 * np.arange(1, 6)[:, None, None]
     np.testing.assert_allclose(chains.positions, expected)
     assert chains.num_steps == 15
     np.testing.assert_array_equal(chains.state.steps, [15] * 4)
@@ -170,7 +170,7 @@ def test_info_means_agree_with_what_the_positions_show(linear_energy):
 
 def test_one_chain_inside_jit_marches_as_a_run_does():
     chain = jax.jit(sample_chain, static_argnums=3)(jax.random.key(0), Walk(1.0), STARTS[1], 5, 3)
-    np.testing.assert_allclose(chain.positions, STARTS[1] + 3 * np.arange(1, 6)[:, None])
+    np.testing.assert_allclose(chain.positions, np.asarray(STARTS[1]) + 3 * np.arange(1, 6)[:, None])
     assert int(chain.state.steps) == 15
     np.testing.assert_allclose(chain.info.height, STARTS[1, 0] + np.arange(15).mean())
 

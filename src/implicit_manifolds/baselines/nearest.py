@@ -51,7 +51,7 @@ def _nearest(autoencoder, row):
     x = row[0]
     codes = jax.vmap(lambda start: descend(autoencoder, x, autoencoder.encode(start)))(row[1:])
     images = jax.vmap(autoencoder.decode)(codes)
-    gaps = jnp.sum((images - x) ** 2, axis=1)
+    gaps = jnp.sum((images - x[None]) ** 2, axis=1)
     return images[jnp.argmin(jnp.where(jnp.isnan(gaps), jnp.inf, gaps))]
 
 

@@ -1,5 +1,6 @@
 """Tables that the command reads and writes, in the columns that people have."""
 
+import io
 import os
 import sys
 import tempfile
@@ -12,6 +13,7 @@ import numpy as np
 import polars as pl
 import tyro
 
+from .._files import write_whole
 from ..advice import advice
 from ..coordinates import Coordinates, Unit, coordinates_of, unnamed
 from ..ebim import storage
@@ -113,12 +115,17 @@ def write(out: Path, columns: np.ndarray, names: Sequence[str], rows: np.ndarray
     """A table (N, c) under these names, after the numbers, from 1, of its rows in the file where some were left out."""
     if rows is not None:
         columns, names = np.column_stack([rows + 1, columns]), ["row", *names]
-    if out.suffix == ".npy":
-        np.save(out, columns)
-        return
+    content = io.BytesIO()
     distinct = [name if name not in names[:place] else f"{name}_{place}" for place, name in enumerate(names)]
     frame = pl.DataFrame(np.ascontiguousarray(columns), schema=distinct, orient="row")
-    if out.suffix == ".parquet":
-        frame.write_parquet(out)
+    if out.suffix == ".npy":
+        np.save(content, columns)
+    elif out.suffix == ".parquet":
+        frame.write_parquet(content)
     else:
-        frame.write_csv(out)
+        frame.write_csv(content)
+    storage.refuse_existing(out)
+    try:
+        write_whole(out, content.getvalue())
+    except OSError as error:
+        raise InputError(f"{out} cannot be written ({error.strerror or error}); name another path") from error

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
@@ -90,8 +91,8 @@ def _in_units_of(first: EBIM, second: EBIM) -> tuple[Manifold, Partial]:
     apart = np.asarray(first.scaling.shift, np.float64) - np.asarray(second.scaling.shift, np.float64)
     known, dtype = second.manifold, jnp.asarray(second.manifold.box.low).dtype
     there = Affine(jnp.asarray(scale, dtype), jnp.asarray(apart / other, dtype))
-    back = lambda points: (jnp.asarray(points) - there.shift) / there.scale
-    box, anchors = Box(*map(back, known.box)), None if known.anchors is None else back(known.anchors)
+    back = jax.vmap(lambda x: (x - there.shift) / there.scale)
+    box, anchors = Box(*back(jnp.stack(known.box))), None if known.anchors is None else back(jnp.asarray(known.anchors))
     return Manifold(pull_back(known.mdf, there), box, anchors), Partial(_composed, second.energy, there)
 
 

@@ -88,7 +88,7 @@ def tangent_basis(model: EBIM, x: Vector) -> Float[Array, "m n"]:
     """
     z = model.scaling.standard_point(x)
     normals = normals_of(linearize(model.manifold.mdf, z, dense=True))
-    return orthonormal_complement(normals / model.scaling.units_at(z))
+    return orthonormal_complement(normals / model.scaling.units_at(z)[None])
 
 
 def nearest_point(model: EBIM, x: Vector) -> Nearest:

@@ -47,9 +47,9 @@ class KernelEnergy:
 
     def densities(self, x: Vector) -> Float[Array, " s"]:
         """For each row of bandwidths the mean over centres of the m-dimensional normal density at x (n,), (s,)."""
-        squared = jnp.sum((x - self.centres) ** 2, axis=1)
+        squared = jnp.sum((x[None] - self.centres) ** 2, axis=1)
         height = (2 * jnp.pi) ** (-self.dimension / 2) / self.bandwidths**self.dimension
-        return jnp.mean(height * jnp.exp(-squared / (2 * self.bandwidths**2)), axis=1)
+        return jnp.mean(height * jnp.exp(-squared[None] / (2 * self.bandwidths**2)), axis=1)
 
 
 def bandwidths(points: Float[np.ndarray, "a n"]) -> Float[np.ndarray, "s a"]:

@@ -65,7 +65,7 @@ class RidgeConfig(TrainingConfig):
 
 def far_loss(model: Callable, points: Float[Array, "batch n"], data: Float[Array, "N n"], softening: Number) -> Scalar:
     """Mean of ‖F(x) - (x - x*)‖² / (‖x - x*‖² + s²), x* the datum nearest to x, s the softening."""
-    squared = jnp.sum(data**2, axis=1) - 2 * points @ data.T
+    squared = jnp.sum(data**2, axis=1)[None] - 2 * points @ data.T
     away = points - data[jnp.argmin(squared, axis=1)]
     error = jnp.sum((jax.vmap(model)(points) - away) ** 2, axis=1)
     return jnp.mean(error / (jnp.sum(away**2, axis=1) + softening**2))

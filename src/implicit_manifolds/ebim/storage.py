@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..pieces import Pieces
 from ..scaling import Scaling
 from ..training.checkpoint import load_arrays, save_tree, unflatten
+from ..training.checksums import check_sums, write_sums
 from ..volumes.manifold import Atlas, Manifold
 from ..volumes.pools import Estimate
 from .config import FitConfig
@@ -90,6 +91,7 @@ def save(
         if record is not None:
             (scratch / "fit.json").write_text(json.dumps(record) + "\n")
         save_tree(scratch / "parameters", model)
+        write_sums(scratch)
         scratch.chmod(0o755)
         scratch.rename(path)
     except BaseException:
@@ -124,6 +126,7 @@ def load(path: Path | str, mdf: Any = None, energy: Any = None) -> EBIM:
     if not (path / "model.json").is_file():
         raise InputError(f"{path} is not a model directory; make one with `implicit-manifolds fit`")
     try:
+        check_sums(path)
         description = json.loads((path / "model.json").read_text())
         arrays = load_arrays(path / "parameters")
         if description["format"] == 3:
@@ -134,7 +137,8 @@ def load(path: Path | str, mdf: Any = None, energy: Any = None) -> EBIM:
     except InputError:
         raise
     except Exception as error:  # orbax and json raise many kinds; all mean the same to the user
-        raise InputError(f"{path} is damaged ({type(error).__name__}); fit the model again") from error
+        told = error if type(error) is ValueError else type(error).__name__
+        raise InputError(f"{path} is damaged ({str(told).splitlines()[0]}); fit the model again") from error
 
 
 def load_coordinates(path: Path | str) -> Coordinates:

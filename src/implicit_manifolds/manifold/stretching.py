@@ -24,5 +24,5 @@ def log_stretch(mdf: MDF, factors: Vector, x: Vector) -> Scalar:
     With T an orthonormal basis of the tangent space, N of the normal one and S = diag(s) it is half the logarithm of
     det(TᵀS²T) = det(S²) det(N S⁻² Nᵀ), so that normals suffice.
     """
-    normals = normals_of(linearize(mdf, x, dense=True)) / factors
+    normals = normals_of(linearize(mdf, x, dense=True)) / factors[None]
     return jnp.sum(jnp.log(factors)) + jnp.sum(jnp.log(jnp.diag(gram_cholesky(normals))))

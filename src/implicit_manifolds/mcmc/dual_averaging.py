@@ -85,7 +85,7 @@ def _adapt(sampler, key, log_start, target, centre, states, averages, count, hal
             reasons=averages.reasons + late * jax.nn.one_hot(info.reason, len(Reason)),
         )
         if centre is not None:
-            new = _moments(gathered(_before_scale(sampler, moved), mesh) - centre, products)
+            new = _moments(gathered(_before_scale(sampler, moved), mesh) - centre[None], products)
             moments = jax.tree.map(lambda total, value: total + late * value, averages.moments, new)
             averages = averages._replace(moments=moments)
         error = target - jnp.mean(gathered(acceptance, mesh), axis=0)

@@ -48,5 +48,5 @@ class PiecewiseMixture:
     def __call__(self, x: Vector) -> Scalar:
         """One point, (n,) to ()."""
         energies = jax.vmap(lambda member: member(x))(self.members)
-        part = self.parts[jnp.argmin(jnp.sum((x - self.bases) ** 2, axis=1))]
+        part = self.parts[jnp.argmin(jnp.sum((x[None] - self.bases) ** 2, axis=1))]
         return -jax.nn.logsumexp(self.log_weights[part] - energies)

@@ -67,7 +67,7 @@ def _matrix(kernel):
 
 def _rescaled(layer, outputs):
     """Outputs of a layer, as those of the same layer with its kernel divided by σ."""
-    bias = layer.bias[...]
+    bias = layer.bias[...].reshape((1,) * (outputs.ndim - 1) + (-1,))
     return (outputs - bias) / spectral_norm(_matrix(layer.kernel[...]), layer.vector[...]) + bias
 
 

@@ -73,7 +73,7 @@ def minus_log_likelihood(scatter: Any, parts: Factors) -> Scalar:
 def covariance(x: Vector) -> Float[Array, "d d"]:
     """W diag(s²) Wᵀ (10, 10): what signs and order of the columns do not change."""
     parts = unpacked(x)
-    return (parts.loadings * jnp.exp(2 * parts.log_scales)) @ parts.loadings.T
+    return (parts.loadings * jnp.exp(2 * parts.log_scales)[None]) @ parts.loadings.T
 
 
 def _frame_residual(constraint: Any, x: Vector) -> Residual:

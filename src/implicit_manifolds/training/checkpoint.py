@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import warnings
 from pathlib import Path
 
 import jax
@@ -9,9 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
+from .._files import write_whole
 from .._types import RandomKey
 from ..errors import InputError
 from ..points import BLOCK
+from .checksums import check_sums, write_sums
 
 
 def _orbax():
@@ -96,6 +99,7 @@ def save(directory: Path, done: int, state, rows: list[dict[str, np.ndarray]]) -
     terms = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     with _manager(directory) as manager:
         manager.save(done, args=_orbax().args.StandardSave({"state": flatten(state), "history": terms}))
+    write_sums(directory / str(done))
 
 
 def claim(directory: Path, key: RandomKey, points: np.ndarray, settings: str) -> None:
@@ -109,7 +113,7 @@ def claim(directory: Path, key: RandomKey, points: np.ndarray, settings: str) ->
     if jax.process_index() == 0:
         directory.mkdir(parents=True, exist_ok=True)
         if not note.exists() and not any(directory.iterdir()):
-            note.write_text(mark)
+            write_whole(note, mark.encode())
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("the directory is claimed")
     if not note.exists() or note.read_text() != mark:
@@ -117,12 +121,24 @@ def claim(directory: Path, key: RandomKey, points: np.ndarray, settings: str) ->
 
 
 def restore_latest(directory: Path, template):
-    """(rounds done, state, history rows) of the newest whole checkpoint, or None where there is none."""
+    """(rounds done, state, history rows) of the newest whole checkpoint, or None where there is none.
+
+    One that is damaged is told and removed, and the one before is taken. Raises InputError where all are.
+    """
     if not directory.exists():
         return None
     with _manager(directory) as manager:
-        done = manager.latest_step()
-        if done is None:
-            return None
-        saved = manager.restore(done, args=_orbax().args.StandardRestore())
-    return done, unflatten(template, saved["state"]), [saved["history"]]
+        steps = sorted(manager.all_steps(), reverse=True)
+        for done in steps:
+            try:
+                check_sums(directory / str(done))
+                saved = manager.restore(done, args=_orbax().args.StandardRestore())
+                return done, unflatten(template, saved["state"]), [saved["history"]]
+            except Exception as error:  # orbax raises many kinds; all mean the same to the user
+                warnings.warn(
+                    f"the checkpoint {directory / str(done)} is damaged ({error}); it is removed", stacklevel=2
+                )
+                manager.delete(done)
+    if steps:
+        raise InputError(f"{directory} has damaged checkpoints alone, which were removed; begin again")
+    return None

@@ -1,6 +1,7 @@
 """The one training loop: jitted chunks of rounds, with the bar, the checkpoint and the NaN check between."""
 
 import time
+from contextlib import nullcontext
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from .._devices import automatic, gathered, replicated, shared_mesh, unplaced
+from .._files import locked
 from .._loops import chunk_sizes, collect, progress_bar
 from .._random import derived_keys, host_generator
 from .._types import RandomKey
@@ -169,6 +171,16 @@ def _raise_if_not_finite(name: str, terms: dict[str, np.ndarray], first: int) ->
         )
 
 
+def _raise_if_broken(name: str, model) -> None:
+    """Terms are those before an update: what the last one breaks is in none."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(model):
+        if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact) and not bool(jnp.isfinite(leaf).all()):
+            raise TrainingDiverged(
+                f"{name}: the parameter {jax.tree_util.keystr(path)} was not finite after the last step; "
+                "lower the learning rate or clip the gradient (clip_norm)"
+            )
+
+
 def train(
     objective: Objective,
     optimizer: optax.GradientTransformation,
@@ -201,10 +213,13 @@ def train(
     size = -(-rounds // (CHUNKS if checkpoint_dir is None else chunk_number()))
     size = size if held else max(1, min(size, MOST_READ // (batches * batch_size)))
     done, rows = 0, []
-    if checkpoint_dir is not None and (saved := checkpoint.restore_latest(checkpoint_dir, state)):
-        done, state, rows = saved
-    state = replicated(state, mesh)  # what refreshes it finds all in one place
-    with progress_bar(name, rounds * batches, progress) as bar:
+    guard = (
+        nullcontext() if checkpoint_dir is None else locked(checkpoint_dir.with_name(f".{checkpoint_dir.name}.lock"))
+    )
+    with guard, progress_bar(name, rounds * batches, progress) as bar:
+        if checkpoint_dir is not None and (saved := checkpoint.restore_latest(checkpoint_dir, state)):
+            done, state, rows = saved
+        state = replicated(state, mesh)  # what refreshes it finds all in one place
         bar.update(done * batches)
         for first, chunk in chunk_sizes(done, rounds, size):
             started = time.perf_counter()
@@ -221,6 +236,7 @@ def train(
             if checkpoint_dir is not None:
                 checkpoint.save(checkpoint_dir, first + chunk, state, rows)
                 pause_if_late()
+    _raise_if_broken(name, state.model)
     state = _refreshed(objective, state, rounds)
     terms = {term: np.concatenate([row[term] for row in rows]) for term in rows[0]}
     return unplaced(state, mesh), History(batches * np.arange(1, rounds + 1), terms, terms.pop(SECONDS))
