@@ -33,12 +33,13 @@ def model_of(mdf, points: np.ndarray, energy=None, starts=None, half: float = HA
     n = points.shape[1]
     box = im.Box(jnp.full(n, -half), jnp.full(n, half))
     charted = im.cover(jax.random.key(0), im.Manifold(mdf, box, jnp.asarray(points, jnp.float32)), starts)
-    energy = Partial(_rightwards, 1.0) if energy is None else energy
+    energy = Partial(rightwards, 1.0) if energy is None else energy
     normalizer = log_normalizer(jax.random.key(1), pool_source(charted), energy)
     return im.EBIM(charted, energy, Scaling(np.zeros(n), np.float64(1)), ChainScales(0.1), normalizer)
 
 
-def _rightwards(strength, x):
+def rightwards(strength, x):
+    """An energy that falls along the first coordinate."""
     return -strength * x[0]
 
 
@@ -148,7 +149,7 @@ def _uncharted() -> Case:
 
 
 def _collapsed() -> Case:
-    sharp = model_of(sphere(1.0), ring(), Partial(_rightwards, 1e6))
+    sharp = model_of(sphere(1.0), ring(), Partial(rightwards, 1e6))
     return Case("effective share of draws", "a density a thousandth of a radian wide", sharp, ring(seed=1))
 
 

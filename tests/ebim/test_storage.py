@@ -23,7 +23,8 @@ from implicit_manifolds.volumes.manifold import Atlas
 from implicit_manifolds.volumes.pools import Estimate
 
 OLD = Path(__file__).parents[1] / "data" / "model-0.1.0"
-"""Made by version 0.1.0: a circle of radius 3 about (10, 0), hidden widths of 8, kernels in its energy."""
+BEFORE = Path(__file__).parents[1] / "data" / "model-0.2.0"
+"""Made by versions 0.1.0 and 0.2.0: a circle of radius 3 about (10, 0), hidden widths of 8."""
 
 
 def members():
@@ -88,6 +89,13 @@ def test_a_model_directory_of_the_first_version_still_loads():
     assert sample(jax.random.key(0), model, 5).on_manifold.all()
 
 
+def test_a_model_directory_of_version_0_2_0_still_loads():
+    model, points = load(BEFORE), [[13.0, 0.5], [7.2, 0.1]]
+    np.testing.assert_allclose(log_density(model, points).log_density, [-2.98421288, -3.11893845], atol=2e-4)
+    nearest = [[12.96011955, 0.49333336], [7.0019139, 0.10691639]]
+    np.testing.assert_allclose(nearest_points(model, points).points, nearest, atol=1e-4)
+
+
 def test_a_newer_format_and_a_damaged_directory_are_told_apart(tmp_path):
     for name, change in (("newer", {"format": 99}), ("damaged", {"charts": 3})):
         shutil.copytree(OLD, tmp_path / name)
@@ -97,3 +105,24 @@ def test_a_newer_format_and_a_damaged_directory_are_told_apart(tmp_path):
         load(tmp_path / "newer")
     with pytest.raises(InputError, match="damaged"):
         load(tmp_path / "damaged")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "model"
+    save(path, model_of(ENERGIES["with kernels"], MLP([3, 16, 1], rngs=nnx.Rngs(3))))
+    return path
+
+
+def test_any_file_of_a_model_that_is_cut_short_or_has_a_bit_flipped_is_refused_in_a_sentence(saved, tmp_path):
+    random = np.random.default_rng(0)
+    for number, file in enumerate(sorted(path for path in saved.rglob("*") if path.is_file() and path.stat().st_size)):
+        for damage in ("cut", "flipped"):
+            copy = tmp_path / f"{number}-{damage}"
+            shutil.copytree(saved, copy)
+            content = bytearray(file.read_bytes())
+            content[random.integers(len(content))] ^= 1 << random.integers(8)
+            whole = content if damage == "flipped" else content[: len(content) // 2]
+            (copy / file.relative_to(saved)).write_bytes(bytes(whole))
+            with pytest.raises(InputError, match=r"is damaged \(.*\); fit the model again$|is not a model directory"):
+                load(copy)

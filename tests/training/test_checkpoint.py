@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from implicit_manifolds import InputError
 from implicit_manifolds.networks.mlp import MLP
-from implicit_manifolds.training.checkpoint import flatten, load_arrays, save_tree, unflatten
+from implicit_manifolds.training.checkpoint import flatten, load_arrays, restore_latest, save, save_tree, unflatten
 
 
 def tree(seed):
@@ -34,3 +35,23 @@ def test_a_tree_of_other_shapes_or_names_is_refused():
         unflatten(tree(1) | {"wide": np.zeros(2)}, arrays)
     with pytest.raises(ValueError, match="expected the arrays"):
         unflatten(tree(1) | {"other": np.zeros(2)}, arrays)
+
+
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(tmp_path):
+    for done in (3, 4):
+        save(tmp_path / "run", done, tree(done), [{"loss": np.arange(done)}])
+    assert restore_latest(tmp_path / "run", tree(0))[0] == 4
+    damaged = next(path for path in (tmp_path / "run" / "4" / "default").rglob("d/*") if path.is_file())
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 4
+    damaged.write_bytes(bytes(content))
+    with pytest.warns(UserWarning, match="is damaged"):
+        done, state, rows = restore_latest(tmp_path / "run", tree(0))
+    assert (done, int(state["step"]), len(rows[0]["loss"])) == (3, 3, 3)
+    save(tmp_path / "run", 4, tree(5), [{"loss": np.arange(4)}])  # its place is free again
+    assert int(restore_latest(tmp_path / "run", tree(0))[1]["step"]) == 5
+    for path in (tmp_path / "run").glob("[34]/SHA256SUMS"):
+        path.write_text("nonsense")
+    with pytest.warns(UserWarning, match="is damaged"), pytest.raises(InputError, match="damaged checkpoints alone"):
+        restore_latest(tmp_path / "run", tree(0))
+    assert restore_latest(tmp_path / "run", tree(0)) is None

@@ -76,6 +76,19 @@ def test_a_term_that_is_not_finite_stops_training_and_is_named_with_its_step():
         run(MeanObjective(breaks_at=77.0))
 
 
+def test_parameters_that_the_last_update_breaks_are_named_though_no_term_shows_it():
+    @pytree
+    @dataclass(frozen=True)
+    class Steep(MeanObjective):
+        def loss(self, key, model, batch, negatives):
+            flat = jnp.where(negatives >= self.breaks_at, 0.0, 1.0)
+            return jnp.sqrt(0 * jnp.sum(model) + flat), {"flat": flat}  # its slope at zero is not finite
+
+    run(Steep(breaks_at=12.0), num_steps=12)
+    with pytest.raises(TrainingDiverged, match="the model was not finite after the last step"):
+        run(Steep(breaks_at=11.0), num_steps=12)
+
+
 def test_new_parameters_and_data_compile_nothing():
     run(MeanObjective())
     before = loop._train_chunk._cache_size()

@@ -227,7 +227,8 @@ def _draw_standard(key: RandomKey, model: EBIM) -> tuple[Vector, Scalar]:
     z = jnp.where(lifted, at.position, atlas.bases[0])
     log_z = 0.0 if model.log_normalizer is None else model.log_normalizer.value
     log_weight = -model.energy(z) - log_z - drawn.log_density
-    return z, jnp.where(within_domain(at, lifted), log_weight, -jnp.inf)
+    usable = within_domain(at, lifted) & (log_weight < jnp.inf)  # an energy that is no number gives no mass
+    return z, jnp.where(usable, log_weight, -jnp.inf)
 
 
 def _resampled(key: RandomKey, model: EBIM, count: int) -> tuple[Float[Array, "count n"], Scalar]:

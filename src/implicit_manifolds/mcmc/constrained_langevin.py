@@ -11,7 +11,7 @@ from .._types import MDF, Array, Energy, Float, RandomKey, Vector, select
 from ..box import Box
 from ..manifold.multipliers import MultiplierSolver, quasi_newton
 from ..manifold.tangent import Linearization, linearize, linearize_near, tangent_projection
-from .langevin import scaled_drift
+from .langevin import gradient_where_finite, scaled_drift
 from .outcome import Reason, StepInfo, inside, reason_of
 from .plain import Target
 
@@ -67,7 +67,7 @@ class ConstrainedLangevin(Target):
         return self._state(linearize(self.mdf, position))
 
     def _state(self, at: Linearization) -> ConstrainedLangevinState:
-        return ConstrainedLangevinState(at, jax.grad(self.energy)(at.position))
+        return ConstrainedLangevinState(at, gradient_where_finite(self.energy, at.position))
 
     def step(self, key: RandomKey, state: ConstrainedLangevinState) -> tuple[ConstrainedLangevinState, StepInfo]:
         """One step of one chain."""

@@ -7,20 +7,23 @@ import jax
 import jax.numpy as jnp
 
 from .._pytree import pytree
-from .._types import Energy, RandomKey, Scalar, Vector
+from .._types import Array, Energy, Int, RandomKey, Scalar, Vector, select
+from .outcome import Reason, all_finite
 from .plain import Target
 
 
 class LangevinState(NamedTuple):
-    """position (n,)."""
+    """position (n,) and ∇E there (n,)."""
 
     position: Vector
+    energy_gradient: Vector
 
 
 class LangevinInfo(NamedTuple):
-    """gradient_norm ‖∇E‖ before clipping."""
+    """gradient_norm ‖∇E‖ before clipping. reason: `ACCEPTED`, or `NON_FINITE` where the chain stayed (`Reason`)."""
 
     gradient_norm: Scalar
+    reason: Int[Array, ""]
 
 
 @pytree
@@ -44,15 +47,22 @@ class Langevin(Target):
 
     def init(self, position: Vector, key: RandomKey | None = None) -> LangevinState:
         """Start a chain at `position` (n,); the key is not used."""
-        return LangevinState(position)
+        return LangevinState(position, gradient_where_finite(self.energy, position))
 
     def step(self, key: RandomKey, state: LangevinState) -> tuple[LangevinState, LangevinInfo]:
-        """One step; a gradient that is not finite leaves the position not finite, for the host to see."""
+        """One step; the chain stays where it was when E or ∇E is not finite where it would go."""
         x = state.position
-        gradient = jax.grad(self.energy)(x)
-        drift = scaled_drift(self, gradient)
         noise = jax.random.normal(key, x.shape, x.dtype)
-        return LangevinState(x - drift + self.noise_scale * noise), LangevinInfo(jnp.linalg.norm(gradient))
+        proposal = self.init(x - scaled_drift(self, state.energy_gradient) + self.noise_scale * noise)
+        finite = all_finite(proposal)
+        reason = jnp.where(finite, Reason.ACCEPTED, Reason.NON_FINITE).astype(jnp.int32)
+        return select(finite, proposal, state), LangevinInfo(jnp.linalg.norm(state.energy_gradient), reason)
+
+
+def gradient_where_finite(energy: Energy, x: Vector) -> Vector:
+    """∇E (n,), NaN where E itself is not finite: what is constant there has a gradient of zero."""
+    value, gradient = jax.value_and_grad(energy)(x)
+    return jnp.where(jnp.isfinite(value), gradient, jnp.nan)
 
 
 def scaled_drift(sampler, gradient: Vector) -> Vector:

@@ -175,8 +175,9 @@ def _raise_if_broken(name: str, model) -> None:
     """Terms are those before an update: what the last one breaks is in none."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(model):
         if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact) and not bool(jnp.isfinite(leaf).all()):
+            which = f"the parameter {jax.tree_util.keystr(path)}" if path else "the model"
             raise TrainingDiverged(
-                f"{name}: the parameter {jax.tree_util.keystr(path)} was not finite after the last step; "
+                f"{name}: {which} was not finite after the last step; "
                 "lower the learning rate or clip the gradient (clip_norm)"
             )
 

@@ -64,6 +64,8 @@ def resample(
         points.append(found)
         logs.append(log_weights)
         joined = np.concatenate(logs)
+        if np.isneginf(joined).all():
+            raise ArithmeticError("the energy is finite nowhere on the manifold, so there is nothing to sample")
         weights = np.exp(joined - joined.max())
         effective_size = float(weights.sum() ** 2 / (weights**2).sum())
         lack = max(count / weights.sum(), LEAST_EFFECTIVE_SIZE / effective_size)
@@ -114,5 +116,12 @@ def log_normalizer(key: RandomKey, source: PoolSource, energy: Energy, target: f
 
 
 def energies_at(energy: Energy, points: Float[Array | np.ndarray, "points n"]) -> Float[np.ndarray, " points"]:
-    """E at standardised points (N, n), in double for the sums that follow."""
-    return over_points(value, energy, points).astype(np.float64)
+    """E at standardised points (N, n), in double for the sums that follow.
+
+    Where it is no number or minus infinity it is taken for infinite, with a warning: such points have no mass.
+    """
+    found = over_points(value, energy, points).astype(np.float64)
+    broken = ~(found > -np.inf)
+    if broken.any():
+        warnings.warn(f"the energy is no number at {broken.mean():.1%} of the points, which get no mass", stacklevel=3)
+    return np.where(broken, np.inf, found)

@@ -109,8 +109,13 @@ def volume(pool: Pool) -> Estimate:
 
 
 def log_integral(pool: Pool, logarithms: Float[np.ndarray, " c"]) -> Estimate:
-    """Log of the integral over M of exp(`logarithms`) (c,), and its standard error by the delta method."""
+    """Log of the integral over M of exp(`logarithms`) (c,), and its standard error by the delta method.
+
+    Raises ArithmeticError where all are minus infinity.
+    """
     top = logarithms.max()
+    if np.isneginf(top):
+        raise ArithmeticError("the energy is finite nowhere on the manifold, so it has no density")
     found = integrate(pool, np.exp(logarithms - top))
     return Estimate(top + math.log(found.value), found.standard_error / found.value)
 
