@@ -85,10 +85,10 @@ def _particles():
             jax.random.key(0), mcmc.ConstrainedHMC(sphere(1.0), Partial(rightwards, strength), 0.5), starts, **options
         ).findings
     )
-    well, few = run(2.0, reference=reference), run(2000.0, num_steps=1)
+    well, few = run(2.0, reference=reference), run(1e6, num_steps=1)
     return (
         "`tempered_smc`",
-        {"starts with descendants": "a law two thousand times steeper than where it starts"},
+        {"starts with descendants": "a law a thousandth as wide as where it starts, and one step a temperature"},
         well,
         {"starts with descendants": few},
     )

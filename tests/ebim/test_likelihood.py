@@ -205,3 +205,24 @@ def test_held_out_kernel_densities_are_those_of_the_other_folds():
         distance = np.linalg.norm(points[0] - others, axis=1)
         expected = stats.norm.pdf(distance, scale=widths[row]).mean()
         assert found[0, row] == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_kernels_are_weighed_by_what_they_integrate_to():
+    angle = np.random.default_rng(0).uniform(-np.pi, np.pi, 400)
+    points = np.column_stack([np.cos(angle), np.sin(angle)]).astype(np.float32)
+    even = np.linspace(-np.pi, np.pi, 4000, endpoint=False)
+    pool = Pool(
+        np.column_stack([np.cos(even), np.sin(even)]).astype(np.float32),
+        np.full(4000, 2 * np.pi / 4000),
+        np.arange(4000) % 16,
+        16,
+        0,
+        0.0,
+    )
+    # A normal law of width h about a point of the circle, seen along chords: within h² of one where h is small.
+    narrow = masses(points, 1, pool)[0]
+    assert 1.0 <= narrow < 1.02
+    weights = mixture_weights(np.array([[0.2, 1.0], [0.1, 1.0], [3.0, 1.0]]))
+    np.testing.assert_allclose(weights.sum(), 1)
+    best = max(np.linspace(0, 1, 10_001), key=lambda w: np.log(w * np.array([0.2, 0.1, 3.0]) + 1 - w).sum())
+    np.testing.assert_allclose(weights[0], best, atol=1e-3)

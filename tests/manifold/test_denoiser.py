@@ -1,5 +1,7 @@
 """Manifolds of denoisers against the exact one of a uniform law on a sphere of two dimensions in R^60."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -81,3 +83,22 @@ def test_chains_have_the_law_of_their_energy(reached):
     # Distribution of the cosine: (e^{κc} - e^{-κ}) / (2 sinh κ), of 1,600 draws 75 steps apart: false alarm .003.
     law = lambda c: (np.exp(kappa * c) - np.exp(-kappa)) / (2 * np.sinh(kappa))
     assert stats.kstest(np.asarray(cosine[::15], float).ravel(), law).statistic < 0.045
+
+
+def test_where_the_gap_is_too_small_or_denoising_goes_far_there_is_no_manifold(reached):
+    x = reached.position[0]
+    across = SIGMA**-2 * (1 - RADIUS**2) - 2
+    within = lambda manifold, x: bool(jax.jit(lambda x: manifold.linearize(x))(x).within)
+    assert within(BALL, x)
+    assert within(replace(BALL, gap=0.99 * (1 - across)), x)
+    assert not within(replace(BALL, gap=1.01 * (1 - across)), x)
+    far = 3 * x
+    length = float(jnp.linalg.norm(BALL.field(far)))
+    assert within(replace(BALL, reach=1.01 * length), far) != within(replace(BALL, reach=0.99 * length), far)
+
+
+def test_an_approach_goes_on_until_denoising_moves_little_and_no_longer():
+    start = 3.0 * jnp.asarray(FRAME[:, 0], float)
+    near = jax.jit(BALL.approach)(start)
+    assert jnp.linalg.norm(BALL.field(near)) <= BALL.reach < jnp.linalg.norm(BALL.field(start))
+    np.testing.assert_array_equal(jax.jit(BALL.approach)(near), near)

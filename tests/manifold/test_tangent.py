@@ -17,7 +17,7 @@ from implicit_manifolds.manifold.tangent import (
     tangent_projection,
     transposed_times,
 )
-from implicit_manifolds.manifold.triangular import WRITTEN_OUT, gram_cholesky, lower_solve
+from implicit_manifolds.manifold.triangular import WRITTEN_OUT, gram_cholesky, lower_solve, orthonormal_complement
 
 DIMENSION = 8
 # Both precisions share the code; every shape in one of them is enough, and a third of them in both.
@@ -199,3 +199,14 @@ def test_a_rank_deficient_jacobian_gives_no_finite_projection(matrix, build):
     mdf = build.affine_map(matrix, np.zeros(len(matrix)), jnp.float32)
     projection = jax.jit(lambda mdf, x: tangent_projection(mdf, linearize(mdf, x), x))
     assert not np.isfinite(projection(mdf, jnp.ones(3))).all()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_orthonormal_complement_is_one(count, x64):
+    rows = np.random.default_rng(count).normal(size=(count, 6))
+    rows[0, 0] = -abs(rows[0, 0])  # reflections go away from zero on either side
+    found = np.asarray(orthonormal_complement(jnp.asarray(rows)))
+    np.testing.assert_allclose(found @ found.T, np.eye(6 - count), atol=1e-12)
+    np.testing.assert_allclose(found @ rows.T, 0, atol=1e-12)
+    axis = np.eye(6)[:count]
+    np.testing.assert_allclose(orthonormal_complement(jnp.asarray(axis)) @ axis.T, 0, atol=1e-12)

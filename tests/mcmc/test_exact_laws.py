@@ -166,6 +166,13 @@ def _waves(strength, x):
     return -strength * (4 * x[0] ** 3 - 3 * x[0])  # -strength cos 3θ on the circle
 
 
+def test_geodesic_langevin_has_the_law_but_for_its_bias():
+    sampler = GeodesicLangevin(sphere(1.0), Partial(linear, np.array([-2.0, 0.0])), 0.2, 2.0)
+    draws, shares = final(sampler, [0.0, -1.0], 200)
+    assert shares[Reason.ACCEPTED] > 0.999
+    assert follows(angle_of(draws), scipy.stats.vonmises(2.0).cdf)
+
+
 @pytest.mark.slow
 def test_geodesic_langevin_has_a_bias_of_higher_than_first_order_in_the_step():
     exact = float(scipy.special.i1(1) / scipy.special.i0(1))

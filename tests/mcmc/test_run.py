@@ -10,6 +10,7 @@ from scipy import stats
 
 from implicit_manifolds._pytree import pytree
 from implicit_manifolds.manifold.analytic import sphere
+from implicit_manifolds.mcmc.chains import added
 from implicit_manifolds.mcmc.constrained_hmc import ConstrainedHMC
 from implicit_manifolds.mcmc.constrained_langevin import ConstrainedLangevin
 from implicit_manifolds.mcmc.one_chain import sample_chain
@@ -166,6 +167,13 @@ def test_info_means_agree_with_what_the_positions_show(linear_energy):
     np.testing.assert_allclose(chains.info.reason[:, Reason.ACCEPTED], moved, atol=1e-6)
     # A step fails when its tangent noise, N(0, 1), is longer than 1: 0.317 of the time, here 600 of them; z = 4.5.
     assert abs(1 - moved.mean() - 0.3173) < 4.5 * np.sqrt(0.3173 * 0.6827 / 600)
+
+
+def test_a_chain_takes_every_step_unless_told_otherwise_and_what_is_not_finite_adds_nothing():
+    every = jax.jit(sample_chain, static_argnums=3)(jax.random.key(0), Walk(1.0), STARTS[1], 5)
+    np.testing.assert_allclose(every.positions, np.asarray(STARTS[1]) + np.arange(1, 6)[:, None])
+    totals = added(jnp.asarray([1.0, 2.0, 3.0]), jnp.asarray([0.5, np.nan, np.inf]))
+    np.testing.assert_array_equal(totals, [1.5, 2.0, 3.0])
 
 
 def test_one_chain_inside_jit_marches_as_a_run_does():

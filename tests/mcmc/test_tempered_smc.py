@@ -16,7 +16,7 @@ from jax.tree_util import Partial
 from implicit_manifolds.errors import InputError
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.mcmc import ConstrainedHMC, GeodesicLangevin
-from implicit_manifolds.mcmc.tempered_smc import tempered_smc
+from implicit_manifolds.mcmc.tempered_smc import _systematic, tempered_smc
 
 module = importlib.import_module("implicit_manifolds.mcmc.tempered_smc")  # its front has the function by that name
 GROUPS = 16
@@ -216,3 +216,14 @@ def test_what_cannot_work_is_refused(told, settings):
 def test_starts_off_the_manifold_are_refused():
     with pytest.raises(ValueError, match="do not lie on"):
         tempered_smc(jax.random.key(0), hmc(np.ones(3), EVEN), 2 * directions(), reference=EVEN, groups=GROUPS)
+
+
+def test_places_go_to_particles_by_their_weights_the_first_and_the_last_too():
+    weights = np.array([0.3, 2.5, 0.0, 0.2, 4.0])
+    shares, drawn = 5 * weights / weights.sum(), jax.jit(jax.vmap(_systematic, (0, None)))
+    chosen = np.asarray(drawn(jax.random.split(jax.random.key(0), 4000), jnp.log(jnp.asarray(weights))))
+    counts = np.stack([(chosen == number).sum(axis=1) for number in range(5)], axis=1)
+    assert (counts >= np.floor(shares)).all()
+    assert (counts <= np.ceil(shares)).all()
+    # Each count is one of two neighbours: z = 4.5 of at most a half, false alarm 7e-6.
+    np.testing.assert_allclose(counts.mean(axis=0), shares, atol=4.5 * 0.5 / np.sqrt(4000))

@@ -77,6 +77,6 @@ def stiefel(columns: int) -> Partial:
 
 def torus_point(ring_angle, tube_angle, radius: float = 3.0, tube: float = 1.0):
     """The point of `torus` at two angles in radians; shapes broadcast, (...) -> (..., 3)."""
+    ring_angle, tube_angle = jnp.broadcast_arrays(ring_angle, tube_angle)
     ring = radius + tube * jnp.cos(tube_angle)
-    parts = ring * jnp.cos(ring_angle), ring * jnp.sin(ring_angle), tube * jnp.sin(tube_angle)
-    return jnp.stack(jnp.broadcast_arrays(*parts), axis=-1)
+    return jnp.stack([ring * jnp.cos(ring_angle), ring * jnp.sin(ring_angle), tube * jnp.sin(tube_angle)], axis=-1)
