@@ -64,7 +64,6 @@ def test_points_of_the_torus_have_its_radii():
     point = np.asarray(torus_point(around, about, 2.0, 0.5))
     assert point.shape == (7, 5, 3)
     np.testing.assert_allclose(of_torus(point.reshape(-1, 3), 2.0, 0.5), 0, atol=1e-6)
-    np.testing.assert_allclose(
-        np.arctan2(point[..., 1], point[..., 0]), np.linspace(-3, 3, 7)[:, None] + 0 * point[..., 0], atol=1e-6
-    )
-    np.testing.assert_allclose(point[..., 2], 0.5 * np.sin(np.linspace(-3, 3, 5)) + 0 * point[..., 2], atol=1e-6)
+    found = np.arctan2(point[..., 1], point[..., 0])
+    np.testing.assert_allclose(found, np.broadcast_to(around, (7, 5)), atol=1e-6)
+    np.testing.assert_allclose(point[..., 2], np.broadcast_to(0.5 * np.sin(about), (7, 5)), atol=1e-6)

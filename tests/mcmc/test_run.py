@@ -172,8 +172,8 @@ def test_info_means_agree_with_what_the_positions_show(linear_energy):
 def test_a_chain_takes_every_step_unless_told_otherwise_and_what_is_not_finite_adds_nothing():
     every = jax.jit(sample_chain, static_argnums=3)(jax.random.key(0), Walk(1.0), STARTS[1], 5)
     np.testing.assert_allclose(every.positions, np.asarray(STARTS[1]) + np.arange(1, 6)[:, None])
-    totals = added(jnp.asarray([1.0, 2.0, 3.0]), jnp.asarray([0.5, np.nan, np.inf]))
-    np.testing.assert_array_equal(totals, [1.5, 2.0, 3.0])
+    totals = added([jnp.asarray([1.0, 2.0, 3.0])], [jnp.asarray([0.5, np.nan, np.inf])])
+    np.testing.assert_array_equal(totals[0], [1.5, 2.0, 3.0])
 
 
 def test_one_chain_inside_jit_marches_as_a_run_does():

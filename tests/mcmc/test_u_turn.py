@@ -29,7 +29,7 @@ def closed_by(momenta, leaf) -> bool:
     return found
 
 
-@pytest.mark.parametrize("spread", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize("spread", [1.0, 3.0])
 def test_every_subtree_is_looked_at_once_it_is_closed(spread):
     random, seen = np.random.default_rng(0), set()
     add = jax.jit(with_leaf)
