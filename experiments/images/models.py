@@ -31,7 +31,7 @@ from implicit_manifolds.baselines.normalized_autoencoder import (
 from implicit_manifolds.ebim.contrastive import ContrastiveObjective, fit_contrastive
 from implicit_manifolds.ebim.manifold import ManifoldObjective
 from implicit_manifolds.ebim.score_matching import score_matching_loss
-from implicit_manifolds.mcmc import Langevin, run
+from implicit_manifolds.mcmc import Langevin, Reason, run
 from implicit_manifolds.networks.plane import start_as_plane
 from implicit_manifolds.networks.standardized import standardized
 from implicit_manifolds.scaling import box_around
@@ -239,20 +239,23 @@ def reconstructed(autoencoder, images: np.ndarray) -> np.ndarray:
 def chain_ends(sampler, key, starts, steps: int) -> Drawn:
     """Where chains from `starts` (N, ·) are after `steps` steps, and what became of their steps, by share.
 
-    Chains that ran off to what is not finite are left out and counted; raises ArithmeticError where most did.
+    Chains without a Metropolis step or a manifold that ran off to what is not finite, where they stay, are left out and
+    counted; raises ArithmeticError where most did.
     """
     if steps == 0:
         return Drawn(starts, {"chains_lost": 0.0})
     found = run(key, sampler, starts, 1, steps, chunk_size=1)
-    lost = float(np.mean(found.non_finite))
+    ambient = not hasattr(found.info, "iterations")
+    off = found.info.reason[:, Reason.NON_FINITE] > 0 if ambient else found.non_finite
+    lost = float(np.mean(off))
     if lost > 0.5:
         raise ArithmeticError(f"{lost:.0%} of the chains diverged; shorten their steps or clip their gradients")
     report = {"chains_lost": lost}
-    if hasattr(found.info, "reason"):
+    if not ambient:
         shares = found.info.reason.mean(axis=0)
         report |= {"accepted": float(shares[0]), "not_converged": float(shares[2]), "out_of_bounds": float(shares[5])}
         report["iterations"] = float(found.info.iterations.mean())
-    return Drawn(found.positions[0][~found.non_finite], report)
+    return Drawn(found.positions[0][~off], report)
 
 
 def ends_in_box(sampler, key, starts, steps: int, together: int, box) -> Drawn:

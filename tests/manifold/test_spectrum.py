@@ -47,3 +47,18 @@ def test_three_derivatives_of_the_projector_are_finite_differences_where_others_
         np.testing.assert_allclose(derivative(0.0), difference, atol=1e-7 * abs(difference).max())
     np.testing.assert_allclose(jax.jacrev(projector)(0.0), functions[1](0.0), atol=1e-12)
     np.testing.assert_allclose(jax.jacfwd(jax.jacrev(projector))(0.0), functions[2](0.0), atol=1e-11)
+
+
+def test_the_first_derivative_of_the_projector_is_that_of_perturbation_theory(x64):
+    random = np.random.default_rng(0)
+    matrix, change = symmetric(random, 4), symmetric(random, 4)
+    projector, slope = jax.jit(lambda a, b: jax.jvp(lambda m: leading_projector(m, 2), (a,), (b,)))(
+        jnp.asarray(matrix), jnp.asarray(change)
+    )
+    values, vectors = np.linalg.eigh(matrix)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    np.testing.assert_allclose(projector, vectors[:, :2] @ vectors[:, :2].T, atol=1e-12)
+    # First order: Σ over i leading and j not of (u_i u_jᵀ + u_j u_iᵀ) (u_iᵀ B u_j) / (λ_i - λ_j).
+    mixed = (vectors[:, :2].T @ change @ vectors[:, 2:]) / (values[:2, None] - values[None, 2:])
+    expected = vectors[:, :2] @ mixed @ vectors[:, 2:].T
+    np.testing.assert_allclose(slope, expected + expected.T, atol=1e-10)
