@@ -7,6 +7,7 @@ from scipy.spatial import KDTree
 
 from .._random import host_generator
 from .._types import Array, Bool, Float, RandomKey
+from ..manifold.tangent import FramedMDF
 from .atlas import normals_at
 from .manifold import Manifold
 from .projected import projected
@@ -76,14 +77,15 @@ def places_in(
 def _climbed(random: np.random.Generator, manifold: Manifold, points, tree: KDTree):
     """Points of M (c, n) that steps on M, random but rather outwards, lead to from data; and how far from any (c,).
 
-    Each goes on while it has come farther by a tenth within the last steps: a hole may be many spacings wide.
+    On a level set each goes on while it has come farther by a tenth within the last steps: a hole may be many spacings
+    wide. A ridge has edges of its own, beyond which it does not go far, and at which there are data on one side alone.
     """
     at, usable = projected(manifold.mdf, points, manifold.box)
     at = np.resize(random.permutation(at[usable]), (LOOKS, points.shape[1]))
     away, nearest = tree.query(at)
     least = float(np.median(tree.query(points, 2)[0][:, 1]))
     climbs, before = np.arange(LOOKS), away.copy()
-    for number in range(1, MOST_ROUNDS + 1):
+    for number in range(1, (ROUNDS if isinstance(manifold.mdf, FramedMDF) else MOST_ROUNDS) + 1):
         here = at[climbs]
         direction = _unit(here - points[nearest[climbs]]) + _unit(random.normal(size=here.shape))
         length = np.maximum(away[climbs], least) * random.uniform(size=len(climbs))
