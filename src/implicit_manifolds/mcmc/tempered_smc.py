@@ -25,10 +25,8 @@ from .outcome import Reason
 from .parallel_tempering import TemperedEnergy
 from .sampler import AdjustedSampler
 
-FEWEST = 16
-"""Particles of a group; with fewer one weight is most of its mass."""
-MOST, HALVINGS = 1000, 50
-"""Temperatures, and halvings of the interval in which the next one lies."""
+FEWEST, MOST, HALVINGS = 16, 1000, 50
+"""Particles of a group, lest one weight be most of it; temperatures, and halvings of where the next one lies."""
 DISTINCT, UNSURE, MASSLESS, REFUSED = 0.05, 0.3, 0.5, 0.2
 """Thresholds of `findings`: of a share of starts, a standard error, another share of starts, a share of steps."""
 TRIALS, FIRST_TRIALS = 5, 25
