@@ -239,22 +239,20 @@ def reconstructed(autoencoder, images: np.ndarray) -> np.ndarray:
 def chain_ends(sampler, key, starts, steps: int) -> Drawn:
     """Where chains from `starts` (N, ·) are after `steps` steps, and what became of their steps, by share.
 
-    Chains without a Metropolis step or a manifold that ran off to what is not finite, where they stay, are left out and
-    counted; raises ArithmeticError where most did.
+    Ambient chains that met what is not finite are left out and counted; raises ArithmeticError where most did.
     """
     if steps == 0:
         return Drawn(starts, {"chains_lost": 0.0})
     found = run(key, sampler, starts, 1, steps, chunk_size=1)
     ambient = not hasattr(found.info, "iterations")
-    off = found.info.reason[:, Reason.NON_FINITE] > 0 if ambient else found.non_finite
+    off = ambient & (found.info.reason[:, Reason.NON_FINITE] > 0)
     lost = float(np.mean(off))
     if lost > 0.5:
         raise ArithmeticError(f"{lost:.0%} of the chains diverged; shorten their steps or clip their gradients")
     report = {"chains_lost": lost}
     if not ambient:
-        shares = found.info.reason.mean(axis=0)
-        report |= {"accepted": float(shares[0]), "not_converged": float(shares[2]), "out_of_bounds": float(shares[5])}
-        report["iterations"] = float(found.info.iterations.mean())
+        (moved, _, failed, _, _, out), count = found.info.reason.mean(axis=0).tolist(), found.info.iterations.mean()
+        report |= {"accepted": moved, "not_converged": failed, "out_of_bounds": out, "iterations": float(count)}
     return Drawn(found.positions[0][~off], report)
 
 
