@@ -199,12 +199,12 @@ def test_held_out_kernel_densities_are_those_of_the_other_folds():
     points = np.asarray(von_mises(4, 60))
     fold = np.arange(60) % 3
     found = held_out_densities(points, fold, 1)
-    others = points[fold != 0]
-    widths = bandwidths(others)
-    for row in range(len(widths)):
-        distance = np.linalg.norm(points[0] - others, axis=1)
-        expected = stats.norm.pdf(distance, scale=widths[row]).mean()
-        assert found[0, row] == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    for point in (0, 4, 59):  # one of each fold
+        others = points[fold != point % 3]
+        for row, widths in enumerate(bandwidths(others)):
+            distance = np.linalg.norm(points[point] - others, axis=1)
+            expected = stats.norm.pdf(distance, scale=widths).mean()
+            assert found[point, row] == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
 def test_kernels_are_weighed_by_what_they_integrate_to():

@@ -8,12 +8,14 @@ from jax.tree_util import Partial
 from scipy import stats
 
 from implicit_manifolds import Box, Manifold, ScoreMatchingConfig
-from implicit_manifolds.ebim.score_matching import fit_score_matching, score_matching_loss
+from implicit_manifolds.ebim.score_matching import _weighed_by_part, fit_score_matching, score_matching_loss
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.manifold.tangent import linearize, tangent_projection
 from implicit_manifolds.volumes.atlas import pool_source
 from implicit_manifolds.volumes.cover import cover
 from implicit_manifolds.volumes.importance import log_normalizer
+from implicit_manifolds.volumes.manifold import Atlas
+from implicit_manifolds.volumes.pools import Pool
 
 BOX = Box(jnp.asarray([-2.9, -1.3]), jnp.asarray([2.9, 1.3]))
 QUICK = ScoreMatchingConfig(hidden=(16,), features=8, members=2, num_steps=400)
@@ -99,3 +101,26 @@ def test_without_charts_the_member_that_validates_best_is_kept():
     energy, history = fit_score_matching(jax.random.key(0), Manifold(sphere(1.0), BOX), points, QUICK)
     assert energy(points[0]).shape == ()
     assert history.terms["loss"][-1] < history.terms["loss"][0]
+
+
+def _two_circles(x):
+    return ((jnp.sum(x**2) - 1) * (jnp.sum((x - jnp.asarray([3.0, 0.0])) ** 2) - 1))[None]
+
+
+def test_each_part_has_the_share_of_the_points_on_it_whatever_the_members_say_there():
+    # Charts of two circles, by hand; the points' shares are 3 to 1.
+    angle = np.linspace(-np.pi, np.pi, 40, endpoint=False)
+    ring, shift = np.stack([np.cos(angle), np.sin(angle)], axis=1), np.array([3.0, 0.0])
+    bases = np.concatenate([ring, ring + shift]).astype(np.float32)
+    normals = np.concatenate([ring, ring])[:, None].astype(np.float32)
+    atlas = Atlas(bases, normals, np.full(80, 0.4, np.float32), np.full(80, 1 / 80, np.float32))
+    manifold = Manifold(Partial(_two_circles), Box(jnp.full(2, -5.0), jnp.full(2, 5.0)), jnp.asarray(bases)).charted(
+        atlas
+    )
+    points = np.concatenate([ring[:30], (ring + shift)[:10]]).astype(np.float32)
+    pool = Pool(bases, np.full(80, 2 * np.pi / 40), np.arange(80) % 16, 16, 0, 0.0)
+    members = Partial(_tilted, jnp.asarray([[0.5, 0.0], [-1.0, 2.0]], jnp.float32))
+    found = _weighed_by_part(members, points, manifold, pool)
+    density = np.exp(-np.asarray(jax.vmap(found)(jnp.asarray(bases)))) * pool.weights
+    of_first = (30 + 0.5) / (40 + 1)
+    np.testing.assert_allclose([density[:40].sum(), density[40:].sum()], [of_first, 1 - of_first], rtol=1e-4)

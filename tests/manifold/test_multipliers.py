@@ -168,3 +168,17 @@ def test_matrix_free_solvers_never_form_a_jacobian(build):
 
     # L-BFGS keeps ten pairs of multipliers: 400 numbers, below k x k = 1600 and k x n = 2800.
     assert max(build.array_sizes(everything, jnp.ones(70), 1.01 * jnp.ones(70))) < 1600
+
+
+def _flat_in_one(x):
+    return jnp.stack([x[0] ** 2, 3 * x[1] - 3])
+
+
+def test_a_constraint_without_a_slope_has_no_weight_and_others_weigh_by_theirs():
+    at = linearize(Partial(_flat_in_one), jnp.asarray([0.0, 1.0]))
+    weights = residual_weights(at)
+    assert np.isnan(weights[0])
+    assert float(weights[1]) == pytest.approx(1 / (3 * relative_tolerance(jnp.float32)), rel=1e-5)
+    far = residual_weights(linearize(Partial(_flat_in_one), jnp.asarray([0.0, 10.0])))
+    assert float(far[1] / weights[1]) == pytest.approx(0.1, rel=1e-5)
+    np.testing.assert_array_equal(residual_weights(at, 0.5), [2, 2])

@@ -12,6 +12,7 @@ from jax.tree_util import Partial
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.mcmc import ConstrainedHMC, run, summary, warm_up
 from implicit_manifolds.mcmc.constrained_hmc import _count
+from implicit_manifolds.mcmc.lengths import _autocorrelation_time, _worth
 from tests.mcmc.laws import angle_of, final, follows, linear
 
 
@@ -33,6 +34,35 @@ def test_von_mises_by_turns(dtype):
     sampler = ConstrainedHMC(sphere(1.0), Partial(linear, np.array([-2.0, 0.0])), 0.4, max_steps=4.5)
     draws, _ = final(sampler, [-1.0, 0.0], 40, dtype)
     assert follows(angle_of(draws), scipy.stats.vonmises(2.0).cdf)
+
+
+def test_a_draw_is_worth_what_its_correlation_with_the_next_leaves():
+    random, share = np.random.default_rng(0), np.array([0.0, 0.5, 0.8])
+    draws = np.empty((20_000, 4, 3))
+    draws[0] = random.normal(size=(4, 3))
+    for number in range(1, len(draws)):
+        draws[number] = share * draws[number - 1] + np.sqrt(1 - share**2) * random.normal(size=(4, 3))
+    assert _autocorrelation_time(draws) == pytest.approx(np.mean((1 + share) / (1 - share)), rel=0.05)
+    assert _autocorrelation_time(-np.abs(draws[:, :, :0])) == 1.0
+    alternating = np.where(np.arange(100) % 2, 1.0, -1.0)[:, None, None]
+    assert _autocorrelation_time(alternating) == 1.0  # what is better than independent counts as that
+
+
+def test_worth_a_step_falls_with_steps_that_lead_nowhere_new():
+    # On a circle without forces a trajectory of half a turn ends opposite, and of a quarter turn at a right angle.
+    angle = np.random.default_rng(0).uniform(-np.pi, np.pi, 64)
+    starts = jnp.asarray(np.stack([np.cos(angle), np.sin(angle)], axis=1), jnp.float32)
+    sampler = ConstrainedHMC(sphere(1.0), Partial(_flat), jnp.asarray(0.1, jnp.float32), max_steps=jnp.asarray(1.0))
+    sampler = jax.tree.map(jnp.asarray, sampler)
+    states = jax.vmap(sampler.init)(starts, jax.random.split(jax.random.key(0), 64))
+    worth = {}
+    for steps in (1.0, 16.0):
+        trial = replace(sampler, max_steps=jnp.asarray(steps, jnp.float32))
+        last, worth[steps] = _worth(jax.random.key(1), trial, states, None)
+        assert last.position.shape == (64, 2)
+    # One step of .1 leaves cos(.1 ξ) of the place: a time of about 2 / .01 · .5; sixteen turns leave hardly any.
+    assert worth[16.0] > 10 * worth[1.0]
+    assert worth[1.0] == pytest.approx(1 / (400 * 1.5), rel=0.5)
 
 
 def _stretched(spread, x):
