@@ -1,5 +1,7 @@
 """Pytrees on disk: what is saved comes back, and what does not fit is refused."""
 
+import errno
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,9 @@ import pytest
 from flax import nnx
 
 from implicit_manifolds import InputError
+from implicit_manifolds.cli import run_safely
 from implicit_manifolds.networks.mlp import MLP
+from implicit_manifolds.training import checkpoint
 from implicit_manifolds.training.checkpoint import flatten, load_arrays, restore_latest, save, save_tree, unflatten
 
 
@@ -55,3 +59,23 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(tmp_path):
     with pytest.warns(UserWarning, match="is damaged"), pytest.raises(InputError, match="damaged checkpoints alone"):
         restore_latest(tmp_path / "run", tree(0))
     assert restore_latest(tmp_path / "run", tree(0)) is None
+
+
+def test_a_full_disk_is_the_systems_error_whatever_orbax_makes_of_it(tmp_path, monkeypatch, capsys):
+    class Full:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+        def save(self, *_, **__):
+            raise ValueError("Failed to write 44531 bytes to file 17: No space left on device [os_error_code='28']")
+
+    monkeypatch.setattr(checkpoint, "_checkpointer", Full)
+    with pytest.raises(OSError, match="No space left") as raised:
+        save_tree(tmp_path / "tree", tree(1))
+    assert raised.value.errno == errno.ENOSPC
+    assert run_safely(lambda: save_tree(tmp_path / "tree", tree(1))) == 2
+    told = f"error: no space is left for {tmp_path / 'tree'}; free some, or name another path\n"
+    assert capsys.readouterr().err == told

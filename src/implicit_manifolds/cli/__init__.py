@@ -1,5 +1,6 @@
 """The command `implicit-manifolds`: fit, sample, project, score, certify, doubt and plot one's own points."""
 
+import errno
 import os
 import sys
 import warnings
@@ -43,7 +44,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 def run_safely(call: Callable[[], None]) -> int:
     """Run `call` for its exit code: 0, 2 for what the user gave, 3 for training that diverged or led to no manifold.
 
-    Errors of ours end as one line on stderr, warnings likewise; anything else is a bug and keeps its traceback.
+    A full disk is the user's, too. Errors of ours end as one line on stderr, warnings likewise; anything else is a bug
+    and keeps its traceback.
     """
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     try:
@@ -56,6 +58,12 @@ def run_safely(call: Callable[[], None]) -> int:
             raise
         print(f"error: {error}", file=sys.stderr)
         return 3
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" for {error.filename}" if error.filename else ""
+        print(f"error: no space is left{where}; free some, or name another path", file=sys.stderr)
+        return 2
     return 0
 
 

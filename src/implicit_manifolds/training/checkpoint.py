@@ -1,8 +1,11 @@
 """Pytrees on disk by orbax: one flat dictionary of named arrays, restored against a template."""
 
+import errno
 import hashlib
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import jax
@@ -15,6 +18,8 @@ from .._types import RandomKey
 from ..errors import InputError
 from ..points import BLOCK
 from .checksums import check_sums, write_sums
+
+FULL = "No space left on device"
 
 
 def _orbax():
@@ -68,9 +73,20 @@ def unflatten(template, arrays: dict[str, np.ndarray]):
     return jax.tree_util.tree_unflatten(structure, restored)
 
 
+@contextmanager
+def _full_disk_told(path: Path) -> Iterator[None]:
+    """Orbax has errors of its own for a full disk; this makes it the system's."""
+    try:
+        yield
+    except Exception as error:
+        if FULL in str(error):
+            raise OSError(errno.ENOSPC, FULL, str(path)) from error
+        raise
+
+
 def save_tree(path: Path, tree) -> None:
-    """Write a pytree to a new directory `path`; it appears whole or not at all."""
-    with _checkpointer() as saver:
+    """Write a pytree to a new directory `path`, whole or not at all. Raises OSError where there is no room."""
+    with _full_disk_told(path), _checkpointer() as saver:
         saver.save(path.absolute(), flatten(tree))
 
 
@@ -91,13 +107,13 @@ def _manager(directory: Path):
 def save(directory: Path, done: int, state, rows: list[dict[str, np.ndarray]]) -> None:
     """Save a training state after `done` rounds, with its history so far; the last two are kept.
 
-    Of several processes the first does.
+    Of several processes the first does. Raises OSError where there is no room.
     """
     if jax.process_index():
         return
     directory.mkdir(parents=True, exist_ok=True)
     terms = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-    with _manager(directory) as manager:
+    with _full_disk_told(directory), _manager(directory) as manager:
         manager.save(done, args=_orbax().args.StandardSave({"state": flatten(state), "history": terms}))
     write_sums(directory / str(done))
 

@@ -3,12 +3,15 @@
 import hashlib
 from pathlib import Path
 
+from .._files import write_whole
+
 SUMS = "SHA256SUMS"
 
 
 def write_sums(directory: Path) -> None:
     """Note the sums of all files under a directory in it."""
-    (directory / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in _sums(directory).items()))
+    lines = [f"{digest}  {name}\n" for name, digest in _sums(directory).items()]
+    write_whole(directory / SUMS, "".join(lines).encode())
 
 
 def check_sums(directory: Path) -> None:
@@ -24,7 +27,7 @@ def check_sums(directory: Path) -> None:
 
 def _sums(directory: Path) -> dict[str, str]:
     found = {}
-    for path in sorted(path for path in directory.rglob("*") if path.is_file() and path.name != SUMS):
+    for path in sorted(path for path in directory.rglob("*") if path.is_file() and SUMS not in path.name):
         with path.open("rb") as file:
             found[path.relative_to(directory).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
     return found
