@@ -213,12 +213,13 @@ def test_points_in_planes_of_symmetry_are_not_left_in_saddles_of_the_distance(x6
     grid = axes * np.stack([np.sin(u) * np.cos(v), np.sin(u) * np.sin(v), np.cos(u)], axis=-1).reshape(-1, 3)
     searched = KDTree(grid).query(points)[0]
     assert (np.asarray(found.distance) - searched).max() <= 1e-9
-    assert (searched - np.asarray(found.distance)).max() <= 1e-3  # the grid's spacing, squared, and over the distance
+    # The grid's spacing is at most .03: nothing is nearer than it finds by more than its square over twice a distance.
+    assert (searched - np.asarray(found.distance)).max() <= 5e-3
     assert (np.abs(found.position[:, 2]) > 0.1).sum() > 100
 
 
 def test_curvature_is_one_on_a_sphere_and_goes_to_zero_at_its_centre(build):
-    points = np.asarray(cloud(1.0, jnp.float32))
+    points = np.array(cloud(1.0, jnp.float32))
     points *= (np.geomspace(1e-3, 5.0, LANES) / np.linalg.norm(points, axis=1))[:, None]
     found, _ = nearest_all(build.level("sphere", 2.0, jnp.float32), jnp.asarray(points))
     assert found.converged.all()
