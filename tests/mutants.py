@@ -85,7 +85,7 @@ class Options:
 
     sample: int = 400
     seed: int = 0
-    out: Path = ROOT / "runs" / "mutants"
+    out: Path = ROOT / "experiments" / "results" / "mutants"
     part: tuple[int, int] = (0, 1)
     commit: str = "HEAD"
     again: bool = False
