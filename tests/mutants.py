@@ -107,7 +107,7 @@ def main(options: Options) -> None:
         subprocess.run(["git", "worktree", "add", "--detach", copy, options.commit], cwd=ROOT, check=True)
         try:
             os.chdir(copy)
-            if not done:
+            if not done and not options.again:
                 check_whole()
             if options.again:
                 mutants = [line for line in read(options.out) if line["outcome"] == "survived"]

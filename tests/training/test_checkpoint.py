@@ -72,6 +72,11 @@ def test_a_full_disk_is_the_systems_error_whatever_orbax_makes_of_it(tmp_path, m
         def save(self, *_, **__):
             raise ValueError("Failed to write 44531 bytes to file 17: No space left on device [os_error_code='28']")
 
+    with monkeypatch.context() as full:
+        full.setattr(checkpoint, "OVERHEAD", 2**60)  # it is seen before orbax begins
+        with pytest.raises(OSError, match="No space left"):
+            save_tree(tmp_path / "tree", tree(1))
+    assert list(tmp_path.iterdir()) == []
     monkeypatch.setattr(checkpoint, "_checkpointer", Full)
     with pytest.raises(OSError, match="No space left") as raised:
         save_tree(tmp_path / "tree", tree(1))

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import logging
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from ..points import BLOCK
 from .checksums import check_sums, write_sums
 
 FULL = "No space left on device"
+OVERHEAD = 2**16
+"""Bytes of orbax's own files beside arrays, about."""
 
 
 def _orbax():
@@ -74,8 +77,11 @@ def unflatten(template, arrays: dict[str, np.ndarray]):
 
 
 @contextmanager
-def _full_disk_told(path: Path) -> Iterator[None]:
-    """Orbax has errors of its own for a full disk; this makes it the system's."""
+def _full_disk_told(path: Path, arrays) -> Iterator[None]:
+    """Orbax has errors of its own for a full disk, told in pages from its threads; this is the system's."""
+    there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    if shutil.disk_usage(there).free < sum(array.nbytes for array in jax.tree.leaves(arrays)) + OVERHEAD:
+        raise OSError(errno.ENOSPC, FULL, str(path))
     try:
         yield
     except Exception as error:
@@ -86,8 +92,9 @@ def _full_disk_told(path: Path) -> Iterator[None]:
 
 def save_tree(path: Path, tree) -> None:
     """Write a pytree to a new directory `path`, whole or not at all. Raises OSError where there is no room."""
-    with _full_disk_told(path), _checkpointer() as saver:
-        saver.save(path.absolute(), flatten(tree))
+    arrays = flatten(tree)
+    with _full_disk_told(path, arrays), _checkpointer() as saver:
+        saver.save(path.absolute(), arrays)
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -113,8 +120,9 @@ def save(directory: Path, done: int, state, rows: list[dict[str, np.ndarray]]) -
         return
     directory.mkdir(parents=True, exist_ok=True)
     terms = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-    with _full_disk_told(directory), _manager(directory) as manager:
-        manager.save(done, args=_orbax().args.StandardSave({"state": flatten(state), "history": terms}))
+    saved = {"state": flatten(state), "history": terms}
+    with _full_disk_told(directory, saved), _manager(directory) as manager:
+        manager.save(done, args=_orbax().args.StandardSave(saved))
     write_sums(directory / str(done))
 
 
