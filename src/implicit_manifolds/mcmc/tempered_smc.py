@@ -27,7 +27,7 @@ from .sampler import AdjustedSampler
 
 FEWEST, MOST, HALVINGS = 16, 1000, 50
 """Particles of a group, lest one weight be most of it; temperatures, and halvings of where the next one lies."""
-DISTINCT, UNSURE, MASSLESS, REFUSED = 0.05, 0.3, 0.5, 0.2
+DISTINCT, UNSURE, MASSLESS, REFUSED = 0.2, 0.3, 0.5, 0.2
 """Thresholds of `findings`: of a share of starts, a standard error, another share of starts, a share of steps."""
 TRIALS, FIRST_TRIALS = 5, 25
 """Steps that only tune the step size, before those of every temperature and of the first."""
