@@ -5,6 +5,7 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jax.tree_util import Partial
@@ -118,6 +119,7 @@ def of_ridge(ridge, x):
     return project(ridge, x), nearest_point(ridge, x)
 
 
+@pytest.mark.slow
 @OFTEN
 @given(seed=SEEDS, size=st.sampled_from([1e-3, 1.0, 1e3]))
 def test_ridges_of_circles_anywhere_are_those_circles(seed, size, x64):
