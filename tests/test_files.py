@@ -23,7 +23,10 @@ with locked(Path(sys.argv[1])):
 
 def test_what_cannot_be_written_leaves_what_was_there_and_nothing_beside_it(tmp_path, monkeypatch):
     path = tmp_path / "table.csv"
+    mask = os.umask(0o077)
     write_whole(path, b"before")
+    os.umask(mask)
+    assert path.stat().st_mode & 0o777 == 0o600
     path.chmod(0o640)
 
     def full(_):

@@ -1,7 +1,7 @@
 """Files that appear whole or not at all, and a lock that is let go when its process ends, however it does."""
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,16 +11,17 @@ from .errors import InputError
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file in place of any that is there; whoever reads it meanwhile sees the one or the other."""
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with scratch.open("xb") as file:  # readable by whom the user's umask allows
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(scratch, path.stat().st_mode & 0o777 if path.exists() else 0o644)
-        os.replace(scratch, path)
+        if path.exists():
+            scratch.chmod(path.stat().st_mode & 0o777)
+        scratch.replace(path)
     except BaseException:
-        Path(scratch).unlink(missing_ok=True)
+        scratch.unlink(missing_ok=True)
         raise
 
 

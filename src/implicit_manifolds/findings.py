@@ -30,7 +30,7 @@ def at_least(name: str, value: Any, threshold: float | int, told: str) -> Findin
     return Finding(name, float(value), threshold, not value >= threshold, told)
 
 
-def wrong(findings: Iterable[Finding]) -> list[str]:
+def sentences(findings: Iterable[Finding]) -> list[str]:
     """A sentence for each that is wrong: its name, its number, and what it means."""
     return [f"{one.name}: {one.value:.3g}, beyond {one.threshold:g}; {one.told}" for one in findings if one.wrong]
 
@@ -40,4 +40,4 @@ def table(findings: Iterable[Finding]) -> str:
     found = list(findings)
     width = max((len(one.name) for one in found), default=0)
     lines = [f"{one.name:{width}} {one.value:10.3g}  {'WRONG' if one.wrong else 'ok'}" for one in found]
-    return "\n".join([*lines, *wrong(found)])
+    return "\n".join([*lines, *sentences(found)])

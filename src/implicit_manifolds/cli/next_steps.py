@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from ..diagnosis.diagnose import Diagnosis
 from ..ebim.dimension import CLEAR_GAP
 from ..ebim.fit import Fit
-from ..findings import wrong
+from ..findings import sentences
 
 
 def next_steps(fit: Fit, found: Diagnosis) -> Iterator[str]:
     """Advice on a fit: what a look at it found, and what its spectrum leaves open."""
-    yield from wrong(found.findings)
+    yield from sentences(found.findings)
     wider = "--ridge.denoising.hidden 128 128 128" if fit.dimension is not None else "--zero-set.hidden 128 128 128"
     doubted = {"points without a nearest one", "farthest group of points", "certificate settled"}
     if doubted & {one.name for one in found.wrong}:

@@ -65,8 +65,11 @@ def of_charts(model: EBIM, on: Float[np.ndarray, "c n"]) -> list[Finding]:
 def of_density(key: RandomKey, model: EBIM) -> list[Finding]:
     """What is wrong about the density: its normaliser, and weights of draws that have collapsed."""
     normalizer = model.log_normalizer
-    error = float("nan") if normalizer is None else float(normalizer.standard_error)
-    unsure = "log Z is not known so well, and densities are off by as much; try another energy loss"
+    if normalizer is None:
+        error, unsure = float("nan"), "there is no normaliser, and energies compare points only; charts would give one"
+    else:
+        error = float(normalizer.standard_error)
+        unsure = "log Z is not known so well, and densities are off by as much; try another energy loss"
     found = [at_most("standard error of log Z", error, UNSURE, unsure)]
     if model.manifold.atlas is not None:
         pool = draw_pool(key, model.manifold, DRAWS)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._loops import over_points
-from ..findings import Finding, at_least, at_most, wrong
+from ..findings import Finding, at_least, at_most, sentences
 from .metric import accuracy_of
 from .outcome import Reason
 from .run import Chains
@@ -65,7 +65,7 @@ class Summary(NamedTuple):
         if self.largest_residual is not None:
             lines.append(f"largest |F|: {self.largest_residual:.1e}")
         lines.append(f"chains not finite: {self.non_finite}, that never moved: {self.unmoved}")
-        return "\n".join([*lines, *wrong(self.findings)])
+        return "\n".join([*lines, *sentences(self.findings)])
 
 
 def _largest(values: np.ndarray) -> float:

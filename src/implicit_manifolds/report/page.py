@@ -19,7 +19,7 @@ from ..diagnosis.diagnose import diagnose
 from ..ebim.measures import log_density_by_coordinates
 from ..ebim.model import EBIM
 from ..ebim.verbs import Samples, sample
-from ..findings import wrong
+from ..findings import sentences
 from ..plot.model import plot_model
 from ..plot.pairs import plot_pairs
 from ..plot.spectrum import plot_spectrum
@@ -111,7 +111,7 @@ def _doubts(key: RandomKey, model: EBIM, points) -> dict[str, str]:
     if points is None:
         return {"topology": certified(model.manifold)[1]}
     found = diagnose(key, model, points)
-    told = "; ".join(wrong(found.findings)) or f"nothing, of {len(found.findings)} numbers that were looked at"
+    told = "; ".join(sentences(found.findings)) or f"nothing, of {len(found.findings)} numbers that were looked at"
     return {"topology": found.certificate, "what may be wrong": told}
 
 
