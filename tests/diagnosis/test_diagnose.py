@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import implicit_manifolds as im
-from experiments.reliability.models import CASES, healthy
+from experiments.reliability.models import CASES, healthy, ring
+from implicit_manifolds.diagnosis import near
 from implicit_manifolds.findings import at_least, at_most, table
 
 QUICK = {"_far_group", "_at_the_centre", "_repeated", "_without_normaliser", "_empty_place"}
@@ -29,6 +30,15 @@ def test_a_model_that_is_right_has_nothing_wrong(which):
     assert found.wrong == ()
     assert found.topology.settled
     assert found.certificate == im.describe(found.topology)
+
+
+def test_gaps_are_looked_for_everywhere_however_many_points_there_are(monkeypatch):
+    seen = []
+    monkeypatch.setattr(near, "_neighbours", lambda model, on: seen.append(on) or np.zeros((2, 0, 2)))
+    near._apart(healthy()[0][0], ring(3 * near.TESTED))
+    assert len(seen[0]) == near.TESTED
+    # A third of points at random on a circle: its mean is that of all, 0, within 4.5 of their errors (2 numbers).
+    assert np.abs(seen[0].mean(axis=0)).max() < 4.5 * np.sqrt(0.5 / near.TESTED)
 
 
 def test_a_number_that_is_none_is_wrong_on_either_side():

@@ -70,8 +70,8 @@ def _farthest_group(points: Float[np.ndarray, "c n"], distance: Float[np.ndarray
 
 def _apart(model: EBIM, on: Float[np.ndarray, "c n"]) -> Bool[np.ndarray, " p"]:
     """Of neighbours along M, among its points (c, n), whether there is no M half-way between the two."""
-    pairs = _neighbours(model, np.unique(on, axis=0)[:TESTED])
-    first, second = pairs
+    distinct = np.unique(on, axis=0)  # in order, so that the first of them would be those on one side
+    first, second = _neighbours(model, np.random.default_rng(0).permutation(distinct)[:TESTED])
     middle = ((first + second) / 2).astype(np.asarray(model.manifold.box.low).dtype)
     found, _, converged, _ = over_points(pointwise.nearest_standard, bare(model), middle, SEARCHED)
     far = np.linalg.norm(found - middle, axis=1) > TORN_FROM * np.linalg.norm(first - second, axis=1)
