@@ -3,8 +3,11 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from implicit_manifolds.ebim.contrastive import contrastive_loss
+from implicit_manifolds import Box
+from implicit_manifolds.ebim.contrastive import ContrastiveObjective, EnergyConfig, contrastive_loss
+from implicit_manifolds.manifold.analytic import sphere
 
 POINTS = np.random.default_rng(1).normal(size=(7, 3)) + 1
 NEGATIVES = np.random.default_rng(2).normal(size=(5, 3)) - 1
@@ -66,3 +69,42 @@ def test_it_is_the_gradient_of_the_log_likelihood_when_the_negatives_follow_the_
         return jnp.mean(points @ t) + jax.nn.logsumexp(-t)
 
     np.testing.assert_allclose(gradient, jax.grad(likelihood)(theta), atol=1e-12)
+
+
+STARTS = np.asarray([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], np.float32)
+
+
+def objective(mdf=sphere(1.0), **choices):
+    box = Box(jnp.full(2, -1.5), jnp.full(2, 1.5))
+    config = EnergyConfig(buffer_size=60, noise_scale=0.2, langevin_steps=3, **choices)
+    return ContrastiveObjective(mdf, jnp.asarray(STARTS), box, config)
+
+
+def test_the_buffer_begins_with_any_of_the_starts(linear_energy):
+    memory = objective().initial_memory(jax.random.key(0), linear_energy(jnp.zeros(2)))
+    assert memory.shape == (60, 2)
+    counts = (memory[:, None] == STARTS[None]).all(axis=2).sum(axis=0)
+    assert counts.sum() == 60
+    assert (counts > 5).all()  # 20 each: by chance once in 30,000
+
+
+@pytest.mark.parametrize("solver", ["quasi-newton", "scaled-chord", "gradient-descent"])
+def test_negatives_lie_on_m_where_the_energy_is_low_and_go_into_the_buffer(solver, linear_energy):
+    made = objective(solver=solver, replay_fraction=0.5)
+    energy = linear_energy(jnp.asarray([0.0, -20.0]))
+    memory = made.initial_memory(jax.random.key(0), energy)
+    sample = jax.jit(made.sample, static_argnums=3)
+    for number in range(8):
+        negatives, memory = sample(jax.random.key(number), energy, memory, 30)
+        np.testing.assert_allclose(jnp.linalg.norm(negatives, axis=1), 1, atol=1e-3)
+        assert (memory[:, None] == negatives[None]).all(axis=2).any(axis=0).all()
+    assert (negatives[:, 1]).mean() > STARTS[:, 1].mean() + 0.2
+
+
+def test_without_an_mdf_chains_are_ambient_and_stay_in_the_box(linear_energy):
+    made = objective(None, drift_scale=0.5)
+    energy = linear_energy(jnp.asarray([5.0, -5.0]))
+    memory = made.initial_memory(jax.random.key(0), energy)
+    negatives, _ = jax.jit(made.sample, static_argnums=3)(jax.random.key(0), energy, memory, 30)
+    np.testing.assert_allclose(negatives.min(axis=0)[0], -1.5)
+    assert (abs(negatives) <= 1.5).all()

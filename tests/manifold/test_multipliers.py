@@ -182,3 +182,18 @@ def test_a_constraint_without_a_slope_has_no_weight_and_others_weigh_by_theirs()
     far = residual_weights(linearize(Partial(_flat_in_one), jnp.asarray([0.0, 10.0])))
     assert float(far[1] / weights[1]) == pytest.approx(0.1, rel=1e-5)
     np.testing.assert_array_equal(residual_weights(at, 0.5), [2, 2])
+
+
+def test_of_one_constraint_broydens_steps_with_and_without_a_jacobian_are_the_secants(x64, build):
+    # By hand: the secant method for t -> F(y - t J(x)ᵀ), from t = 0 and the chord.
+    mdf, x, y = sphere(1.0), jnp.asarray([1.0, 0.0]), jnp.asarray([1.0, 0.8])
+    normal = 2 * np.asarray(x)
+    along = lambda t: float(mdf(y - t * normal)[0])
+    times = [0.0, along(0.0) / (normal @ normal)]
+    while abs(along(times[-1])) > 1e-10:
+        before, last = times[-2:]
+        times.append(last - along(last) * (last - before) / (along(last) - along(before)))
+    for cap in range(1, len(times)):
+        for dense in (True, False):
+            found = quasi_newton(mdf, linearize(mdf, x, dense=dense), y, max_iterations=cap)
+            np.testing.assert_allclose(found.multiplier, [times[cap]], rtol=1e-9)

@@ -20,7 +20,8 @@ from implicit_manifolds import InputError
 from implicit_manifolds._loops import _over_rows
 from implicit_manifolds.mcmc import ConstrainedHMC, run
 from implicit_manifolds.mcmc.chains import advance, initial_states
-from implicit_manifolds.mcmc.conditioned import conditioned, standard_normal
+from implicit_manifolds.manifold.tangent import linearize
+from implicit_manifolds.mcmc.conditioned import _full_rank, conditioned, standard_normal
 from implicit_manifolds.mcmc.run import _run_chunk
 
 CHAINS = 2000
@@ -223,6 +224,17 @@ def test_where_no_start_is_found_one_sentence_says_why(simulator, observation, p
     with pytest.raises(InputError, match=told) as raised:
         model.starts(KEY, 3)
     assert ". " not in str(raised.value)
+
+
+def _nearly_twice(angle, u):
+    return jnp.stack([u[0], u[0] + angle * u[1]])
+
+
+def test_gradients_that_rounding_cannot_tell_apart_are_one(dtype):
+    smallest = 4 * jnp.finfo(dtype).eps ** 0.5
+    for angle, regular in ((0.5, False), (2.0, True)):
+        at = linearize(Partial(_nearly_twice, jnp.asarray(angle * smallest, dtype)), jnp.ones(3, dtype), dense=True)
+        assert bool(_full_rank(at)) == regular
 
 
 @pytest.mark.parametrize(

@@ -61,19 +61,20 @@ def test_charts_drawn_unevenly_change_no_share(two_circles):
     assert abs((chains.positions[0][:, 0] > 1.5).mean() - 0.5) < 4 * np.sqrt(0.25 / 4000)
 
 
-@pytest.mark.slow
 def test_charts_that_hold_points_of_another_sheet_move_no_mass():
     """Wide discs of an inner circle reach over the outer one, which their draws never lift to."""
     mdf = union(sphere(1.0), sphere(1.1))
     angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     bases = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     atlas = Atlas(bases, bases[:, None], np.full(40, 0.45), np.full(40, 1 / 40))
-    starts = left_starts(2000) * jnp.where(jnp.arange(2000) % 2, 1.0, 1.1)[:, None]
+    starts = left_starts(1000) * jnp.where(jnp.arange(1000) % 2, 1.0, 1.1)[:, None]
     sampler = ConstrainedHMC(mdf, Partial(_linear, jnp.zeros(2)), 0.02, atlas=atlas)
-    chains = run(jax.random.key(1), sampler, starts, 1, 40)
+    chains = run(jax.random.key(1), sampler, starts, 1, 5)
     outer = np.linalg.norm(chains.positions[0], axis=1) > 1.05
-    np.testing.assert_array_equal(outer, np.arange(2000) % 2 == 0)
-    assert chains.info.jump_probability[~outer].mean() > 0.3
+    np.testing.assert_array_equal(outer, np.arange(1000) % 2 == 0)
+    probability = chains.info.jump_probability
+    assert (probability[outer] == 0).all()
+    assert probability[~outer].mean() > 0.3
 
 
 def test_without_an_atlas_no_chain_crosses(two_circles):

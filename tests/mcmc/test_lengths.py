@@ -1,6 +1,7 @@
 """Lengths of trajectories that take turns, and their tuning."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +11,9 @@ import scipy.stats
 from jax.tree_util import Partial
 
 from implicit_manifolds.manifold.analytic import sphere
-from implicit_manifolds.mcmc import ConstrainedHMC, run, summary, warm_up
+from implicit_manifolds.mcmc import ConstrainedHMC, lengths, run, summary, warm_up
 from implicit_manifolds.mcmc.constrained_hmc import _count
-from implicit_manifolds.mcmc.lengths import _autocorrelation_time, _worth
+from implicit_manifolds.mcmc.lengths import _autocorrelation_time, _worth, tuned_lengths
 from tests.mcmc.laws import angle_of, final, follows, linear
 
 
@@ -63,6 +64,35 @@ def test_worth_a_step_falls_with_steps_that_lead_nowhere_new():
     # One step of .1 leaves cos(.1 ξ) of the place: a time of about 2 / .01 · .5; sixteen turns leave hardly any.
     assert worth[16.0] > 10 * worth[1.0]
     assert worth[1.0] == pytest.approx(1 / (400 * 1.5), rel=0.5)
+
+
+@pytest.mark.parametrize(("best", "found"), [(3.6, 5 / 2**0.5), (14.0, 10 * 2**0.5), (0.1, 1.25), (1e9, 640 * 2**0.5)])
+def test_the_length_worth_most_is_found_within_its_bounds_and_none_is_tried_twice(best, found, monkeypatch):
+    tried = []
+
+    def worth(key, sampler, states, mesh):
+        tried.append(float(sampler.max_steps))
+        return states + 1, -abs(np.log(tried[-1] / best))
+
+    monkeypatch.setattr(lengths, "_worth", worth)
+    sampler = ConstrainedHMC(sphere(1.0), Partial(_flat), jnp.asarray(0.1, jnp.float32), max_steps=5.0)
+    tuned, states = tuned_lengths(jax.random.key(0), sampler, 0, None)
+    assert float(tuned.max_steps) == pytest.approx(found)
+    assert len(np.unique(tried)) == len(tried) == states
+
+
+@pytest.mark.parametrize(("chains", "draws"), [(1, 400), (20, 100), (1000, 25)])
+def test_a_pilot_has_as_many_draws_as_many_chains_need(chains, draws, monkeypatch):
+    counts, random = [], np.random.default_rng(0)
+
+    def pilot(sampler, key, states, count, mesh):
+        counts.append(count)
+        return states, random.normal(size=(count, chains, 2)).astype(np.float32)
+
+    monkeypatch.setattr(lengths, "_pilot", pilot)
+    sampler = ConstrainedHMC(sphere(1.0), Partial(_flat), jnp.asarray(0.1, jnp.float32), max_steps=jnp.asarray(3.0))
+    _worth(jax.random.key(0), sampler, SimpleNamespace(position=np.zeros((chains, 2))), None)
+    assert counts == [draws]
 
 
 def _stretched(spread, x):

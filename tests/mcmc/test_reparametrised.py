@@ -103,6 +103,14 @@ def test_a_bijection_is_one_with_its_determinant(x64):
         np.testing.assert_allclose(change.log_det(y), jnp.linalg.slogdet(jax.jacobian(change)(y))[1], rtol=1e-12)
 
 
+@pytest.mark.parametrize("far", [-1e4, 1e4])
+def test_far_out_in_a_coordinate_without_bounds_a_bijection_has_derivatives(far):
+    change = biject_to(Box(np.array([0.0, -np.inf, -1.0, -np.inf]), np.array([np.inf, 2.0, 3.0, np.inf])))
+    slope = jax.jacobian(change)(jnp.array([0.3, -0.7, far, far]))
+    assert jnp.isfinite(slope).all()
+    assert slope[3, 3] == 1
+
+
 @jax.jit
 def _path(sampler, start, count):
     return jax.lax.fori_loop(0, count, lambda _, point: leapfrog(sampler, point, jnp.array(False)).point, start)

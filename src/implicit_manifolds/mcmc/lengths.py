@@ -27,21 +27,23 @@ OVERHEAD = 0.5
 
 def tuned_lengths(key, sampler: Any, states, mesh: Mesh | None):
     """The sampler with the best `max_steps` among its own times powers of 2 and √2, and the chains' last states."""
-    worth: dict[float, float] = {}
+    worth: dict[int, float] = {}
+    first, best = max(1.0, float(sampler.max_steps)), 0
+    # Lengths by how many times √2 they are the first: as numbers one would come back as another, and be tried twice.
+    length = lambda number: first * 2 ** (number / 2)
+    with_length = lambda number: replace(sampler, max_steps=np.asarray(length(number), sampler.step_size.dtype))
 
-    def measured(steps: float) -> float:
+    def measured(number: int) -> float:
         nonlocal states
-        if steps not in worth:
-            trial = replace(sampler, max_steps=np.asarray(steps, sampler.step_size.dtype))
-            states, rate = _worth(jax.random.fold_in(key, len(worth)), trial, states, mesh)
-            worth[steps] = rate
-        return worth[steps]
+        if number not in worth:
+            states, rate = _worth(jax.random.fold_in(key, len(worth)), with_length(number), states, mesh)
+            worth[number] = rate
+        return worth[number]
 
-    best = max(1.0, float(sampler.max_steps))
-    for factor in (2.0, 0.5, 2**0.5, 0.5**0.5):
-        while 1 <= best * factor <= LONGEST and measured(best * factor) > measured(best):
-            best *= factor
-    return replace(sampler, max_steps=np.asarray(best, sampler.step_size.dtype)), states
+    for stride in (2, -2, 1, -1):
+        while 1 <= length(best + stride) <= LONGEST and measured(best + stride) > measured(best):
+            best += stride
+    return with_length(best), states
 
 
 def _worth(key, sampler, states, mesh: Mesh | None):

@@ -57,7 +57,9 @@ class BoxBijection:
     def __call__(self, y: Vector) -> Vector:
         """φ(y), (n,) to (n,)."""
         (has_low, has_high), (low, high) = self._kinds(), self._bounds()
-        above, below = low + jnp.exp(jnp.where(has_low & ~has_high, y, 0)), high - jnp.exp(jnp.where(~has_low, y, 0))
+        # Each exponential where it is needed alone: its derivative overflows elsewhere, and zero times that is NaN.
+        above = low + jnp.exp(jnp.where(has_low & ~has_high, y, 0))
+        below = high - jnp.exp(jnp.where(has_high & ~has_low, y, 0))
         # From the nearer end, so that points near either are told apart.
         width = high - low
         between = jnp.where(y < 0, low + width * jax.nn.sigmoid(y), high - width * jax.nn.sigmoid(-y))
