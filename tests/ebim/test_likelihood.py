@@ -191,8 +191,12 @@ def test_stacking_finds_the_weights_of_a_known_mixture():
     x = np.random.default_rng(0).normal(size=4000) * np.where(np.arange(4000) % 4, 1.0, 0.1)
     columns = np.column_stack([stats.norm.pdf(x, scale=scale) for scale in (1.0, 0.1, 5.0)])
     np.testing.assert_allclose(mixture_weights(columns), [0.75, 0.25, 0.0], atol=0.03)
-    assert _stacked(columns[:, 0], columns[:, 1:])[0] == pytest.approx(0.75, abs=0.03)
-    assert _stacked(stats.norm.pdf(x), columns[:, :1])[0] == 1.0  # nothing is gained
+    network, multiples = _stacked(columns[:, 0], columns[:, 1:])
+    assert network == pytest.approx(0.75, abs=0.03)
+    np.testing.assert_allclose(multiples, [0.25, 0.0], atol=0.03)
+    network, multiples = _stacked(stats.norm.pdf(x), columns[:, :1])
+    assert network == 1.0  # nothing is gained
+    assert multiples.shape == (1,)
 
 
 def test_held_out_kernel_densities_are_those_of_the_other_folds():

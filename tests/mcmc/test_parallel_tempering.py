@@ -1,5 +1,6 @@
 """Chains that exchange temperatures: modes get their shares."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -37,6 +38,25 @@ def test_modes_get_their_shares_from_one_of_them(dtype):
 def test_a_reference_takes_the_place_of_the_uniform_law():
     draws, _ = final(tempered(reference=Partial(_tilted)), [-1.0, 0.0], 150)
     assert follows(angle_of(draws), LAW)
+
+
+@pytest.mark.parametrize("reference", [None, Partial(_tilted)])
+@pytest.mark.parametrize("parity", [0, 1])
+def test_neighbours_swap_as_often_as_their_energies_say(reference, parity, x64):
+    sampler = tempered(reference=reference)
+    angle = np.array([0.1, 1.3, 2.0, -0.6, 3.0])
+    points = jnp.asarray(np.stack([np.cos(angle), np.sin(angle)], axis=1))
+    states = jax.vmap(sampler.sampler.init)(points)
+    keys = jax.random.split(jax.random.key(0), 4000)
+    orders, found = jax.jit(jax.vmap(sampler._swaps, (0, None, None, None)))(keys, states, jnp.asarray(LADDER), parity)
+    excess = jax.vmap(_two_modes)(points) - (0 if reference is None else jax.vmap(_tilted)(points))
+    expected = np.minimum(1, np.exp((LADDER[:-1] - LADDER[1:]) * (excess[:-1] - excess[1:])))
+    expected[1 - parity :: 2] = 0
+    np.testing.assert_allclose(found[0], expected, rtol=1e-6)
+    assert (np.sort(orders, axis=1) == np.arange(5)).all()
+    swapped = np.asarray(orders)[:, :-1] == np.arange(1, 5)
+    # Four pairs of 4,000 tries, z = 5: false alarm 2e-6.
+    assert (abs(swapped.mean(axis=0) - expected) <= 5 * np.sqrt(expected * (1 - expected) / 4000)).all()
 
 
 def test_a_chain_by_itself_stays_in_its_mode():
