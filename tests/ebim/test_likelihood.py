@@ -17,6 +17,7 @@ from implicit_manifolds.ebim.kernels import (
     KernelEnergy,
     bandwidths,
     held_out_densities,
+    kernel_energy,
     masses,
     mixture_weights,
 )
@@ -25,6 +26,7 @@ from implicit_manifolds.ebim.likelihood import (
     _stacked,
     fit_likelihood,
     likelihood_loss,
+    normalised,
     volume_points,
 )
 from implicit_manifolds.ebim.members import FoldedPoints, folds, initial_members
@@ -92,6 +94,37 @@ def test_a_fit_comes_near_the_true_density_of_von_mises():
     divergence = (stats.vonmises.logpdf(np.arctan2(*np.asarray(fresh).T[::-1]), 2.0) - found).mean()
     assert abs(divergence) <= 0.03  # normalised: no log Z is added
     assert history.terms["loss"][-1] < history.terms["loss"][0]
+
+
+def _leaning(slope, x):
+    return -jnp.vdot(slope, x)
+
+
+def test_a_mixture_has_of_networks_and_of_kernels_the_shares_that_folds_ask_for():
+    # Pairs of points of an even law; the members' densities are of von Mises' kind, not normalised.
+    angle = np.repeat(np.random.default_rng(0).uniform(-np.pi, np.pi, 200), 2)
+    points = np.asarray(circle(angle + 1e-2 * (np.arange(400) % 2)))
+    fold = np.arange(400) % 2
+    data = FoldDensities(FoldedPoints(points, fold), held_out_densities(points, fold, 1), 1)
+    members = Partial(_leaning, jnp.asarray([[0.3, 0.0], [0.0, 0.5]]))
+    pool = pool_of(circle(np.linspace(-np.pi, np.pi, 4001)[:-1]))
+    alone, mixed = (normalised(members, data, pool, with_kernel) for with_kernel in (False, True))
+    assert alone.kernel is None
+    assert mixed.kernel is not None
+    at = jnp.asarray(pool.points[::10])
+    density = lambda energy: np.exp(-np.asarray(jax.vmap(energy)(at), np.float64))
+    angles = np.arctan2(*np.asarray(at).T[::-1])
+    exact = (stats.vonmises.pdf(angles, 0.3) + stats.vonmises.pdf(angles, 0.5, np.pi / 2)) / 2
+    np.testing.assert_allclose(density(alone), exact, rtol=1e-4)
+    # Beside the networks' share of their density stands the rest, shared by kernels that integrate to one.
+    log_z = np.log(2 * np.pi * i0([0.3, 0.5]))
+    unseen = np.where(fold, points[:, 1] * 0.5 - log_z[1], points[:, 0] * 0.3 - log_z[0])
+    network, multiples = _stacked(np.exp(unseen), data.densities / masses(points, 1, pool))
+    assert 0 < network < 0.9
+    rest = density(mixed) - network * exact
+    kernels = density(kernel_energy(points, multiples / masses(points, 1, pool), 1))
+    np.testing.assert_allclose(rest.mean() * 2 * np.pi, 1 - network, rtol=0.03)
+    np.testing.assert_allclose(rest / kernels, np.mean(rest / kernels), rtol=1e-3)
 
 
 @pytest.mark.slow

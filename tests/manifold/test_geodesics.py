@@ -132,6 +132,13 @@ def test_one_path_serves_a_batch_of_vectors_and_each_lane_says_what_became_of_it
     lanes = jnp.stack([north, 30 * north, jnp.full(3, jnp.nan)])
     found = jax.jit(jax.vmap(exponential_map, (None, None, 0, None)))(sphere(), point, lanes, 8)
     np.testing.assert_array_equal(found.converged, [True, False, False])
+    # A step that turns M by 78 degrees arrives, and cannot carry a vector that lies along it; one across it can be.
+    steep = jnp.sin(jnp.deg2rad(78.0)) * east
+    carried = jax.jit(jax.vmap(parallel_transport, (None, None, None, 0, None)))(
+        sphere(), point, steep, jnp.stack([east, north]), 1
+    )
+    np.testing.assert_array_equal(carried.converged, [False, True])
+    assert exponential_map(sphere(), point, steep, 1).converged
     # Down from the edge of the upper half there is nothing; a way over the pole comes to the other edge and no farther.
     half = Ridge(Partial(_off_upper_half), 1, reach=0.1)
     ways = jnp.stack([3.0 * north, -north, 4.0 * north])

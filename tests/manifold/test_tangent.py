@@ -194,6 +194,15 @@ def test_the_matrix_free_projector_is_right_or_says_that_it_is_not(ratio, build)
     assert not np.isfinite(found).all() or np.abs(found - tangent_projector(matrix) @ np.asarray(v)).max() < 1e-2
 
 
+@pytest.mark.parametrize("unit", [1e-4, 1e4])
+def test_without_a_jacobian_a_solution_has_the_unit_of_what_is_solved_for(unit, build):
+    rng = np.random.default_rng(0)
+    mdf = build.affine_map(rng.normal(size=(40, 100)), np.zeros(40), jnp.float32)
+    b = jnp.asarray(rng.normal(size=40), jnp.float32)
+    solve = jax.jit(lambda b: gram_solve(mdf, linearize(mdf, jnp.zeros(100)), b))
+    np.testing.assert_allclose(solve(unit * b), unit * solve(b), rtol=1e-3)
+
+
 @pytest.mark.parametrize("matrix", [[[1.0, 2.0, 0.0], [2.0, 4.0, 0.0]], [[0.0, 0.0, 0.0]]])
 def test_a_rank_deficient_jacobian_gives_no_finite_projection(matrix, build):
     mdf = build.affine_map(matrix, np.zeros(len(matrix)), jnp.float32)

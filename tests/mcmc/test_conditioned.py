@@ -18,9 +18,9 @@ from jax.tree_util import Partial
 
 from implicit_manifolds import InputError
 from implicit_manifolds._loops import _over_rows
+from implicit_manifolds.manifold.tangent import linearize
 from implicit_manifolds.mcmc import ConstrainedHMC, run
 from implicit_manifolds.mcmc.chains import advance, initial_states
-from implicit_manifolds.manifold.tangent import linearize
 from implicit_manifolds.mcmc.conditioned import _full_rank, conditioned, standard_normal
 from implicit_manifolds.mcmc.run import _run_chunk
 

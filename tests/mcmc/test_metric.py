@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 
+from implicit_manifolds._types import relative_tolerance
 from implicit_manifolds.manifold.analytic import sphere
-from implicit_manifolds.mcmc import ConstrainedHMC
+from implicit_manifolds.mcmc import ChainsStuck, ConstrainedHMC
 from implicit_manifolds.mcmc.dual_averaging import Averages
 from implicit_manifolds.mcmc.metric import is_uneven, scale_of
-from implicit_manifolds.mcmc.warm_up import WINDOW, _Run
+from implicit_manifolds.mcmc.warm_up import WINDOW, _Run, _stages
 
 CHAINS, FIRST, WINDOWS = 20, 30, [25, 50]
 
@@ -79,3 +80,40 @@ def test_spreads_are_uneven_by_what_varies_beyond_rounding():
     assert not is_uneven(np.array([1.0, 8.9]), 1e-4)
     assert not is_uneven(np.array([1.0, 1e-10]), 1e-4)  # the second is held by a constraint
     np.testing.assert_allclose(scale_of(np.array([4.0, 9.0]), 3), [2.0, 3.0])
+
+
+@pytest.mark.parametrize("num_steps", [150, 300, 1000, 1234])
+def test_windows_double_and_leave_a_third_for_the_last_step_size(num_steps):
+    first, windows, last = _stages(num_steps)
+    assert first == int(0.15 * num_steps)
+    assert windows == [WINDOW * 2**number for number in range(len(windows))]
+    assert first + sum(windows) + last == num_steps
+    assert 0.3 * num_steps <= last < 0.3 * num_steps + 2 * windows[-1] + 2  # no window more would fit
+
+
+def test_chains_that_moved_less_than_rounding_go_on_from_where_others_are():
+    run = _Played(np.ones(3))
+    run.begin_again = lambda positions: setattr(run.states, "position", positions)
+    run.states.position = np.arange(3.0 * CHAINS, dtype=np.float32).reshape(CHAINS, 3) / 1000
+    before, accuracy, count = run.states.position, relative_tolerance(np.float32), 41
+    moved = np.full(CHAINS, 11.0)
+    moved[[3, 7]] = 9.0, np.nan
+    reasons = np.zeros((CHAINS, 6))
+    reasons[:, 2] = 21
+    averages = Averages(count, 0.0, 0.0, 0.0, 21 * (moved * accuracy) ** 2, np.zeros(CHAINS), reasons, None)
+    run.restart(averages, count, 0.1, False)
+    assert run.restarted.tolist() == [3, 7]
+    assert run.causes.tolist() == [0, 0, 42, 0, 0, 0]
+    others = np.delete(np.arange(CHAINS), [3, 7])
+    np.testing.assert_array_equal(run.states.position[others], before[others])
+    assert all((before[others] == run.states.position[lane]).all(axis=1).any() for lane in (3, 7))
+
+
+def test_where_most_chains_stand_still_it_is_said_at_the_end_alone():
+    run = _Played(np.ones(3))
+    moved = np.where(np.arange(CHAINS) < 11, 0.0, 1.0)
+    averages = Averages(41, 0.0, 0.0, 0.0, moved, np.zeros(CHAINS), np.ones((CHAINS, 6)), None)
+    run.restart(averages, 41, 0.1, False)
+    assert not len(run.restarted)
+    with pytest.raises(ChainsStuck, match="11 of 20"):
+        run.restart(averages, 41, 0.1, True)

@@ -171,6 +171,13 @@ def test_half_a_sphere_behind_a_wall_has_no_mass(outside):
     assert abs(error_of(found, np.log(np.expm1(5.0) / 10))) < FARTHEST
 
 
+def test_steps_that_the_energy_alone_refuses_are_no_failed_steps():
+    steep = hmc(np.ones(3), law([100.0, 0.0, 0.0]))
+    found = tempered_smc(0, steep, directions(), groups=GROUPS, target_acceptance=0.4)
+    assert found.acceptance[-1] < 0.7
+    assert found.refused[-1] < 0.02
+
+
 def test_another_key_energy_step_size_and_other_settings_compile_nothing():
     settings = {"reference": EVEN, "groups": GROUPS}
     tempered_smc(jax.random.key(0), hmc(np.ones(3), law([-1.0, 0, 0])), directions(), **settings)

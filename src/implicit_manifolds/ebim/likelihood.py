@@ -154,22 +154,24 @@ def fit_likelihood(
     options: dict[str, Any] = {"progress": progress, "checkpoint_dir": checkpoint_dir}
     seen = folded if stream is None else stream
     state, history = train_afresh("energy", train_key, members, objective, seen, config, **options)
-    members = state.memory.best.members
     pool = source.draw(normalizer_key, MIN_NORMALIZER_DRAWS)
-    log_z = [log_integral(pool, -column).value for column in member_energies(members, pool.points).T]
-    log_weights = -np.asarray(log_z) - math.log(config.members)
+    return normalised(state.memory.best.members, data, pool, config.kernel), history
+
+
+def normalised(members, data: FoldDensities, pool: Pool, with_kernel: bool) -> EnergyMixture:
+    """The mean of the members' densities, normalised by a pool, and mixed with kernels where folds ask for that."""
+    log_z = np.array([log_integral(pool, -column).value for column in member_energies(members, pool.points).T])
+    log_weights, kernel = -log_z - math.log(len(log_z)), None
     centres, fold = (np.asarray(rows)[: len(data.densities)] for rows in data.folded)
-    unseen = member_energies(members, centres)[np.arange(len(fold)), fold] + np.asarray(log_z)[fold]
-    network, multiples = 1.0, np.zeros(0)
-    if config.kernel:
+    if with_kernel:
+        unseen = member_energies(members, centres)[np.arange(len(fold)), fold] + log_z[fold]
         mass = masses(centres, data.dimension, pool)
         network, multiples = _stacked(np.exp(-unseen), data.densities / mass)
-    kernel = None
-    if network < 1:
-        kernel = kernel_energy(centres, multiples / mass, data.dimension)
-        kernel_log_z = log_integral(pool, -energies_at(kernel, pool.points)).value
-        log_weights = np.append(log_weights + math.log(network), math.log(1 - network) - kernel_log_z)
-    return EnergyMixture(members, kernel, jnp.asarray(log_weights, points.dtype)), history
+        if network < 1:
+            kernel = kernel_energy(centres, multiples / mass, data.dimension)
+            kernel_log_z = log_integral(pool, -energies_at(kernel, pool.points)).value
+            log_weights = np.append(log_weights + math.log(network), math.log(1 - network) - kernel_log_z)
+    return EnergyMixture(members, kernel, jnp.asarray(log_weights, centres.dtype))
 
 
 def _stacked(network: Float[np.ndarray, " a"], kernels: Float[np.ndarray, "a s"]) -> tuple[float, np.ndarray]:
