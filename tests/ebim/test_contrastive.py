@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from implicit_manifolds import Box
-from implicit_manifolds.ebim.contrastive import ContrastiveObjective, EnergyConfig, contrastive_loss
+from implicit_manifolds import Box, Manifold
+from implicit_manifolds.ebim.contrastive import ContrastiveObjective, EnergyConfig, contrastive_loss, fit_contrastive
 from implicit_manifolds.manifold.analytic import sphere
 
 POINTS = np.random.default_rng(1).normal(size=(7, 3)) + 1
@@ -108,3 +108,18 @@ def test_without_an_mdf_chains_are_ambient_and_stay_in_the_box(linear_energy):
     negatives, _ = jax.jit(made.sample, static_argnums=3)(jax.random.key(0), energy, memory, 30)
     np.testing.assert_allclose(negatives.min(axis=0)[0], -1.5)
     assert (abs(negatives) <= 1.5).all()
+
+
+def test_a_fit_learns_the_energy_of_von_mises_but_for_what_its_penalty_takes():
+    random = np.random.default_rng(0)
+    points, starts = (
+        jnp.asarray(np.column_stack([np.cos(angle), np.sin(angle)]), jnp.float32)
+        for angle in (random.vonmises(0.0, 2.0, 1000), random.uniform(-np.pi, np.pi, 500))
+    )
+    manifold = Manifold(sphere(1.0), objective().box)
+    config = EnergyConfig(hidden=(16,), num_steps=300, buffer_size=500)
+    energy, history = fit_contrastive(jax.random.key(0), manifold, points, starts, config)
+    found, exact = np.asarray(jax.vmap(energy)(starts)), -2 * np.asarray(starts[:, 0])
+    assert np.corrcoef(found, exact)[0, 1] > 0.98
+    assert 0.6 < np.polyfit(exact, found, 1)[0] < 1  # squares of energies are penalised, so they are smaller
+    assert len(history.terms["loss"]) > 0

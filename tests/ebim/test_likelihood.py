@@ -224,6 +224,8 @@ def test_stacking_finds_the_weights_of_a_known_mixture():
     x = np.random.default_rng(0).normal(size=4000) * np.where(np.arange(4000) % 4, 1.0, 0.1)
     columns = np.column_stack([stats.norm.pdf(x, scale=scale) for scale in (1.0, 0.1, 5.0)])
     np.testing.assert_allclose(mixture_weights(columns), [0.75, 0.25, 0.0], atol=0.03)
+    hopeless = np.concatenate([columns, np.zeros((1, 3))])  # a point that no density reaches
+    np.testing.assert_allclose(mixture_weights(hopeless), mixture_weights(columns), atol=1e-3)
     network, multiples = _stacked(columns[:, 0], columns[:, 1:])
     assert network == pytest.approx(0.75, abs=0.03)
     np.testing.assert_allclose(multiples, [0.25, 0.0], atol=0.03)
