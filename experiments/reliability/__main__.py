@@ -1,6 +1,6 @@
-"""Both tables of docs/what_can_go_wrong.md: `python -m experiments.reliability` provokes all that they tell of.
+"""The tables of docs/what_can_go_wrong.md: `python -m experiments.reliability` provokes all that they tell of.
 
-`--only silent`, `numbers` or `faults` keeps to a part, and what the others told stays; `--kills 50` says how many runs
+`--only silent`, `shapes`, `numbers` or `faults` keeps to a part, and what the others told stays; `--kills 50` says how many runs
 are killed in all. Exit code 1 where something is not as it should be.
 """
 
@@ -14,11 +14,11 @@ import tyro
 
 from experiments.common.markdown import replace_between_marks, table_header, table_row
 from experiments.common.places import DOCS, README
-from experiments.reliability import faults, not_numbers, silent
+from experiments.reliability import faults, not_numbers, shapes, silent
 
 PAGE = DOCS / "what_can_go_wrong.md"
 RESULTS = README.parent / "experiments" / "results" / "reliability.json"
-Part = Literal["silent", "numbers", "faults"]
+Part = Literal["silent", "shapes", "numbers", "faults"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ def main(options: Options) -> None:
     """Provoke, write results and page."""
     made: dict[str, Any] = {
         "silent": lambda: silent.rows(),
+        "shapes": lambda: shapes.rows(),
         "numbers": lambda: [one._asdict() for one in not_numbers.outcomes()],
         "faults": lambda: faults.rows(options.kills),
     }

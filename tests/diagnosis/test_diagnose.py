@@ -47,3 +47,9 @@ def test_a_number_that_is_none_is_wrong_on_either_side():
     assert not at_most("a", 1, 1, "").wrong
     assert not at_least("a", 1, 1, "").wrong
     assert table([at_most("a", 2, 1, "do this"), at_least("b", 2, 1, "")]).endswith("a: 2, beyond 1; do this")
+
+
+def test_points_of_half_a_model_are_told_from_those_it_was_learned_from():
+    model, points = healthy()[0]
+    found = im.diagnose(jax.random.key(0), model, points[points[:, 0] < 0])
+    assert "widest place without data" in {one.name for one in found.wrong}

@@ -49,6 +49,15 @@ def test_a_density_that_fades_is_no_abrupt_hole(concentration):
     assert abrupt <= 4
 
 
+@pytest.mark.parametrize("share", [0.9, 0.75, 0.5, 0.25])
+def test_however_much_of_a_circle_or_a_sphere_is_empty_it_is_seen(share):
+    """Even where M has turned away before the middle of what is empty, so that from there no datum lies along it."""
+    random = np.random.default_rng(0)
+    normals = on_sphere(random, 2000)
+    for points in (on_circle(np.pi * random.uniform(-share, share, 1000)), normals[normals[:, 2] < 2 * share - 1]):
+        assert seen(points)[1:] == (True, True)
+
+
 def test_a_cap_without_points_is_an_abrupt_hole_of_its_own_width():
     found = []
     for seed in range(10):

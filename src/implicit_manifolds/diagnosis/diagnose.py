@@ -1,16 +1,18 @@
 """The one verb: everything about a model that can be wrong without saying so."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from .._random import check_key, derived_keys, host_generator
-from .._types import RandomKey
+from .._types import Float, RandomKey
 from ..certificate.parts import Topology
 from ..certificate.topology import certified
 from ..ebim.model import EBIM
 from ..findings import Finding, table
 from ..points import check_points
+from ..volumes.manifold import Manifold
 from .near import of_points
 from .whole import of_charts, of_density, of_topology
 
@@ -58,11 +60,16 @@ def diagnose(key: RandomKey, model: EBIM, points) -> Diagnosis:
     points = check_points(points, dimension=model.manifold.ambient_dimension)
     choose_key, pool_key = derived_keys(key, 2)
     rows = np.asarray(points)[_some(choose_key, len(points))]
-    topology, certificate = certified(model.manifold)
     on, of_near = of_points(model, rows)
+    topology, certificate = certified(_with_anchors(model.manifold, on))
     of_whole = of_topology(model, topology, certificate)
     findings = *of_near, *of_whole, *of_charts(model, on), *of_density(pool_key, model)
     return Diagnosis(findings, topology, certificate)
+
+
+def _with_anchors(manifold: Manifold, on: Float[np.ndarray, "c n"]) -> Manifold:
+    """The same M, judged by points on it in place of those that it was learned from."""
+    return replace(manifold, anchors=on).charted(manifold.atlas) if len(on) else manifold
 
 
 def _some(key: RandomKey, count: int) -> np.ndarray:

@@ -78,13 +78,15 @@ def _climbed(random: np.random.Generator, manifold: Manifold, points, tree: KDTr
     """Points of M (c, n) that steps on M, random but rather outwards, lead to from data; and how far from any (c,).
 
     On a level set each goes on while it has come farther by a tenth within the last steps: a hole may be many spacings
-    wide. A ridge has edges of its own, beyond which it does not go far, and at which there are data on one side alone.
+    wide. Where such a one was on its way is told as well: M may bend so much before the middle of a hole that from there
+    all data seem to lie on other sheets. A ridge has edges of its own, beyond which it does not go far, and at which
+    there are data on one side alone.
     """
     at, usable = projected(manifold.mdf, points, manifold.box)
     at = np.resize(random.permutation(at[usable]), (LOOKS, points.shape[1]))
     away, nearest = tree.query(at)
     least = float(np.median(tree.query(points, 2)[0][:, 1]))
-    climbs, before = np.arange(LOOKS), away.copy()
+    climbs, before, passed = np.arange(LOOKS), away.copy(), []
     for number in range(1, (ROUNDS if isinstance(manifold.mdf, FramedMDF) else MOST_ROUNDS) + 1):
         here = at[climbs]
         direction = _unit(here - points[nearest[climbs]]) + _unit(random.normal(size=here.shape))
@@ -96,9 +98,11 @@ def _climbed(random: np.random.Generator, manifold: Manifold, points, tree: KDTr
         at[rows], away[rows], nearest[rows] = trial[better], farther[better], closest[better]
         if number % ROUNDS == 0:
             climbs, before = np.flatnonzero(away > STILL * before), away.copy()
+            passed.append((at[climbs], away[climbs]))
         if not len(climbs):
             break
-    return at, away
+    passed = passed[: -1] + [(at, away)]
+    return tuple(np.concatenate(rows) for rows in zip(*passed, strict=True))
 
 
 def _unit(vectors: Float[np.ndarray, "c n"]) -> Float[np.ndarray, "c n"]:

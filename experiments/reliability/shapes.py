@@ -1,0 +1,55 @@
+"""The thresholds of `diagnose` on shapes that none was set by: alarms where all is right, and silence where it is not."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+import implicit_manifolds as im
+from experiments.laws.more_shapes import NAMES, shape
+
+SEED = 11
+COUNT, FRESH, STRANGERS = 1000, 2000, 40
+BESIDE = 0.2, 0.4
+"""How far from the truth a group of strangers lies, in units of the data's scale."""
+WIDTH = 0.01
+
+
+def rows() -> list[dict[str, Any]]:
+    """One for each shape."""
+    return [_row(name) for name in NAMES]
+
+
+def _row(name: str) -> dict[str, Any]:
+    known, random = shape(name), np.random.default_rng([SEED, 7])
+    points, fresh = known.draw(random, COUNT), known.draw(random, FRESH)
+    model = im.fit(jax.random.key(SEED), points).model
+    half = fresh[fresh[:, 0] < np.median(fresh[:, 0])]
+    alarms, of_group, of_half = (
+        im.diagnose(jax.random.key(0), model, given).wrong
+        for given in (fresh, np.concatenate([fresh, _strangers(random, known, model, fresh)]), half)
+    )
+    return {
+        "shape": name.replace("_", " "),
+        "alarms at fresh points": _told(alarms),
+        "2 % of strangers beside it": _told(of_group, but=alarms),
+        "points of one half alone": _told(of_half, but=alarms),
+        "right": not alarms and bool(of_group) and bool(of_half),
+    }
+
+
+def _strangers(random: np.random.Generator, known: Any, model: im.EBIM, fresh: np.ndarray) -> np.ndarray:
+    """A small group of points inside of the box, beside the manifold."""
+    low, high, scale = fresh.min(axis=0), fresh.max(axis=0), model.scaling.length
+    while True:
+        places = random.uniform(low, high, (1000, fresh.shape[1]))
+        away = known.distance(places) / scale
+        beside = places[(away > BESIDE[0]) & (away < BESIDE[1])]
+        if len(beside):
+            return beside[0] + WIDTH * scale * random.normal(size=(STRANGERS, fresh.shape[1]))
+
+
+def _told(findings: tuple, but: tuple = ()) -> str:
+    """Names and numbers of findings, those left out that are there anyhow."""
+    known = {one.name for one in but}
+    return "; ".join(f"{one.name} {one.value:.2g}" for one in findings if one.name not in known) or "none"
