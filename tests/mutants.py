@@ -97,6 +97,8 @@ def main(options: Options) -> None:
     if options.report:
         print(report(options.out))
         return
+    if missing := [name for names in TESTS.values() for name in names if not (ROOT / "tests" / f"{name}.py").exists()]:
+        raise FileNotFoundError(f"there are no tests {', '.join(missing)}; mend TESTS")  # or all mutants were seen
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / f"part-{options.part[0]}-of-{options.part[1]}.jsonl"
     if options.again:
@@ -179,16 +181,15 @@ def tried(mutant: dict[str, Any]) -> dict[str, Any]:
 
 
 def tried_again(mutant: dict[str, Any]) -> dict[str, Any]:
-    """What today's tests of its module make of a change that survived, where its lines still stand once."""
+    """What today's tests of its module make of a change that survived, where what it changed still stands once."""
     path, started = Path(mutant["path"]), time.monotonic()
-    hunk = mutant["diff"].split("\n@@")[1].splitlines()[1:]
-    old, new = ("\n".join(line[1:] for line in hunk if line[:1] != other) for other in ("+", "-"))
     whole = path.read_text()
-    if whole.count(old) != 1:
+    broken = changed(whole, mutant["diff"])
+    if broken is None:
         return {"outcome": "gone", "seconds": 0.0}
     module = mutant["path"].removeprefix(f"{PACKAGE}/").removesuffix(".py")
     words = shlex.split(command(*(f"tests/{name}.py" for name in TESTS[module])))
-    path.write_text(whole.replace(old, new))
+    path.write_text(broken)
     try:
         code = subprocess.run(words, env=environment(), timeout=TIMEOUT, capture_output=True, check=False).returncode
     except subprocess.TimeoutExpired:
@@ -196,6 +197,24 @@ def tried_again(mutant: dict[str, Any]) -> dict[str, Any]:
     finally:
         path.write_text(whole)
     return {"outcome": "killed" if code else "survived", "seconds": round(time.monotonic() - started, 1)}
+
+
+def changed(whole: str, diff: str) -> str | None:
+    """The text with a diff's one hunk; or with its changed lines alone, however far in they stand; None without them.
+
+    Those lines, or those with what is around them, must stand there once.
+    """
+    hunk = diff.split("\n@@")[1].splitlines()[1:]
+    sides = [[line[1:] for line in hunk if line[:1] in (" ", mark)] for mark in "-+"]
+    old, new = ("\n".join(lines) for lines in sides)
+    if whole.count(old) == 1:
+        return whole.replace(old, new)
+    removed, put = ([line[1:].strip() for line in hunk if line[:1] == mark] for mark in "-+")
+    if len(removed) == len(put) == 1:
+        places = [line for line in whole.splitlines() if line.strip() == removed[0]]
+        if len(places) == 1:
+            return whole.replace(places[0], places[0].replace(removed[0], put[0]))
+    return None
 
 
 def name_of(mutant: dict[str, Any]) -> str:
@@ -210,11 +229,13 @@ def read(directory: Path, again: bool = False) -> list[dict[str, Any]]:
 
 
 def report(directory: Path) -> str:
-    """Markdown: mutants and survivors by room, and every survivor's change."""
+    """Markdown: mutants and survivors by room, and every survivor's change; none whose lines are gone by now."""
     latest = {name_of(line): line["outcome"] for line in read(directory, again=True)}
     lines, rooms = read(directory), defaultdict(list)
     for line in lines:
         line["outcome"] = latest.get(name_of(line), line["outcome"])
+    lines = [line for line in lines if line["outcome"] != "gone"]
+    for line in lines:
         rooms[line["path"].removeprefix(f"{PACKAGE}/").split("/")[0]].append(line["outcome"])
     text = ["| room | mutants | seen |", "|---|---|---|"]
     for room, outcomes in [*sorted(rooms.items()), ("all", [line["outcome"] for line in lines])]:

@@ -101,7 +101,7 @@ def _climbed(random: np.random.Generator, manifold: Manifold, points, tree: KDTr
             passed.append((at[climbs], away[climbs]))
         if not len(climbs):
             break
-    passed = passed[: -1] + [(at, away)]
+    passed = passed[:-1] + [(at, away)]
     return tuple(np.concatenate(rows) for rows in zip(*passed, strict=True))
 
 
