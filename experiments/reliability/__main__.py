@@ -1,7 +1,7 @@
 """The tables of docs/what_can_go_wrong.md: `python -m experiments.reliability` provokes all that they tell of.
 
-`--only silent`, `shapes`, `numbers` or `faults` keeps to a part, and what the others told stays; `--kills 50` says how many runs
-are killed in all. Exit code 1 where something is not as it should be.
+`--only silent`, `shapes`, `numbers` or `faults` keeps to a part, and what the others told stays; `--kills 50` says how
+many runs are killed in all. Exit code 1 where something is not as it should be.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The thresholds of `diagnose` on shapes that none was set by: alarms where all is right, and silence where it is not."""
+"""The thresholds of `diagnose` on shapes that none was set by: alarms where all is right, silence where it is not."""
 
 from typing import Any
 

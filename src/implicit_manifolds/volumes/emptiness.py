@@ -78,8 +78,8 @@ def _climbed(random: np.random.Generator, manifold: Manifold, points, tree: KDTr
     """Points of M (c, n) that steps on M, random but rather outwards, lead to from data; and how far from any (c,).
 
     On a level set each goes on while it has come farther by a tenth within the last steps: a hole may be many spacings
-    wide. Where such a one was on its way is told as well: M may bend so much before the middle of a hole that from there
-    all data seem to lie on other sheets. A ridge has edges of its own, beyond which it does not go far, and at which
+    wide. Where such a one was on its way is told as well: M may bend so much before the middle of a hole that all data
+    seem to lie on other sheets from there. A ridge has edges of its own, beyond which it does not go far, and at which
     there are data on one side alone.
     """
     at, usable = projected(manifold.mdf, points, manifold.box)
@@ -101,7 +101,7 @@ def _climbed(random: np.random.Generator, manifold: Manifold, points, tree: KDTr
             passed.append((at[climbs], away[climbs]))
         if not len(climbs):
             break
-    passed = passed[:-1] + [(at, away)]
+    passed = [*passed[:-1], (at, away)]
     return tuple(np.concatenate(rows) for rows in zip(*passed, strict=True))
 
 
