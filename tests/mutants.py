@@ -59,7 +59,12 @@ TESTS: dict[str, tuple[str, ...]] = {
     "mcmc/one_chain": ("mcmc/test_run", "mcmc/test_calibration"),
     "mcmc/outcome": ("mcmc/test_constrained_langevin", "mcmc/test_run"),
     "mcmc/parallel_tempering": ("mcmc/test_parallel_tempering",),
-    "mcmc/phase_space": ("mcmc/test_constrained_hmc", "mcmc/test_reparametrised", "mcmc/test_exact_laws"),
+    "mcmc/phase_space": (
+        "mcmc/test_jumps",
+        "mcmc/test_constrained_hmc",
+        "mcmc/test_reparametrised",
+        "mcmc/test_exact_laws",
+    ),
     "mcmc/reparametrised": ("mcmc/test_reparametrised",),
     "mcmc/run": ("mcmc/test_run",),
     "mcmc/tempered_smc": ("mcmc/test_tempered_smc",),

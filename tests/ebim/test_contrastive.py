@@ -29,6 +29,8 @@ def test_every_term_matches_its_value_by_hand(dtype, linear_energy):
     for name, expected in by_hand.items():
         np.testing.assert_allclose(terms[name], expected, rtol=1e-5, err_msg=name)
     np.testing.assert_allclose(loss, low.mean() - high.mean() + 0.3 * by_hand["square"], rtol=1e-5)
+    unless_told, _ = value(linear_energy, *arrays)
+    np.testing.assert_allclose(unless_told, low.mean() - high.mean() + 0.1 * by_hand["square"], rtol=1e-5)
 
 
 def test_the_gradient_is_the_difference_of_means_plus_the_penalty(x64, linear_energy):

@@ -189,9 +189,11 @@ def test_the_matrix_free_projector_is_right_or_says_that_it_is_not(ratio, build)
     matrix = rng.normal(size=(40, 100)) * np.geomspace(1, ratio, 40)[:, None]
     mdf = build.affine_map(matrix, np.zeros(40), jnp.float32)
     v = jnp.asarray(rng.normal(size=100), jnp.float32)
-    found = np.asarray(jax.jit(lambda x, v: tangent_projection(mdf, linearize(mdf, x), v))(jnp.zeros(100), v))
-    # The dense path is right to 1e-6 on the same problem; not finite counts as saying so.
-    assert not np.isfinite(found).all() or np.abs(found - tangent_projector(matrix) @ np.asarray(v)).max() < 1e-2
+    project = jax.jit(lambda v: tangent_projection(mdf, linearize(mdf, jnp.zeros(100)), v))
+    for unit in (1.0, 1e-12):
+        found = np.asarray(project(unit * v)) / unit
+        # The dense path is right to 1e-6 on the same problem; not finite counts as saying so.
+        assert not np.isfinite(found).all() or np.abs(found - tangent_projector(matrix) @ np.asarray(v)).max() < 1e-2
 
 
 @pytest.mark.parametrize("unit", [1e-4, 1e4])

@@ -1,5 +1,7 @@
 """Jumps between components: the atlas' density inside jit, and shares of components that local moves never mix."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,10 +14,12 @@ from implicit_manifolds.manifold.algebra import translate, union
 from implicit_manifolds.manifold.analytic import clifford_torus, sphere
 from implicit_manifolds.manifold.tangent import linearize
 from implicit_manifolds.mcmc import ConstrainedHMC, run
+from implicit_manifolds.mcmc.jumps import _by_volume
 from implicit_manifolds.volumes.atlas import density_of, draw_pool, normals_at
 from implicit_manifolds.volumes.cover import cover
 from implicit_manifolds.volumes.manifold import Atlas
 from implicit_manifolds.volumes.proposals import density_terms, draw_one
+from tests.mcmc.laws import ellipse
 
 BOX = Box(jnp.asarray([-2.0, -2.0]), jnp.asarray([5.0, 2.0]))
 
@@ -48,6 +52,19 @@ def test_chains_from_one_circle_end_on_both_in_the_shares_of_their_masses(two_ci
     assert scipy.stats.kstest(angle[right], scipy.stats.vonmises(0.5).cdf).pvalue > 1e-4
     assert scipy.stats.kstest(angle[~right], scipy.stats.vonmises(0.5).cdf).pvalue > 1e-4
     assert 0.3 < chains.info.jump_probability.mean() < 0.9
+
+
+@pytest.mark.parametrize("measure", ["ambient", "hausdorff"])
+def test_a_jump_weighs_a_point_alike_in_whatever_coordinates_chains_move(measure):
+    axes = np.array([1.5, 0.75])
+    plain = ConstrainedHMC(Partial(ellipse, axes), Partial(_linear, jnp.ones(2)), measure=measure)
+    scaled = replace(plain, scale=jnp.asarray([[1.6, 0.0], [0.5, 0.6]]))
+    for angle in (0.3, 1.4):
+        x = jnp.asarray(axes * [np.cos(angle), np.sin(angle)], jnp.float32)
+        (here, weight), (_, same) = (_by_volume(sampler, sampler.init(x)) for sampler in (plain, scaled))
+        np.testing.assert_allclose(same, weight, rtol=1e-5)
+        slope = np.linalg.norm(2 * x / axes**2)
+        np.testing.assert_allclose(weight, x.sum() + (np.log(slope) if measure == "ambient" else 0), rtol=1e-5)
 
 
 @pytest.mark.slow
