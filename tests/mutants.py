@@ -3,7 +3,7 @@
 Needs cosmic-ray (`pip install cosmic-ray`). A random sample of its mutants is made in a copy of what is committed, and
 each runs against its module's tests alone, the slow ones left out, until one fails. Goes on with what is in --out, and
 several processes share the work by --part; `--again` breaks the code of today as survivors did, to see what new tests
-make of them; `--report` prints shares and survivors.
+make of them. `python -m tests.mutants_page` writes of both what docs/tests.md tells.
 """
 
 import json
@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,14 +93,10 @@ class Options:
     part: tuple[int, int] = (0, 1)
     commit: str = "HEAD"
     again: bool = False
-    report: bool = False
 
 
 def main(options: Options) -> None:
-    """Run what is left of one part, or print the report."""
-    if options.report:
-        print(report(options.out))
-        return
+    """Run what is left of one part."""
     if missing := [name for names in TESTS.values() for name in names if not (ROOT / "tests" / f"{name}.py").exists()]:
         raise FileNotFoundError(f"there are no tests {', '.join(missing)}; mend TESTS")  # or all mutants were seen
     options.out.mkdir(parents=True, exist_ok=True)
@@ -231,23 +226,6 @@ def read(directory: Path, again: bool = False) -> list[dict[str, Any]]:
     """What was tried so far, by all processes; or what was tried again."""
     paths = sorted(directory.glob("again-*.jsonl" if again else "part-*.jsonl"))
     return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
-
-
-def report(directory: Path) -> str:
-    """Markdown: mutants and survivors by room, and every survivor's change; none whose lines are gone by now."""
-    latest = {name_of(line): line["outcome"] for line in read(directory, again=True)}
-    lines, rooms = read(directory), defaultdict(list)
-    for line in lines:
-        line["outcome"] = latest.get(name_of(line), line["outcome"])
-    lines = [line for line in lines if line["outcome"] != "gone"]
-    for line in lines:
-        rooms[line["path"].removeprefix(f"{PACKAGE}/").split("/")[0]].append(line["outcome"])
-    text = ["| room | mutants | seen |", "|---|---|---|"]
-    for room, outcomes in [*sorted(rooms.items()), ("all", [line["outcome"] for line in lines])]:
-        seen = sum(outcome != "survived" for outcome in outcomes)
-        text.append(f"| {room} | {len(outcomes)} | {seen / max(1, len(outcomes)):.1%} |")
-    survivors = [line for line in lines if line["outcome"] == "survived"]
-    return "\n".join(text) + "".join(f"\n\n{name_of(line)}\n{line['diff']}" for line in survivors)
 
 
 if __name__ == "__main__":

@@ -177,3 +177,15 @@ class TestEverySampler:
         result, positions, _ = probed
         for leaf in jax.tree.leaves(result["info"]):
             assert leaf.shape == (len(positions),)
+
+
+@pytest.mark.parametrize("kind", [ConstrainedHMC, ConstrainedLangevin, GeodesicLangevin])
+def test_unless_told_how_long_a_step_is_a_tenth_of_a_normal_vector_and_taken(kind):
+    sampler = kind(sphere(1.0), Partial(_energy, 0.3))
+    starts = np.random.default_rng(0).normal(size=(500, 3))
+    starts = jnp.asarray(starts / np.linalg.norm(starts, axis=1, keepdims=True), jnp.float32)
+    keys = jax.random.split(jax.random.key(0), (2, 500))
+    states, info = jax.jit(jax.vmap(lambda key, other, x: sampler.step(other, sampler.init(x, key))))(*keys, starts)
+    # Of two tangent dimensions the mean square of lengths is .02, and its error of 500 a twentieth of it: z = 5.
+    assert abs(jnp.mean(jnp.sum((states.position - starts) ** 2, axis=1)) - 0.02) < 0.005
+    assert (info.reason == 0).mean() > 0.98
