@@ -122,6 +122,8 @@ def test_ridges_are_moved_stretched_and_intersected_with_their_frames(dtype):
     tolerance = 100 * float(jnp.finfo(dtype).eps)
     np.testing.assert_allclose(jnp.linalg.norm(found.position[:, :2], axis=1), 0.8, atol=tolerance)
     np.testing.assert_allclose(found.position[:, 2], 0, atol=tolerance)
+    on_moved = jax.jit(jax.vmap(project, (None, 0)))(moved, found.position)
+    np.testing.assert_allclose(on_moved.position, found.position, atol=tolerance)
     x = jnp.asarray([0.9, 0.1, 0.05], dtype)
     at = linearize(meeting, x)
     np.testing.assert_allclose(at.jacobian, jax.jacobian(framed(meeting, at))(x), atol=30 * tolerance)

@@ -193,7 +193,8 @@ def test_the_matrix_free_projector_is_right_or_says_that_it_is_not(ratio, build)
     for unit in (1.0, 1e-12):
         found = np.asarray(project(unit * v)) / unit
         # The dense path is right to 1e-6 on the same problem; not finite counts as saying so.
-        assert not np.isfinite(found).all() or np.abs(found - tangent_projector(matrix) @ np.asarray(v)).max() < 1e-2
+        right = np.abs(found - tangent_projector(matrix) @ np.asarray(v)).max() < 1e-2
+        assert right or (ratio > 1e4 and not np.isfinite(found).all())
 
 
 @pytest.mark.parametrize("unit", [1e-4, 1e4])

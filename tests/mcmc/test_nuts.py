@@ -108,6 +108,15 @@ def test_a_start_that_is_not_finite_stays_and_says_so():
     assert int(info.num_steps) == 0
 
 
+def test_a_path_that_gains_energy_without_end_is_given_up_as_refused_by_it():
+    start = jnp.asarray([0.0, -1.0])
+    for steep, reason in ((1e7, Reason.ENERGY), (1.0, Reason.ACCEPTED)):  # a groove, from its ground
+        energy = Partial(quadratic, jnp.diag(jnp.asarray([steep, 0.0])))
+        sampler = ConstrainedNUTS(sphere(1.0), energy, 0.05, max_depth=1)
+        _, info = sampler.step(jax.random.key(0), sampler.init(start))
+        assert info.reason == reason, steep
+
+
 def test_new_parameters_and_step_sizes_compile_nothing():
     traces = []
 

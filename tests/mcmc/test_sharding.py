@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from examples.several_machines import problem
+from implicit_manifolds._devices import automatic
 from implicit_manifolds.mcmc import ConstrainedNUTS, run
 
 ROOT = Path(__file__).parents[2]
@@ -68,3 +69,5 @@ def test_chains_that_devices_cannot_share_evenly_are_refused():
 
     with pytest.raises(ValueError, match="64 chains cannot be shared evenly among 3 devices"):
         _spread_states(*problem(64), Three())
+    one = jax.make_mesh((1,), ("chains",), devices=jax.devices()[:1])
+    assert _spread_states(*problem(64), automatic(one)).position.shape[0] == 64
