@@ -61,7 +61,7 @@ def test_a_jump_weighs_a_point_alike_in_whatever_coordinates_chains_move(measure
     scaled = replace(plain, scale=jnp.asarray([[1.6, 0.0], [0.5, 0.6]]))
     for angle in (0.3, 1.4):
         x = jnp.asarray(axes * [np.cos(angle), np.sin(angle)], jnp.float32)
-        (here, weight), (_, same) = (_by_volume(sampler, sampler.init(x)) for sampler in (plain, scaled))
+        (_, weight), (_, same) = (_by_volume(sampler, sampler.init(x)) for sampler in (plain, scaled))
         np.testing.assert_allclose(same, weight, rtol=1e-5)
         slope = np.linalg.norm(2 * x / axes**2)
         np.testing.assert_allclose(weight, x.sum() + (np.log(slope) if measure == "ambient" else 0), rtol=1e-5)
