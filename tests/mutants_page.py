@@ -30,7 +30,10 @@ def main() -> None:
 def latest(directory: Path) -> list[dict[str, Any]]:
     """Every mutant with what became of it last."""
     again = {name_of(line): line["outcome"] for line in read(directory, again=True)}
-    return [line | {"outcome": again.get(name_of(line), line["outcome"])} for line in read(directory)]
+    return [
+        line | {"first": line["outcome"], "outcome": again.get(name_of(line), line["outcome"])}
+        for line in read(directory)
+    ]
 
 
 def shares(lines: list[dict[str, Any]]) -> str:
@@ -38,12 +41,14 @@ def shares(lines: list[dict[str, Any]]) -> str:
     rooms = defaultdict(list)
     for line in lines:
         for room in (_module(line).split("/")[0], "all"):
-            rooms[room].append(line["outcome"])
-    rows = table_header("room", "mutants", "their line is gone", "seen", "share")
-    for room, outcomes in sorted(rooms.items(), key=lambda one: (one[0] == "all", one[0])):
-        gone = outcomes.count(GONE)
-        seen = len(outcomes) - gone - outcomes.count("survived")
-        rows.append(table_row(room, str(len(outcomes)), str(gone), str(seen), f"{seen / (len(outcomes) - gone):.1%}"))
+            rooms[room].append((line["first"], line["outcome"]))
+    rows = table_header("room", "mutants", "seen at first", "their line is gone", "seen now", "share")
+    for room, pairs in sorted(rooms.items(), key=lambda one: (one[0] == "all", one[0])):
+        first, last = zip(*pairs, strict=True)
+        count, gone = len(pairs), last.count(GONE)
+        seen = count - gone - last.count("survived")
+        shown = count, count - first.count("survived"), gone, seen
+        rows.append(table_row(room, *map(str, shown), f"{seen / (count - gone):.1%}"))
     return "\n".join(rows)
 
 
