@@ -148,7 +148,7 @@ def coordinates_of(
         `Coordinates`: `embed` takes rows to points of R^n, to fit, and `restore` takes points back.
 
     Raises:
-        InputError: a name is unknown or named twice, or there are too few.
+        InputError: a name is unknown or named twice, two columns have one, or there are too few.
 
     >>> places = np.array([[10.0, 50.0], [-70.0, -30.0]])
     >>> globe = im.coordinates_of(["lon", "lat"], places, lonlat=["lon", "lat"])
@@ -160,6 +160,10 @@ def coordinates_of(
         ("quaternion", quaternion),
         ("rotation", rotation_matrix),
     ]
+    if double := [name for name in names if list(names).count(name) > 1]:
+        raise InputError(f"two columns are named {double[0]}; rename one")
+    if values.ndim != 2 or values.shape[1] != len(names):
+        raise InputError(f"values have the shape {values.shape}; give a column for each of {len(names)} names")
     for kind, group in groups:
         if group and len(group) != WIDTH[kind]:
             raise InputError(f"{kind} takes {WIDTH[kind]} columns, not {len(group)}; name them with commas between")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 
+from implicit_manifolds import InputError
 from implicit_manifolds._pytree import pytree
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.mcmc import ConstrainedHMC, ParallelTempering, run, to_arviz
@@ -99,8 +100,14 @@ def test_new_temperatures_and_energies_compile_nothing():
         return slope * x[0]
 
     first = None
-    for slope, coldest in ((1.0, 1.0), (2.0, 0.9)):
-        sampler = ParallelTempering(ConstrainedHMC(sphere(1.0), Partial(counted, slope)), [coldest, 0.5], 0.3)
+    for slope, hottest in ((1.0, 0.5), (2.0, 0.4)):
+        sampler = ParallelTempering(ConstrainedHMC(sphere(1.0), Partial(counted, slope)), [1.0, hottest], 0.3)
         run(0, sampler, np.eye(2, dtype=np.float32), 3)
         first = first or len(traces)
     assert len(traces) == first
+
+
+@pytest.mark.parametrize("betas", [[0.1, 0.4, 1.0], [0.5, 0.1], [1.0, 1.0, 0.2], [1.0, -0.1], np.array([0.3, 1.0])])
+def test_temperatures_that_would_draw_from_another_law_are_refused(betas):
+    with pytest.raises(InputError, match="give 1 first, then ever smaller ones"):
+        ParallelTempering(ConstrainedHMC(sphere(1.0), Partial(_two_modes)), betas)

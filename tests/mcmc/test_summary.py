@@ -74,6 +74,22 @@ def test_what_can_be_wrong_about_a_run_is_told_with_its_number(chains):
     assert "acceptance of the slowest chains" in wrong(chains._replace(info=slow))
 
 
+def _cylinder(x):
+    return x[:1] ** 2 + x[1:2] ** 2 - 1e6
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_coordinate_small_beside_the_others_is_not_taken_for_one_that_f_holds(chains, known):
+    random = np.random.default_rng(0)
+    angle = random.uniform(-np.pi, np.pi, (400, 8))
+    halves = np.where(np.arange(8) % 2, 1e-3, -1e-3) + 1e-4 * random.normal(size=(400, 8))
+    positions = np.stack([1e3 * np.cos(angle), 1e3 * np.sin(angle), halves], axis=2).astype(np.float32)
+    sampler = replace(chains.sampler, mdf=Partial(_cylinder)) if known else None
+    found = summary(chains._replace(positions=positions, sampler=sampler))
+    assert found.r_hat[2] > 1.5
+    assert "largest R-hat" in {one.name for one in found.findings if one.wrong}
+
+
 def test_an_unadjusted_sampler_is_summarised_without_acceptance():
     sampler = ConstrainedLangevin(sphere(1.0), Partial(_linear, jnp.zeros(2)), 0.5)
     found = summary(run(jax.random.key(0), sampler, jnp.eye(2), 20))

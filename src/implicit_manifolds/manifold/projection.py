@@ -93,6 +93,6 @@ def sampson_distance(mdf: MDF, point: Vector) -> Scalar:
 
 
 def smooth_norm(v: Vector) -> Scalar:
-    """Euclidean norm whose derivative at zero is zero rather than NaN."""
+    """Euclidean norm whose derivative at zero is zero rather than NaN; what is not finite stays so."""
     squared = jnp.sum(v**2)
-    return jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1)), 0)
+    return jnp.where(squared == 0, 0, jnp.sqrt(jnp.where(squared == 0, 1, squared)))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from .._pytree import pytree
 from .._types import Scalar, Vector, callable_pytree
+from ..errors import InputError
 
 
 @pytree
@@ -26,6 +27,8 @@ class AdaptedEnergy:
         """The energy at a point (n,)."""
         if self.structure is None:
             return self.sign * self.function(x)
+        if len(x) != (size := sum(map(math.prod, self.shapes))):
+            raise InputError(f"the point has {len(x)} entries and `like` {size}; give a position of the same size")
         leaves, first = [], 0
         for shape in self.shapes:
             leaves.append(x[first : first + math.prod(shape)].reshape(shape))
@@ -41,7 +44,8 @@ def energy_from_potential(potential: Callable, like: Any = None) -> AdaptedEnerg
     Arguments:
         potential: a position to a scalar.
         like: a position as the function takes it, such as NumPyro's dict of sites; a point (n,) holds its entries leaf
-            by leaf, dicts by sorted name. None: the function takes the point itself.
+            by leaf, dicts by sorted name; another number of them is an InputError. None: the function takes the point
+            itself.
 
     Returns:
         A callable pytree, (n,) to a scalar.

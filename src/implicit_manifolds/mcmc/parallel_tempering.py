@@ -5,9 +5,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .._pytree import pytree
 from .._types import Array, Float, Int, RandomKey, Scalar, Vector, callable_pytree
+from ..errors import InputError
 from .phase_space import PhasePoint, phase_point
 
 
@@ -76,7 +78,7 @@ class ParallelTempering:
     is for a compact M, or a reference that has an integral. step_size: (R,), or one for all to begin with; `warm_up`
     tunes each to the same acceptance. reference: R, a function of a point. Take as many temperatures as swap in a fifth
     of the tries or more. F is the same at all: parts of M that no path joins stay apart, and jumps of the sampler's
-    atlas cross there.
+    atlas cross there. Raises InputError for temperatures in another order.
 
     >>> cold = mcmc.ConstrainedHMC(circle.mdf, lambda x: -20 * x[0] ** 2, num_steps=3)
     >>> sampler = mcmc.ParallelTempering(cold, [1.0, 0.4, 0.1], step_size=0.3)
@@ -102,6 +104,7 @@ class ParallelTempering:
             )
         if callable(self.reference):
             object.__setattr__(self, "reference", callable_pytree(self.reference))
+        _check_ladder(self.inverse_temperatures)
 
     @property
     def mdf(self):
@@ -172,6 +175,16 @@ class ParallelTempering:
         none = jnp.zeros(1, bool)
         up, down = jnp.concatenate([swap, none]), jnp.concatenate([none, swap])
         return jnp.arange(count) + up.astype(int) - down.astype(int), probability
+
+
+def _check_ladder(betas) -> None:
+    """Raises InputError for numbers that do not fall from 1: the first chain's law is what is drawn from."""
+    known = isinstance(betas, np.ndarray | jax.Array) and not isinstance(betas, jax.core.Tracer)
+    if not known or betas.ndim == 0 or not getattr(betas, "is_fully_addressable", True):
+        return  # while jit rebuilds a sampler, it may hold anything
+    host = np.asarray(betas)
+    if not ((host[..., 0] == 1).all() and (np.diff(host) < 0).all() and (host >= 0).all()):
+        raise InputError(f"the inverse temperatures are {host.tolist()}; give 1 first, then ever smaller ones")
 
 
 def _together(state: TemperedState) -> PhasePoint:

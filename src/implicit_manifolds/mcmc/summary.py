@@ -7,12 +7,15 @@ import numpy as np
 
 from .._loops import over_points
 from ..findings import Finding, at_least, at_most, sentences
-from .metric import accuracy_of
+from ..manifold.tangent import linearize, tangent_projection
+from .metric import STILL, accuracy_of
 from .outcome import Reason
 from .run import Chains
 
 R_HAT, ESS, ACCEPTANCE, FAILED = 1.01, 400.0, 0.1, 0.1
 BLOCK = 8192
+LOOKS, ALONG = 64, 0.01
+"""Draws at which coordinates that hardly vary are looked at; the part of one's direction that may yet be tangent."""
 TAILS = 0.05, 0.95
 
 
@@ -99,7 +102,7 @@ def summary(chains: Chains) -> Summary:
     if acceptance is not None:
         acceptance = acceptance.reshape(len(acceptance), -1).mean(axis=1)
     mdf = getattr(chains.sampler, "mdf", None)
-    varies = draws.std(axis=(0, 1)) > accuracy_of(np.asarray(chains.positions))
+    varies = ~_held(mdf, np.asarray(chains.positions))
     return Summary(
         np.where(varies, array_stats.rhat(draws, method="rank", **axes), np.nan),
         np.where(varies, array_stats.ess(draws, method="bulk", **axes), np.nan),
@@ -111,6 +114,29 @@ def summary(chains: Chains) -> Summary:
         int(chains.non_finite.sum()),
         int((chains.positions == chains.positions[0]).all(axis=(0, 2)).sum()),
     )
+
+
+def _held(mdf, positions: np.ndarray) -> np.ndarray:
+    """Coordinates that vary by the accuracy of solves at most, and that M does not extend along, (n,).
+
+    Without an F it is rounding of the coordinate itself that they may vary by.
+    """
+    spread = positions.astype(np.float64).std(axis=(0, 1))
+    if mdf is None:
+        return spread <= STILL * np.finfo(positions.dtype).eps * np.abs(positions).max(axis=(0, 1))
+    still = spread <= accuracy_of(positions)
+    flat = positions.reshape(-1, positions.shape[-1])
+    some = flat[:: max(1, len(flat) // LOOKS)]
+    for axis in np.flatnonzero(still):
+        direction = np.eye(1, len(still), axis, dtype=positions.dtype)[0]
+        still[axis] = np.median(over_points(_along, (mdf, direction), some, BLOCK)) < ALONG
+    return still
+
+
+def _along(tree, x):
+    """How much of a direction is tangent to M at a point."""
+    mdf, direction = tree
+    return jnp.linalg.norm(tangent_projection(mdf, linearize(mdf, x), direction))
 
 
 def _residuals(mdf, positions):

@@ -69,8 +69,10 @@ def _starts_on_sphere(dimension, key, count):
 
 
 def _tilted_moment(kappa: float, dimension: int, power: int) -> float:
-    height = np.linspace(-1, 1, 200_001)
-    weight = np.exp(kappa * (height - 1)) * (1 - height**2) ** ((dimension - 3) / 2)
+    angle = np.linspace(0, np.pi, 200_001)
+    height = np.cos(angle)
+    weight = np.exp(kappa * (height - 1)) * np.sin(angle) ** (dimension - 2)
+    weight[[0, -1]] /= 2
     return float((weight * height**power).sum() / weight.sum())
 
 

@@ -25,18 +25,18 @@ class Score(NamedTuple):
 
     @property
     def least_ess(self) -> float:
-        """Of all quantities."""
-        return min(self.ess.values())
+        """Of all quantities; NaN where one is."""
+        return float(np.min([*self.ess.values()]))
 
     @property
     def largest_r_hat(self) -> float:
-        """Of all quantities."""
-        return max(self.r_hat.values())
+        """Of all quantities; NaN where one is."""
+        return float(np.max([*self.r_hat.values()]))
 
     @property
     def largest_z(self) -> float:
-        """Of all quantities, without its sign."""
-        return max(map(abs, self.z.values()))
+        """Of all quantities, without its sign; NaN where one is, as of draws beyond what the target allows."""
+        return float(np.max(np.abs([*self.z.values()])))
 
 
 def score(target: Target, draws: Float[np.ndarray, "chains draws n"]) -> Score:
