@@ -107,3 +107,10 @@ def test_what_columns_cannot_mean_is_a_sentence(options, said):
     values = np.asarray([[170.0, 10.0, 0.0, 1.0], [-20.0, 5.0, 0.0, 1.0]])
     with pytest.raises(InputError, match=said):
         coordinates_of(["lon", "lat", "a", "b"], values, **options).embed(values)
+
+
+def test_columns_of_one_name_or_too_few_are_refused():
+    with pytest.raises(InputError, match="two columns are named x; rename one"):
+        coordinates_of(["x", "x"], np.ones((2, 2)))
+    with pytest.raises(InputError, match="a column for each of 2 names"):
+        coordinates_of(["x", "y"], np.ones((2, 3)))

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import special_ortho_group
 
 from implicit_manifolds.errors import InputError
-from implicit_manifolds.targets import MADE_BY, factors, score
+from implicit_manifolds.targets import MADE_BY, factors, known, score
 from implicit_manifolds.targets.__main__ import main
 
 
@@ -98,3 +98,16 @@ def test_draws_that_are_not_finite_are_refused(targets):
     draws[0, 0, 0] = np.nan
     with pytest.raises(InputError, match="not finite"):
         score(targets["haar_rotations"], draws)
+
+
+def test_a_number_that_is_none_hides_behind_no_other(targets):
+    draws = np.random.default_rng(0).dirichlet([0.5] * 3, size=(4, 500))
+    draws[0, 0] = [-1e-3, 0.5, 0.501]  # beyond the simplex
+    found = score(targets["dirichlet_simplex"], draws)
+    assert np.isnan(found.largest_z)
+
+
+def test_on_a_circle_every_quantity_has_a_deviation():
+    quantities = known.von_mises_fisher(10.0, 2).quantities
+    random = np.random.default_rng(0).vonmises(0.0, 10.0, 400_000)
+    assert quantities["x0²"].deviation == pytest.approx((np.cos(random) ** 2).std(), rel=0.01)

@@ -129,6 +129,21 @@ def test_two_models_in_other_units_meet_where_both_vanish_with_their_energies_ad
     np.testing.assert_allclose(log_density(meeting, drawn.points).log_density, exact, atol=0.02)
 
 
+def test_units_of_each_column_change_nothing_about_the_product_of_densities():
+    def on_ellipsoid(centre):
+        box, anchors = Box(jnp.full(3, -1.5), jnp.full(3, 1.5)), jnp.eye(3)
+        scaling = Scaling(np.asarray(centre), np.array([8.0, 1.0, 1.0]))
+        normalizer = Estimate(float(np.log(4 * np.pi)), 1e-3)
+        return EBIM(Manifold(sphere(1.0), box, anchors), Partial(_tilted, 0.5), scaling, ChainScales(0.1), normalizer)
+
+    low, high = on_ellipsoid([0.0, 0.0, 0.0]), on_ellipsoid([0.0, 0.0, 1.0])
+    angle = np.linspace(-3, 3, 9)
+    points = np.stack([8 * np.sqrt(0.75) * np.cos(angle), np.sqrt(0.75) * np.sin(angle), 0 * angle + 0.5], axis=1)
+    together = log_density(intersect(jax.random.key(0), low, high), points).log_density
+    apart = together - log_density(low, points).log_density - log_density(high, points).log_density
+    np.testing.assert_allclose(apart, apart.mean(), atol=1e-3)
+
+
 def test_samples_cross_between_components_wherever_the_anchors_are():
     region = Box(jnp.asarray([-2.7, -1.3]), jnp.asarray([2.7, 1.3]))
     manifold = charted(Partial(_two_circles), region, [[0.5, 0.0]])  # an anchor on the right circle alone

@@ -315,6 +315,10 @@ def test_on_the_manifold_the_distance_has_derivative_zero_and_the_position_the_t
         np.testing.assert_allclose(by_point, np.eye(3) - np.outer(point, point), atol=1e-12)
 
 
+def _beyond_its_domain(x):
+    return jnp.sqrt(x[:1] - 2)
+
+
 # sampson_distance ---------------------------------------------------------------------------------
 
 sampson_all = jax.jit(jax.vmap(sampson_distance, in_axes=(None, 0)))
@@ -351,3 +355,19 @@ def test_the_error_of_the_first_order_distance_is_of_second_order(x64):
 def test_the_first_order_distance_has_no_nan_slope_on_the_manifold():
     slope = jax.jit(jax.grad(sampson_distance, argnums=1))(sphere(1.0), jnp.asarray([1.0, 0.0]))
     np.testing.assert_array_equal(slope, np.zeros(2))
+
+
+@pytest.mark.parametrize(
+    "case", [(sphere(1.0), [0.0, 0.0]), (sphere(1.0), [np.nan, 0.0]), (Partial(_beyond_its_domain), [1.0, 0.0])]
+)
+def test_a_first_order_distance_that_is_no_number_is_not_zero(case):
+    assert not np.isfinite(sampson_distance(case[0], jnp.asarray(case[1])))
+
+
+def test_of_many_constraints_that_are_too_uneven_to_solve_no_distance_is_told(build):
+    random = np.random.default_rng(0)
+    turn, rows = (np.linalg.qr(random.normal(size=size))[0] for size in ((40, 40), (60, 40)))
+    for decades in (0, 2, 6, 9):
+        matrix = turn @ np.diag(np.logspace(0, -decades, 40)) @ rows.T
+        found = float(sampson_distance(build.affine_map(matrix, np.zeros(40), jnp.float32), jnp.ones(60)))
+        assert not np.isfinite(found) or found == pytest.approx(np.linalg.norm(rows.T @ np.ones(60)), rel=0.05)

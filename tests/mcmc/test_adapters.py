@@ -11,6 +11,7 @@ import scipy.stats
 from jax.tree_util import Partial
 from numpyro.infer.util import initialize_model
 
+from implicit_manifolds import InputError
 from implicit_manifolds.manifold.analytic import sphere
 from implicit_manifolds.mcmc import (
     ConstrainedHMC,
@@ -82,3 +83,9 @@ def test_a_log_density_becomes_an_energy_of_the_other_sign_and_keeps_its_paramet
     again = energy_from_log_density(Partial(_linear, jnp.asarray([3.0, 4.0])))
     assert jax.tree.structure(plain) == jax.tree.structure(again)  # so another one compiles nothing
     assert jax.tree.structure(energy) == jax.tree.structure(energy_from_log_density(log_density, {"a": 1.0, "b": 2.0}))
+
+
+def test_a_point_of_another_size_than_the_position_is_refused():
+    energy = energy_from_potential(lambda site: site["a"] ** 2, {"a": 0.0})
+    with pytest.raises(InputError, match="3 entries and `like` 1"):
+        energy(jnp.arange(3.0))

@@ -8,10 +8,11 @@ import numpy as np
 from jax.tree_util import Partial
 
 from .._random import derived_keys, host_generator
-from .._types import RandomKey, Scalar, Vector
+from .._types import Array, Energy, RandomKey, Scalar, Vector
 from ..box import Box, uniform_in_box
 from ..errors import InputError
 from ..manifold.algebra import Affine, intersection, pull_back
+from ..manifold.stretching import log_stretch
 from ..pieces import Pieces
 from ..points import check_points
 from ..volumes.atlas import pool_source
@@ -45,7 +46,7 @@ def translate(model: EBIM, offset) -> EBIM:
 
 
 def intersect(key: RandomKey, first: EBIM, second: EBIM) -> EBIM:
-    """Where the manifolds of two models meet, with the product of their densities: energies add.
+    """Where the manifolds of two models meet, with the product of their densities by volume in data units: energies add.
 
     In the units of the first, its constraints those of both. Normalised where points of known volume can be had; else
     samples are ends of chains. Raises ArithmeticError where the manifolds do not meet within both boxes.
@@ -76,7 +77,10 @@ def intersect(key: RandomKey, first: EBIM, second: EBIM) -> EBIM:
     if not usable.any():
         raise ArithmeticError("the manifolds do not meet within the boxes of both models")
     meeting = Manifold(mdf, box, jnp.asarray(found[usable]))
-    energy = Partial(_summed, (first.energy, their_energy))
+    terms = _by_data_volume(first), their_energy
+    if first.scaling.by_column:
+        terms += (Partial(_minus_stretch, mdf, _factors(first)),)
+    energy = Partial(_summed, terms)
     if not has_pools(meeting.ambient_dimension, meeting.codimension):
         return replace(first, manifold=meeting, energy=energy, log_normalizer=None)
     meeting = cover(cover_key, meeting)
@@ -93,7 +97,26 @@ def _in_units_of(first: EBIM, second: EBIM) -> tuple[Manifold, Partial]:
     there = Affine(jnp.asarray(scale, dtype), jnp.asarray(apart / other, dtype))
     back = jax.vmap(lambda x: (x - there.shift) / there.scale)
     box, anchors = Box(*back(jnp.stack(known.box))), None if known.anchors is None else back(jnp.asarray(known.anchors))
-    return Manifold(pull_back(known.mdf, there), box, anchors), Partial(_composed, second.energy, there)
+    return Manifold(pull_back(known.mdf, there), box, anchors), Partial(_composed, _by_data_volume(second), there)
+
+
+def _by_data_volume(model: EBIM) -> Energy:
+    """-log of the density by volume in data units, but for a constant, at a standardised point of M."""
+    if not model.scaling.by_column:
+        return model.energy
+    return Partial(_with_stretch, model.energy, model.manifold.mdf, _factors(model))
+
+
+def _factors(model: EBIM) -> Array:
+    return jnp.asarray(model.scaling.scale, jnp.asarray(model.manifold.box.low).dtype)
+
+
+def _with_stretch(energy, mdf, factors, x: Vector) -> Scalar:
+    return energy(x) + log_stretch(mdf, factors, x)
+
+
+def _minus_stretch(mdf, factors, x: Vector) -> Scalar:
+    return -log_stretch(mdf, factors, x)
 
 
 def _composed(outer, inner, x: Vector) -> Scalar:
