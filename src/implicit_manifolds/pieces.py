@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.cluster.hierarchy import linkage, to_tree
@@ -18,8 +19,10 @@ SMALL = 0.1
 GAP = 4.0
 """Width of the gap between parts, over the widest within either."""
 FEWEST, MOST_PARTS, MOST_POINTS = 20, 9, 3000
-BESIDE = 5.0
-"""Distance between parts that are moved beside each other, each of unit root mean square."""
+BESIDE, APART = 5.0, 2.2
+"""Distance between parts that are moved beside each other, each of unit root mean square: at least, and in half widths
+of the widest.
+"""
 
 
 @pytree
@@ -76,6 +79,30 @@ class Pieces:
         """What one is in each column in the units of the data, at a standardised point (n,), inside jit: (n,)."""
         _, _, scale, _, place = self._as(z.dtype)
         return scale[_owner(self.whole.data_point(z), place)] * self.whole.units_at(z)
+
+    def owner(self, z: Vector) -> Int[Array, ""]:
+        """The part that a standardised point belongs to, inside jit."""
+        return _owner(self.whole.data_point(z), self._as(z.dtype)[4])
+
+    def view(self, x: Vector) -> Float[Array, "p n"]:
+        """One point in data units (n,) as every part sees it, standardised, inside jit.
+
+        Far from all parts that is more than one standardised point can tell: no layout has a place for what is between.
+        """
+        _, _, scale, shift, place = self._as(x.dtype)
+        return jax.vmap(self.whole.standard_point)(place + (x[None] - shift) / scale[:, None])
+
+    def views(self, points: Float[np.ndarray | Array, "N n"]) -> Float[Array, "N p n"]:
+        """`view` of points (N, n), computed in double."""
+        wide = np.asarray(points, np.float64)[:, None]
+        scale, shift, place = (np.asarray(one, np.float64) for one in (self.scale, self.shift, self.place))
+        return self.whole.standardize(place + (wide - shift) / scale[:, None])
+
+    def extents(self, dtype) -> tuple[Array, Array, Array]:
+        """Boxes around the parts in standardised units, low and high (p, n), and a length of one in data units (p,)."""
+        low, high, scale, shift, place = self._as(dtype)
+        corner = lambda side: jax.vmap(self.whole.standard_point)(place + (side - shift) / scale[:, None])
+        return corner(low), corner(high), scale * self.whole.units_at(place[0])[0]
 
     def _as(self, dtype) -> tuple[Array, ...]:
         return tuple(jnp.asarray(one, dtype) for one in (self.low, self.high, self.scale, self.shift, self.place))
@@ -152,8 +179,10 @@ def by_pieces(
     parts = sorted(parts, key=lambda part: _size(points[part]))
     own = [standardization(points[part], margin=margin) for part in parts]
     side = int(np.ceil(np.sqrt(len(parts))))
-    place = np.zeros((len(parts), points.shape[1]))
-    place[:, 0], place[:, 1] = BESIDE * (np.arange(len(parts)) % side), BESIDE * (np.arange(len(parts)) // side)
+    place, number = np.zeros((len(parts), points.shape[1])), np.arange(len(parts))
+    # Every box about its place is nearer to that than to any other.
+    apart = max(BESIDE, APART * max(float(np.abs(np.asarray(box)[:, :2]).max()) for _, _, box in own))
+    place[:, 0], place[:, 1] = apart * (number % side), apart * (number // side)
     bounds = [np.stack([scaling.restore(side) for side in box]) for scaling, _, box in own]
     shift, scale = np.stack([one.shift for one, _, _ in own]), np.array([one.length for one, _, _ in own])
     beside = np.zeros_like(points)

@@ -119,13 +119,26 @@ def test_all_pairs_are_what_each_is_alone():
 
 
 class _Towards(Tilt):
-    """D(x, θ) = -50 cos(x - θ)."""
+    """D(x, θ) = -κ cos(x - θ)."""
 
-    def __init__(self):
-        pass
+    def __init__(self, kappa=50.0):
+        self.kappa = jnp.asarray(kappa)
 
     def __call__(self, x, context):
-        return -50 * (x[0] * jnp.cos(context[0]) + x[1] * jnp.sin(context[0]))
+        return -self.kappa * (x[0] * jnp.cos(context[0]) + x[1] * jnp.sin(context[0]))
+
+    def pairs(self, points, contexts):
+        return jax.vmap(lambda x: jax.vmap(lambda c: self(x, c))(contexts))(points)
+
+
+def test_a_density_too_narrow_for_the_points_that_normalise_it_is_told():
+    angle = np.random.default_rng(0).uniform(-np.pi, np.pi, 2000)
+    pool = np.column_stack([np.cos(angle), np.sin(angle)]).astype(np.float32)
+    model = ConditionalEBIM(uniform_circle(), _Towards(), np.zeros(1), np.ones(1), pool)
+    found, _ = log_density_given(model, on_circle(np.array([0.5])), np.array([[0.5]]))
+    assert found[0, 0] == pytest.approx(stats.vonmises.logpdf(0, 50.0) - np.log(RADIUS), abs=0.15)
+    with pytest.warns(UserWarning, match="the normaliser of 1 of 1 contexts is known from [0-9]{1,2} of 2,000 points"):
+        log_density_given(replace(model, tilt=_Towards(1e6)), on_circle(np.array([0.5])), np.array([[0.5]]))
 
 
 @pytest.mark.slow

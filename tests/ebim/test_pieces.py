@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 
-from implicit_manifolds import EBIM, InputError, Manifold, cover, intersect, log_density, sample, translate
+from implicit_manifolds import (
+    EBIM,
+    InputError,
+    Manifold,
+    cover,
+    functional,
+    intersect,
+    log_density,
+    nearest_points,
+    sample,
+    translate,
+)
 from implicit_manifolds.ebim.model import ChainScales
 from implicit_manifolds.pieces import by_pieces, parts_of
 from implicit_manifolds.volumes.pools import Estimate
@@ -82,3 +93,36 @@ def test_models_of_parts_are_moved_whole_but_not_intersected(model):
     np.testing.assert_allclose(moved, sample(jax.random.key(1), model, 200).points + offset, atol=1e-9)
     with pytest.raises(InputError, match="units of their own"):
         intersect(jax.random.key(0), model, model)
+
+
+def test_of_points_between_parts_the_nearest_is_that_of_the_data(model):
+    # From the middle of either, from between and beyond, and around the smaller one.
+    random = np.random.default_rng(0)
+    rows = np.concatenate(
+        [
+            CENTRES + np.array([[0.1, 0.0], [5.0, 1.0]]),
+            random.uniform(-3000, 10_000, (60, 2)),
+            CENTRES[0] + 10 * random.normal(size=(20, 2)),
+            CENTRES[1] + 100 * random.normal(size=(20, 2)),
+        ]
+    )
+    away = np.abs(np.linalg.norm(rows[:, None] - CENTRES, axis=2) - RADII)
+    found = nearest_points(model, rows)
+    assert found.converged.mean() > 0.95
+    known = found.converged
+    np.testing.assert_allclose(found.distance[known], away.min(axis=1)[known], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        np.linalg.norm(rows - found.points, axis=1)[known], found.distance[known], rtol=1e-3, atol=1e-3
+    )
+    one = jax.jit(jax.vmap(functional.nearest_point, (None, 0)))(model, jnp.asarray(rows))
+    close = known & one.converged
+    assert close.mean() > 0.95
+    np.testing.assert_allclose(one.distance[close], found.distance[close], rtol=1e-2, atol=0.1)  # places in float32
+
+
+def test_a_part_with_a_long_tail_comes_back_whole():
+    random = np.random.default_rng(0)
+    tail = np.column_stack([random.exponential(size=500) ** 2, 0.1 * random.normal(size=500)])
+    points = np.concatenate([tail, [1000.0, 0.0] + 0.01 * random.normal(size=(200, 2))])
+    scaling, standard, _ = by_pieces(points, [np.arange(700) < 500, np.arange(700) >= 500], 0.25)
+    np.testing.assert_allclose(scaling.restore(standard), points, rtol=1e-5, atol=1e-4)

@@ -11,6 +11,7 @@ from ..ebim import pointwise
 from ..ebim.model import EBIM
 from ..ebim.verbs import SEARCHED, bare
 from ..findings import Finding, at_most
+from ..pieces import Pieces
 from ..volumes.atlas import normals_at
 
 MISSED, REPEATED, UNSTABLE = 0.01, 0.1, 0.01
@@ -29,15 +30,20 @@ PAIRS, TORN_FROM, TESTED = 2048, 0.25, 2000
 def of_points(model: EBIM, points: Float[np.ndarray, "N n"]) -> tuple[Float[np.ndarray, "c n"], list[Finding]]:
     """The nearest points of M to points (N, n) in data units, where there are, and what is wrong about these and M."""
     standard = np.asarray(model.scaling.standardize(points))
-    near, _, converged, curvature = over_points(pointwise.nearest_standard, bare(model), standard, SEARCHED)
+    seen = pointwise.views(model, points)
+    near, away, converged, curvature = over_points(pointwise.nearest_standard, bare(model), seen, SEARCHED)
     unstable = converged & (curvature < CURVATURE)
     repeated = 1 - len(np.unique(points, axis=0)) / len(points)
-    known, on = (rows[converged].astype(np.float64) for rows in (standard, near))
+    known, on, away = (rows[converged].astype(np.float64) for rows in (standard, near, away))
+    if not isinstance(model.scaling, Pieces):  # those tell no distances from one part to another
+        away = np.linalg.norm(known - on, axis=1)
+    else:
+        away = away / model.scaling.lengths_at(on)
     return near[converged], [
         at_most("points without a nearest one", 1 - converged.mean(), MISSED, "the manifold misses them; train longer"),
         at_most(
             "farthest group of points",
-            _farthest_group(known, np.linalg.norm(known - on, axis=1)),
+            _farthest_group(known, away),
             FAR,
             f"{GROUP} neighbours lie so many times farther from the manifold than is usual, so it misses them; fit "
             "with more width, another seed, or to each part alone",

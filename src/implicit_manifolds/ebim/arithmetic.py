@@ -46,10 +46,11 @@ def translate(model: EBIM, offset) -> EBIM:
 
 
 def intersect(key: RandomKey, first: EBIM, second: EBIM) -> EBIM:
-    """Where the manifolds of two models meet, with the product of their densities by volume in data units: energies add.
+    """Where the manifolds of two models meet, with the product of their densities: energies add.
 
-    In the units of the first, its constraints those of both. Normalised where points of known volume can be had; else
-    samples are ends of chains. Raises ArithmeticError where the manifolds do not meet within both boxes.
+    Densities are by volume in data units. In the units of the first, its constraints those of both. Normalised where
+    points of known volume can be had; else samples are ends of chains. Raises ArithmeticError where the manifolds do
+    not meet within both boxes.
 
     Arguments:
         key: a JAX random key, for the search for common points and the normaliser.
@@ -77,10 +78,8 @@ def intersect(key: RandomKey, first: EBIM, second: EBIM) -> EBIM:
     if not usable.any():
         raise ArithmeticError("the manifolds do not meet within the boxes of both models")
     meeting = Manifold(mdf, box, jnp.asarray(found[usable]))
-    terms = _by_data_volume(first), their_energy
-    if first.scaling.by_column:
-        terms += (Partial(_minus_stretch, mdf, _factors(first)),)
-    energy = Partial(_summed, terms)
+    own = (Partial(_minus_stretch, mdf, _factors(first)),) if first.scaling.by_column else ()
+    energy = Partial(_summed, (_by_data_volume(first), their_energy, *own))
     if not has_pools(meeting.ambient_dimension, meeting.codimension):
         return replace(first, manifold=meeting, energy=energy, log_normalizer=None)
     meeting = cover(cover_key, meeting)

@@ -4,6 +4,7 @@ p is the density of an EBIM fitted to all points, whatever their θ, so its inde
 at once: Z(θ) is the mean of exp(-D(x, θ)) over x from p. D is a product of features of x and of θ.
 """
 
+import warnings
 from dataclasses import dataclass, field
 
 import jax
@@ -26,6 +27,8 @@ from .model import EBIM
 from .verbs import log_density, nearest_points, sample
 
 Context = Float[Array, " c"]
+FEWEST = 100
+"""Points that a normaliser hangs on at least, or its error is more than a tenth and is told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +121,11 @@ def fit_conditional(
     pool_key, later_key, model_key, train_key = derived_keys(key, 4)
     shift, scale = contexts.mean(axis=0), contexts.std(axis=0)
     scale = np.where(scale > 1e-10 * np.abs(contexts).max(axis=0), scale, 1.0)  # a constant column stays at zero
-    standard = marginal.scaling.standardize(nearest_points(marginal, points).points)
-    data = (jnp.asarray(standard), jnp.asarray((contexts - shift) / scale, float))
+    near = nearest_points(marginal, points)
+    if lost := np.sum(~near.converged):
+        warnings.warn(f"{lost} of {len(points)} points have no nearest one on the manifold; left out", stacklevel=2)
+    standard = marginal.scaling.standardize(near.points[near.converged])
+    data = (jnp.asarray(standard), jnp.asarray(((contexts - shift) / scale)[near.converged], float))
     train_pool, later_pool = (
         marginal.scaling.standardize(sample(k, marginal, config.pool_size).points) for k in (pool_key, later_key)
     )
@@ -135,13 +141,21 @@ def log_density_given(
     """Log p(x | θ) at nearest points of the manifold for `points` (N, n) and each of `contexts` (b, c), (N, b).
 
     By its volume in data units, NaN where the search for the nearest point failed; and the distances to it, (N,).
-    Raises InputError.
+    Warns of contexts whose normaliser hangs on few of the pool's points, and raises InputError.
     """
     found = log_density(model.marginal, points)
     positions = model.marginal.scaling.standardize(nearest_points(model.marginal, points).points)
     standard = _standardized(model, contexts)
     tilts = np.asarray(_pairs(model.tilt, positions, standard), np.float64)
-    log_normalizers = np.asarray(_log_normalizers(model.tilt, jnp.asarray(model.pool), standard), np.float64)
+    log_normalizers, worth = (
+        np.asarray(part, np.float64) for part in _log_normalizers(model.tilt, jnp.asarray(model.pool), standard)
+    )
+    if (few := worth < FEWEST).any():
+        warnings.warn(
+            f"the normaliser of {few.sum()} of {len(few)} contexts is known from {worth.min():.0f} of "
+            f"{len(model.pool):,} points at worst, too few; their density is too narrow for the points of the marginal",
+            stacklevel=2,
+        )
     base = np.where(found.converged, found.log_density, np.nan)
     return base[:, None] - tilts - log_normalizers, found.distance
 
@@ -188,4 +202,7 @@ def _pairs(tilt, points, contexts):
 
 @jax.jit
 def _log_normalizers(tilt, pool, contexts):
-    return _log_mean_exp(-tilt.pairs(pool, contexts))
+    """Of each context, and how many points of the pool it is known from, (Σw)²/Σw²."""
+    logs = -tilt.pairs(pool, contexts)
+    twice = 2 * jax.nn.logsumexp(logs, axis=0) - jax.nn.logsumexp(2 * logs, axis=0)
+    return _log_mean_exp(logs), jnp.exp(twice)

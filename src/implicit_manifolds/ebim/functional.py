@@ -19,7 +19,7 @@ from ..volumes.atlas import charts_of
 from ..volumes.proposals import draw_one
 from ..volumes.resampling import kept_once
 from .model import EBIM
-from .pointwise import Scored, chain_sampler, nearest_standard, scored
+from .pointwise import Scored, chain_sampler, nearest_standard, scored, view
 
 Method = Literal["importance", "chains"]
 CANDIDATES, FEWEST_CANDIDATES = 8, 4096
@@ -104,7 +104,7 @@ def nearest_point(model: EBIM, x: Vector) -> Nearest:
     >>> float(im.functional.nearest_point(model, jnp.array([0.0, 3.0])).distance.round(3))
     2.0
     """
-    position, distance, converged, curvature = nearest_standard(model, model.scaling.standard_point(x))
+    position, distance, converged, curvature = nearest_standard(model, view(model, x))
     return Nearest(model.scaling.data_point(position), distance, converged, curvature)
 
 
@@ -121,7 +121,7 @@ def energy(model: EBIM, x: Vector) -> Scalar:
     >>> float(im.functional.energy(model, jnp.array([0.0, 1.0])))
     0.0
     """
-    return scored(model, model.scaling.standard_point(x)).energy
+    return scored(model, view(model, x)).energy
 
 
 def score(model: EBIM, x: Vector) -> Scored:
@@ -138,7 +138,7 @@ def score(model: EBIM, x: Vector) -> Scored:
     >>> bool(abs(scored.log_density + jnp.log(2 * jnp.pi)) < 0.02), float(scored.distance.round(3))
     (True, 2.0)
     """
-    return scored(model, model.scaling.standard_point(x))
+    return scored(model, view(model, x))
 
 
 def log_density(model: EBIM, x: Vector) -> Scalar:
@@ -157,7 +157,7 @@ def log_density(model: EBIM, x: Vector) -> Scalar:
     >>> bool(abs(found + jnp.log(2 * jnp.pi)) < 0.02)
     True
     """
-    return scored(model, model.scaling.standard_point(x)).log_density
+    return scored(model, view(model, x)).log_density
 
 
 def draw(key: RandomKey, model: EBIM) -> Draw:

@@ -5,12 +5,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._types import Array, Bool, Scalar, Vector
+from .._types import Array, Bool, Float, Scalar, Vector
 from ..manifold.nearest import nearest_point
 from ..manifold.projection import project, sampson_distance, within_domain
 from ..manifold.stretching import log_stretch, stretched
 from ..manifold.tangent import linearize
 from ..mcmc.constrained_langevin import ConstrainedLangevin
+from ..pieces import Pieces
 from .model import EBIM
 
 
@@ -29,10 +30,22 @@ def chain_sampler(model: EBIM) -> ConstrainedLangevin:
     return ConstrainedLangevin(manifold.mdf, model.energy, *model.chains, box=manifold.box)
 
 
-def nearest_standard(model: EBIM, z: Vector) -> tuple[Vector, Scalar, Bool[Array, ""], Scalar]:
-    """The point of M nearest to z as data units have it, both standardised; its distance in data units; whether, and
-    the `curvature` of `manifold.NearestPoint`.
+def view(model: EBIM, x: Vector) -> Float[Array, "*p n"]:
+    """One point in data units as `nearest_standard` takes it: standardised, by each part that has units of its own."""
+    return model.scaling.view(x) if isinstance(model.scaling, Pieces) else model.scaling.standard_point(x)
+
+
+def views(model: EBIM, points) -> Float[Array, "N *p n"]:
+    """`view` of points (N, n), computed in double."""
+    return model.scaling.views(points) if isinstance(model.scaling, Pieces) else model.scaling.standardize(points)
+
+
+def nearest_standard(model: EBIM, z: Float[Array, "*p n"]) -> tuple[Vector, Scalar, Bool[Array, ""], Scalar]:
+    """The point of M nearest to a `view` as data units have it, standardised; its distance in data units; whether, and
+    the `curvature` of `manifold.NearestPoint`. Of a standardised point (n,) of a model of parts, within its part.
     """
+    if isinstance(model.scaling, Pieces) and z.ndim == 2:
+        return _nearest_of_parts(model, model.scaling, z)
     mdf, units = model.manifold.mdf, model.scaling.units_at(z)
     if model.scaling.by_column:
         # From a zero found where all columns count the same.
@@ -44,12 +57,37 @@ def nearest_standard(model: EBIM, z: Vector) -> tuple[Vector, Scalar, Bool[Array
         found = nearest_point(mdf, z)
     # {F = 0} goes on outside the box, where it is not M.
     converged = found.converged & model.manifold.box.contains(found.position)
+    if isinstance(model.scaling, Pieces):
+        converged &= model.scaling.owner(found.position) == model.scaling.owner(z)
     distance = found.distance * _length(model.scaling.units_at(found.position))
     return found.position, distance, converged, found.curvature
 
 
-def scored(model: EBIM, z: Vector) -> Scored:
-    """What `log_density` and `energy` tell, of a standardised point."""
+def _nearest_of_parts(
+    model: EBIM, parts: Pieces, seen: Float[Array, "p n"]
+) -> tuple[Vector, Scalar, Bool[Array, ""], Scalar]:
+    """Of parts side by side each is searched as it sees the point, and the nearest in data units is taken.
+
+    Where a part that is not farther than that for certain finds none of its own, none is known to be the nearest.
+    """
+    mdf = model.manifold.mdf
+    low, high, lengths = parts.extents(seen.dtype)
+
+    def within(z, low, high):
+        return nearest_point(mdf, z, project(mdf, jax.lax.stop_gradient(jnp.clip(z, low, high))).position)
+
+    found = jax.vmap(within)(seen, low, high)
+    own = jax.vmap(parts.owner)(found.position) == jnp.arange(len(seen))
+    known = found.converged & own & jax.vmap(model.manifold.box.contains)(found.position)
+    distance = found.distance * lengths
+    best = jnp.argmin(jnp.where(known, distance, jnp.inf))
+    beyond = lengths * jnp.linalg.norm(jnp.maximum(jnp.maximum(low - seen, seen - high), 0), axis=1)
+    surely = known[best] & jnp.all(known | (beyond >= distance[best]))
+    return found.position[best], distance[best], surely, found.curvature[best]
+
+
+def scored(model: EBIM, z: Float[Array, "*p n"]) -> Scored:
+    """What `log_density` and `energy` tell, of a `view`."""
     position, distance, converged, _ = nearest_standard(model, z)
     value = jnp.where(converged, model.energy(position), jnp.nan)
     log_z = jnp.nan if model.log_normalizer is None else model.log_normalizer.value

@@ -170,7 +170,7 @@ def nearest_points(model: EBIM, points) -> NearestPoints:
     """
     rows, one = _rows(model, points)
     position, distance, converged, curvature = over_points(
-        pointwise.nearest_standard, bare(model), model.scaling.standardize(rows), SEARCHED
+        pointwise.nearest_standard, bare(model), pointwise.views(model, rows), SEARCHED
     )
     found = NearestPoints(model.scaling.restore(position), distance.astype(np.float64), converged, curvature)
     return jax.tree.map(lambda leaf: leaf[0], found) if one else found
@@ -196,7 +196,7 @@ def log_density(model: EBIM, points) -> Densities:
     True
     """
     rows, one = _rows(model, points)
-    scored = over_points(pointwise.scored, bare(model), model.scaling.standardize(rows), SEARCHED)
+    scored = over_points(pointwise.scored, bare(model), pointwise.views(model, rows), SEARCHED)
     logs, energy, distance = (np.asarray(leaf, np.float64) for leaf in scored[:3])
     found = Densities(logs, energy, distance, scored.converged)
     return Densities(*(leaf[0] for leaf in found)) if one else found

@@ -128,7 +128,7 @@ def _held(mdf, positions: np.ndarray) -> np.ndarray:
     flat = positions.reshape(-1, positions.shape[-1])
     some = flat[:: max(1, len(flat) // LOOKS)]
     for axis in np.flatnonzero(still):
-        direction = np.eye(1, len(still), axis, dtype=positions.dtype)[0]
+        direction = (np.arange(len(still)) == axis).astype(positions.dtype)
         still[axis] = np.median(over_points(_along, (mdf, direction), some, BLOCK)) < ALONG
     return still
 
