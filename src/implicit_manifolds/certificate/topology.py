@@ -57,7 +57,7 @@ def topology(manifold: Manifold) -> Topology:
         raise ValueError("the topology of more constraints or dimensions is read off charts, and there are none")
     else:
         found = _of_charts(manifold)
-    wide = _widest_hole(manifold)
+    wide = widest_hole(manifold)
     return found._replace(emptiest=wide, settled=found.settled and not wide)
 
 
@@ -170,11 +170,11 @@ def _share(marked: np.ndarray) -> float:
     return float(np.mean(marked)) if len(marked) else math.nan
 
 
-def _widest_hole(manifold: Manifold) -> float:
-    """Radius of the widest place that anchors leave empty other than by chance, 0 where there is none."""
+def widest_hole(manifold: Manifold, wide: bool | None = None) -> float:
+    """Radius of the widest place that anchors leave empty other than by chance, 0 where there is none; as `holes`."""
     if len(known := _anchors(manifold)) < FEWEST:
         return 0.0
-    empty = holes(jax.random.key(0), manifold, known)
+    empty = holes(jax.random.key(0), manifold, known, wide)
     return float(np.max(empty.radii[~empty.chance], initial=0.0))
 
 

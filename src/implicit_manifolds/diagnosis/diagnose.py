@@ -61,8 +61,9 @@ def diagnose(key: RandomKey, model: EBIM, points) -> Diagnosis:
     choose_key, pool_key = derived_keys(key, 2)
     rows = np.asarray(points)[_some(choose_key, len(points))]
     on, of_near = of_points(model, rows)
-    topology, certificate = certified(_with_anchors(model.manifold, on))
-    of_whole = of_topology(model, topology, certificate)
+    manifold = _with_anchors(model.manifold, on)
+    topology, certificate = certified(manifold)
+    of_whole = of_topology(manifold, topology, certificate)
     findings = *of_near, *of_whole, *of_charts(model, on), *of_density(pool_key, model)
     return Diagnosis(findings, topology, certificate)
 

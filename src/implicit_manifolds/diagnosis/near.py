@@ -18,8 +18,9 @@ MISSED, REPEATED, UNSTABLE = 0.01, 0.1, 0.01
 """Shares of points that are told: without a nearest point, the same as others, nearly at a centre of curvature."""
 CURVATURE = 0.1
 """Below this the nearest point moves more than ten times as far as what it is nearest to."""
-GROUP, FAR = 10, 6.0
-"""Points that together are a group, and how much farther from M than usual one may be on average."""
+GROUP, FAR, FINE = 10, 6.0, 0.01
+"""Points that together are a group; how much farther from M than usual one may be on average; and in standardised units
+the spacing of points above which M is not expected to be the less exact for it."""
 DIRECTIONS, STEEPEST, CONE, REACH = 8, 0.5, 0.7, 2.0
 """Directions in which each point's neighbours are sought; of a chord, the share that may be normal to M and the least
 along the direction; and how many times its expected longest length it may have."""
@@ -66,11 +67,11 @@ def of_points(model: EBIM, points: Float[np.ndarray, "N n"]) -> tuple[Float[np.n
 
 
 def _farthest_group(points: Float[np.ndarray, "c n"], distance: Float[np.ndarray, " c"]) -> float:
-    """The largest mean distance of a point's neighbours from M, in units of what is usual or of their spacing."""
+    """The largest mean distance of a point's neighbours from M, in units of what is usual, or of a fine spacing."""
     if len(points) <= GROUP:
         return math.nan
     away, near = KDTree(points).query(points, GROUP)
-    usual = max(np.median(distance), np.median(away[:, 1]), np.finfo(np.float32).tiny)
+    usual = max(np.median(distance), min(np.median(away[:, 1]), FINE), np.finfo(np.float32).tiny)
     return float(distance[near].mean(axis=1).max() / usual)
 
 

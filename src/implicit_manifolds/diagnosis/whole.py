@@ -4,11 +4,12 @@ import numpy as np
 
 from .._types import Float, RandomKey
 from ..certificate.parts import Topology
-from ..certificate.topology import singular_ratio
+from ..certificate.topology import singular_ratio, widest_hole
 from ..ebim.model import EBIM
 from ..findings import Finding, at_least, at_most
 from ..volumes.atlas import density_of, draw_pool, normals_at
 from ..volumes.importance import energies_at
+from ..volumes.manifold import Manifold
 
 STRAY, SINGULAR, UNSURE = 0.01, 0.02, 0.05
 """Share of volume without data, ratio of singular values of J, and standard error of log Z, that are told."""
@@ -18,11 +19,11 @@ DRAWS, EFFECTIVE = 2**14, 0.005
 """Draws whose weights are looked at, and the least effective share of them: two hundred draws for a sample."""
 
 
-def of_topology(model: EBIM, found: Topology | None, certificate: str) -> list[Finding]:
+def of_topology(manifold: Manifold, found: Topology | None, certificate: str) -> list[Finding]:
     """What is wrong by the certificate, None where there is none, and its words."""
     if found is None:
-        anchors = model.manifold.anchors
-        ratio = singular_ratio(model.manifold.mdf, np.zeros((0, 1)) if anchors is None else np.asarray(anchors))
+        anchors = manifold.anchors
+        ratio = singular_ratio(manifold.mdf, np.zeros((0, 1)) if anchors is None else np.asarray(anchors))
         return [at_least("certificate settled", 0, 1, certificate), _rank(ratio)]
     stray = sum(one.volume_share for one in found.components if one.data_share == 0)
     return [
@@ -35,7 +36,7 @@ def of_topology(model: EBIM, found: Topology | None, certificate: str) -> list[F
         at_most("share of the manifold without data", stray, STRAY, "parts of it hold no point: they were invented"),
         at_most(
             "widest place without data",
-            found.emptiest,
+            widest_hole(manifold, wide=True),
             0,
             "the manifold goes on over a place of such a radius, where points would be if it were there",
         ),

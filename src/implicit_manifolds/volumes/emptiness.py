@@ -12,8 +12,9 @@ from .atlas import normals_at
 from .manifold import Manifold
 from .projected import projected
 
-LOOKS, ROUNDS, MOST_ROUNDS, STILL = 2048, 12, 120, 1.1
-"""Places that climb away from data; steps before those that have hardly come farther stop, and of all; by how much."""
+LOOKS, ROUNDS, MOST_ROUNDS, STILL, FARTHER = 2048, 12, 120, 1.1, 1.5
+"""Places that climb away from data; steps before those that have hardly come farther stop, and of all; by how much; and
+by how much farther one has come before it is told again."""
 AROUND, MOST = 2.0, 128
 """How far around a hole points are counted, in its radius; and of how many it is asked whether their density fades."""
 ERROR, DOUBT = 0.001, 0.05
@@ -36,7 +37,9 @@ class Holes(NamedTuple):
     abrupt: Bool[np.ndarray, " c"]
 
 
-def holes(key: RandomKey, manifold: Manifold, points: Float[np.ndarray | Array, "N n"]) -> Holes:
+def holes(
+    key: RandomKey, manifold: Manifold, points: Float[np.ndarray | Array, "N n"], wide: bool | None = None
+) -> Holes:
     """Balls in which M, of m dimensions, has none of points (N, n), found by climbing away from them on M.
 
     Of i points scattered evenly over a ball A times as wide as a hole none is in the hole with probability
@@ -44,10 +47,14 @@ def holes(key: RandomKey, manifold: Manifold, points: Float[np.ndarray | Array, 
     log 1/p = log N + m log log N (Janson 1986), and by chance log 1/`ERROR` more. Where density grows outwards as a
     power of the distance, p is rather the ratio of the largest likelihoods that distances of the points around have
     under such laws on the whole ball and on what is around the hole. Points on other sheets of M do not count.
+
+    wide: look for holes many spacings wide as well, as on level sets unless given. A ridge has edges of its own, beyond
+    which it goes a little, and at which there are data on one side alone.
     """
     host, dimension = np.unique(np.asarray(points), axis=0), manifold.dimension
     tree = KDTree(host)
-    centres, radii = _climbed(host_generator(key), manifold, host, tree)
+    wide = not isinstance(manifold.mdf, FramedMDF) if wide is None else wide
+    centres, radii = _climbed(host_generator(key), manifold, host, tree, wide)
     usual = np.log(len(host)) + dimension * np.log(np.log(len(host)))
     each, few = -np.log1p(-(AROUND**-dimension)), usual - np.log(ERROR)
     around = tree.query_ball_point(centres, AROUND * radii, return_length=True)
@@ -74,20 +81,19 @@ def places_in(
     return found[usable & (np.linalg.norm(found - empty.centres[row], axis=1) < empty.radii[row])]
 
 
-def _climbed(random: np.random.Generator, manifold: Manifold, points, tree: KDTree):
+def _climbed(random: np.random.Generator, manifold: Manifold, points, tree: KDTree, wide: bool):
     """Points of M (c, n) that steps on M, random but rather outwards, lead to from data; and how far from any (c,).
 
-    On a level set each goes on while it has come farther by a tenth within the last steps: a hole may be many spacings
-    wide. Where such a one was on its way is told as well: M may bend so much before the middle of a hole that all data
-    seem to lie on other sheets from there. A ridge has edges of its own, beyond which it does not go far, and at which
-    there are data on one side alone.
+    For wide holes each goes on while it has come farther by a tenth within the last steps, and where it was on its way
+    is told as well, each time that it was half as far again: M may bend so much before the middle of a hole that all
+    data seem to lie on other sheets from there.
     """
     at, usable = projected(manifold.mdf, points, manifold.box)
     at = np.resize(random.permutation(at[usable]), (LOOKS, points.shape[1]))
     away, nearest = tree.query(at)
     least = float(np.median(tree.query(points, 2)[0][:, 1]))
-    climbs, before, passed = np.arange(LOOKS), away.copy(), []
-    for number in range(1, (ROUNDS if isinstance(manifold.mdf, FramedMDF) else MOST_ROUNDS) + 1):
+    climbs, before, told, passed = np.arange(LOOKS), away.copy(), np.maximum(away, least), []
+    for number in range(1, (MOST_ROUNDS if wide else ROUNDS) + 1):
         here = at[climbs]
         direction = _unit(here - points[nearest[climbs]]) + _unit(random.normal(size=here.shape))
         length = np.maximum(away[climbs], least) * random.uniform(size=len(climbs))
@@ -96,13 +102,14 @@ def _climbed(random: np.random.Generator, manifold: Manifold, points, tree: KDTr
         better = usable & (farther > away[climbs])
         rows = climbs[better]
         at[rows], away[rows], nearest[rows] = trial[better], farther[better], closest[better]
+        if wide and len(rows := np.flatnonzero(away > FARTHER * told)):
+            passed.append((at[rows], away[rows]))
+            told[rows] = away[rows]
         if number % ROUNDS == 0:
             climbs, before = np.flatnonzero(away > STILL * before), away.copy()
-            passed.append((at[climbs], away[climbs]))
         if not len(climbs):
             break
-    passed = [*passed[:-1], (at, away)]
-    return tuple(np.concatenate(rows) for rows in zip(*passed, strict=True))
+    return tuple(np.concatenate(rows) for rows in zip(*passed, (at, away), strict=True))
 
 
 def _unit(vectors: Float[np.ndarray, "c n"]) -> Float[np.ndarray, "c n"]:
