@@ -115,7 +115,8 @@ def transport_loss(
     # to one and over-relaxed, 50 bring the gradient close enough (the test of a shift says how close).
     width: Any = Epsilon(target=2 * blur**2, init=40.0**2, decay=0.8)
     solver = {"max_iterations": 50, "momentum": Momentum(start=0, value=1.5)}  # type: ignore[call-arg]
-    found, _ = sinkdiv(samples, points, epsilon=width, solve_kwargs=solver)
+    with jax.numpy_rank_promotion("allow"):  # which ott-jax needs, whatever the caller has set
+        found, _ = sinkdiv(samples, points, epsilon=width, solve_kwargs=solver)
     divergence = 0.5 * found
     return divergence, {"divergence": divergence}
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Scalar, Vector
+from .spectrum import descending_eigh
 
 
 def least_eigenvalue(product, start: Vector, steps: int) -> tuple[Scalar, Vector]:
@@ -33,5 +34,5 @@ def least_eigenvalue(product, start: Vector, steps: int) -> tuple[Scalar, Vector
     table = vectors @ images.T
     unused = jnp.sum(vectors**2, axis=1) < 0.5
     beyond = 1 + 2 * jnp.sum(jnp.abs(table))
-    values, turns = jnp.linalg.eigh((table + table.T) / 2 + jnp.diag(jnp.where(unused, beyond, 0)))
-    return values[0], turns[:, 0] @ vectors
+    values, turns = descending_eigh((table + table.T) / 2 + jnp.diag(jnp.where(unused, beyond, 0)))
+    return values[-1], turns[:, -1] @ vectors
