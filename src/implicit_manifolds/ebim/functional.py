@@ -92,7 +92,7 @@ def tangent_basis(model: EBIM, x: Vector) -> Float[Array, "m n"]:
 
 
 def nearest_point(model: EBIM, x: Vector) -> Nearest:
-    """The point of M nearest to another; differentiable in the point and in the model (`manifold.nearest_point`).
+    """The point of M nearest to another, a local minimiser; differentiable in both (`manifold.nearest_point`).
 
     Arguments:
         model: a fitted model.

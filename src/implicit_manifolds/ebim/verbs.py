@@ -156,6 +156,8 @@ def _chain_ends(key, model, count, num_steps, progress):
 def nearest_points(model: EBIM, points) -> NearestPoints:
     """Nearest points of the learned manifold to `points` (N, n) or one (n,), in data units. Raises InputError.
 
+    By descent from a zero nearby: of sheets that are about as near it may be another's (`manifold.nearest_point`).
+
     Arguments:
         model: a fitted model.
         points: (N, n) or (n,), in data units.
