@@ -371,3 +371,18 @@ def test_of_many_constraints_that_are_too_uneven_to_solve_no_distance_is_told(bu
         matrix = turn @ np.diag(np.logspace(0, -decades, 40)) @ rows.T
         found = float(sampson_distance(build.affine_map(matrix, np.zeros(40), jnp.float32), jnp.ones(60)))
         assert not np.isfinite(found) or found == pytest.approx(np.linalg.norm(rows.T @ np.ones(60)), rel=0.05)
+
+
+def _bounded_quadric(weights, x):
+    return jnp.tanh(jnp.sum(weights * x**2, keepdims=True) - 1)
+
+
+@pytest.mark.parametrize("spread", [1e-3, 1e-2])
+def test_curvatures_that_hardly_differ_are_not_taken_for_saddles_by_rounding(spread):
+    weights = 1 + spread * np.array([0.0, 1.0, -1.0, 0.5])
+    inside = np.random.default_rng(0).normal(size=(1000, 4))
+    inside *= 0.95 / np.linalg.norm(inside, axis=1, keepdims=True)
+    mdf = Partial(_bounded_quadric, jnp.asarray(weights, jnp.float32))
+    found = jax.jit(jax.vmap(nearest_point, (None, 0)))(mdf, jnp.asarray(inside, jnp.float32))
+    assert found.converged.all()
+    assert abs(found.curvature - 0.95).max() < 2 * spread

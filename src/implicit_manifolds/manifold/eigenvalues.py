@@ -7,12 +7,13 @@ from .._types import Scalar, Vector
 from .spectrum import descending_eigh
 
 
-def least_eigenvalue(product, start: Vector, steps: int) -> tuple[Scalar, Vector]:
+def least_eigenvalue(product, within, start: Vector, steps: int) -> tuple[Scalar, Vector]:
     """The least eigenvalue among those that so many steps see from `start`, and its unit vector (n,) (Lanczos 1950).
 
-    product: v -> A v, A symmetric, which keeps to a space that `start` lies in; all its eigenvalues there are seen
-    after as many steps as it has different ones. All vectors are kept and each is made orthogonal to those before,
-    twice; where they span all that A makes of the start, further ones are left out.
+    product: v -> A v, A symmetric, which keeps to a space that `start` lies in, and that `within` projects to; all its
+    eigenvalues there are seen after as many steps as it has different ones. All vectors are kept and each is made
+    orthogonal to those before, twice; where they span all that A makes of the start, further ones are left out. What is
+    left of a vector then is rounding, most of it out of the space, where it would pass for an eigenvalue of zero.
     """
     size, tiny = start.size, 100 * jnp.finfo(start.dtype).eps
 
@@ -23,7 +24,7 @@ def least_eigenvalue(product, start: Vector, steps: int) -> tuple[Scalar, Vector
         vectors, images = vectors.at[index].set(v), images.at[index].set(image)
         rest = image
         for _ in range(2):
-            rest = rest - (vectors @ rest) @ vectors
+            rest = within(rest - (vectors @ rest) @ vectors)
         length = jnp.linalg.norm(rest)
         alive = alive & (length > tiny * (1 + jnp.linalg.norm(image)))
         return vectors, images, rest / jnp.where(alive, length, 1), alive

@@ -159,7 +159,7 @@ def _least_curvature(mdf: MDF, point: Vector, at: Linearization) -> tuple[Scalar
     steps = min(point.size - codimension_of(mdf, point), MOST_CURVATURES)
     inside = lambda v: tangent_projection(mdf, at, v)
     anywhere = jax.random.normal(jax.random.key(0), point.shape, point.dtype)
-    return least_eigenvalue(lambda v: inside(product(v)), inside(anywhere), steps)
+    return least_eigenvalue(lambda v: inside(product(v)), inside, inside(anywhere), steps)
 
 
 def _descend(mdf: MDF, point: Vector, start: Linearization, max_iterations: int) -> Linearization:
