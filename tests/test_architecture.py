@@ -15,7 +15,7 @@ SPEC.loader.exec_module(architecture)
 
 EXPERIMENTS = {"common": 0, "laws": 1, "images": 1, "paper": 2}
 EXPERIMENTS |= {"comparison": 3, "studies": 3, "any_manifold": 3, "real_data": 3, "ridge_laws": 4, "pages": 4}
-EXPERIMENTS |= {"inputs": 1, "reliability": 1, "ramachandran": 4}
+EXPERIMENTS |= {"inputs": 1, "reliability": 2, "ramachandran": 4}
 """Floors of the rooms of experiments/."""
 
 

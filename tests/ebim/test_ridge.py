@@ -138,7 +138,8 @@ def _sphere_with_drift(x):
 
 
 @pytest.mark.parametrize(
-    ("width", "closed"), [(0.3, True), (0.55, False), pytest.param(1.2, False, marks=pytest.mark.slow)]
+    ("width", "closed"),
+    [pytest.param(0.3, True, marks=pytest.mark.slow), (0.55, False), pytest.param(1.2, False, marks=pytest.mark.slow)],
 )
 def test_a_hole_between_points_is_filled_and_what_is_wider_is_an_edge(width, closed):
     normal = np.random.default_rng(2).normal(size=(400, 3))
@@ -191,6 +192,7 @@ def test_the_codimension_is_where_the_spectrum_has_its_gap():
     assert alike.votes == 0
 
 
+@pytest.mark.slow
 def test_points_that_fill_their_space_have_no_codimension():
     cloud = jnp.asarray(np.random.default_rng(0).normal(size=(1000, 2)), jnp.float32)
     with pytest.raises(InputError, match="fill their space"):

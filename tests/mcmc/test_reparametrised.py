@@ -143,7 +143,7 @@ def on_the_long_ellipsoid(count, same_start):
 
 
 @pytest.mark.filterwarnings("ignore:.*stood still")  # some wait at the poles, where M bends most, until scaled
-@pytest.mark.parametrize("same_start", [False, True])
+@pytest.mark.parametrize("same_start", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_an_ellipsoid_of_semi_axes_1000_10_and_a_tenth_mixes(same_start):
     sampler = ConstrainedHMC(Partial(ellipse, LONG), _flat, num_steps=3, measure="ambient")
     chains = run(0, sampler, on_the_long_ellipsoid(CHAINS, same_start), 40, num_warmup=500)

@@ -84,6 +84,7 @@ def flat(angle):
     return np.stack([np.cos(first), np.sin(first), np.cos(second) / 2, np.sin(second) / 2], axis=-1)
 
 
+@pytest.mark.slow
 def test_on_a_flat_torus_in_four_dimensions_angles_go_the_shorter_way_round(dtype):
     random = np.random.default_rng(0)
     seen = flat(random.uniform(-np.pi, np.pi, (300, 2)))
