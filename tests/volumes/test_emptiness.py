@@ -58,6 +58,13 @@ def test_however_much_of_a_circle_or_a_sphere_is_empty_it_is_seen(share):
         assert seen(points)[1:] == (True, True)
 
 
+def test_in_three_dimensions_it_takes_thousands_of_points_to_see_that_a_side_is_missing():
+    normals = np.random.default_rng(0).normal(size=(8000, 4))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    told = [seen(some[some[:, 0] < np.quantile(some[:, 0], 0.45)])[1] for some in (normals[:2000], normals)]
+    assert told == [False, True]
+
+
 def test_a_cap_without_points_is_an_abrupt_hole_of_its_own_width():
     found = []
     for seed in range(10):

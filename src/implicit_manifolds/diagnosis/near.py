@@ -36,10 +36,10 @@ def of_points(model: EBIM, points: Float[np.ndarray, "N n"]) -> tuple[Float[np.n
     unstable = converged & (curvature < CURVATURE)
     repeated = 1 - len(np.unique(points, axis=0)) / len(points)
     known, on, away = (rows[converged].astype(np.float64) for rows in (standard, near, away))
-    if not isinstance(model.scaling, Pieces):  # those tell no distances from one part to another
-        away = np.linalg.norm(known - on, axis=1)
-    else:
+    if isinstance(model.scaling, Pieces):  # standardised points tell no distances from one part to another
         away = away / model.scaling.lengths_at(on)
+    else:
+        away = np.linalg.norm(known - on, axis=1)
     return near[converged], [
         at_most("points without a nearest one", 1 - converged.mean(), MISSED, "the manifold misses them; train longer"),
         at_most(
